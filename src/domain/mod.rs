@@ -1,0 +1,28 @@
+//! VOCABULARY: the values everything else talks about, how they are parsed, and the
+//! status machine of a notification. No IO, no async, no clock.
+
+pub mod case;
+pub mod channel;
+pub mod customer;
+pub mod fault;
+pub mod hours;
+pub mod id;
+pub mod message;
+pub mod notification;
+pub mod preference;
+pub mod reason;
+pub mod span;
+pub mod time;
+
+pub use case::{Case, CaseEvent, OrderKey};
+pub use channel::{Channel, ChannelMap};
+pub use customer::{ContactPoint, Customer};
+pub use fault::{Fault, Fields};
+pub use hours::{Hours, QuietHours, Window};
+pub use id::{CaseId, CustomerId, EventKey, NotificationId};
+pub use message::Message;
+pub use notification::{Notification, Status, Urgency};
+pub use preference::{CaseChoice, Preferences};
+pub use reason::Reason;
+pub use span::Span;
+pub use time::{Instant, Zones};

@@ -1,0 +1,303 @@
+//! A notification: one notice planned for one customer, on its way to one channel.
+
+use serde::{Deserialize, Serialize};
+
+use super::channel::Channel;
+use super::id::{CaseId, CustomerId, NotificationId};
+use super::message::Skipped;
+use super::time::Instant;
+
+/// Where a notification stands. `planned → claimed → sending → sent → delivered` is the
+/// good way; every write to the store is conditional on the status it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// "This message is planned."
+    Planned,
+    /// "This message is being prepared."
+    Claimed,
+    /// "This message is on its way out."
+    Sending,
+    /// "We handed this message over for delivery."
+    Sent,
+    /// "This message was delivered."
+    Delivered,
+    /// "This message could not be delivered this way."
+    Undelivered,
+    /// "We are finding out whether this message went out."
+    InDoubt,
+    /// "We could not send this message; a person has been told."
+    Failed,
+    /// "We could not find out whether this message reached you; a person has been told."
+    Unknown,
+    /// "This message was no longer needed."
+    Cancelled,
+    /// "A newer message took the place of this one."
+    Superseded,
+    /// "What this message says was part of another message."
+    Folded,
+    /// "You chose not to get this message."
+    Suppressed,
+    /// "This message came too late to be of use, so it was not sent."
+    Expired,
+    /// "This message had a fault; a person has been told."
+    Quarantined,
+}
+
+impl Status {
+    pub const ALL: [Self; 15] = [
+        Self::Planned,
+        Self::Claimed,
+        Self::Sending,
+        Self::Sent,
+        Self::Delivered,
+        Self::Undelivered,
+        Self::InDoubt,
+        Self::Failed,
+        Self::Unknown,
+        Self::Cancelled,
+        Self::Superseded,
+        Self::Folded,
+        Self::Suppressed,
+        Self::Expired,
+        Self::Quarantined,
+    ];
+
+    /// The name used in the API and the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Claimed => "claimed",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Undelivered => "undelivered",
+            Self::InDoubt => "in_doubt",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+            Self::Folded => "folded",
+            Self::Suppressed => "suppressed",
+            Self::Expired => "expired",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// One line for the customer.
+    #[must_use]
+    pub const fn for_customer(self) -> &'static str {
+        match self {
+            Self::Planned => "This message is planned.",
+            Self::Claimed => "This message is being prepared.",
+            Self::Sending => "This message is on its way out.",
+            Self::Sent => "We handed this message over for delivery.",
+            Self::Delivered => "This message was delivered.",
+            Self::Undelivered => "This message could not be delivered this way.",
+            Self::InDoubt => "We are finding out whether this message went out.",
+            Self::Failed => "We could not send this message; a person has been told.",
+            Self::Unknown => {
+                "We could not find out whether this message reached you; a person has been told."
+            }
+            Self::Cancelled => "This message was no longer needed.",
+            Self::Superseded => "A newer message took the place of this one.",
+            Self::Folded => "What this message says was part of another message.",
+            Self::Suppressed => "You chose not to get this message.",
+            Self::Expired => "This message came too late to be of use, so it was not sent.",
+            Self::Quarantined => "This message had a fault; a person has been told.",
+        }
+    }
+
+    /// May a notification go from here to `next`? The one table of the status machine.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use Status as S;
+        match self {
+            S::Planned => matches!(
+                next,
+                S::Planned
+                    | S::Claimed
+                    | S::Cancelled
+                    | S::Superseded
+                    | S::Folded
+                    | S::Suppressed
+                    | S::Expired
+            ),
+            S::Claimed => matches!(
+                next,
+                S::Planned
+                    | S::Sending
+                    | S::Cancelled
+                    | S::Superseded
+                    | S::Folded
+                    | S::Suppressed
+                    | S::Expired
+                    | S::Failed
+                    | S::Quarantined
+            ),
+            S::Sending => matches!(next, S::Sent | S::Planned | S::Failed | S::InDoubt),
+            S::Sent => matches!(next, S::Delivered | S::Undelivered),
+            S::InDoubt => {
+                matches!(next, S::Sent | S::Delivered | S::Undelivered | S::Planned | S::Unknown)
+            }
+            S::Undelivered => matches!(next, S::Planned | S::Failed),
+            // A retry by an operator starts a new attempt.
+            S::Failed | S::Unknown | S::Quarantined => matches!(next, S::Planned),
+            S::Delivered
+            | S::Cancelled
+            | S::Superseded
+            | S::Folded
+            | S::Suppressed
+            | S::Expired => false,
+        }
+    }
+
+    /// Is anything still to happen by itself?
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Planned | Self::Claimed | Self::Sending | Self::InDoubt)
+    }
+
+    /// Did the customer get the word, as far as we know?
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        matches!(self, Self::Sent | Self::Delivered)
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How much a notice matters now. `High` and `Urgent` travel in the queue *now*.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    Low,
+    #[default]
+    Normal,
+    High,
+    Urgent,
+}
+
+/// Which of the two queues a notification waits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    Now,
+    Bulk,
+}
+
+impl Urgency {
+    #[must_use]
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::High | Self::Urgent => Lane::Now,
+            Self::Low | Self::Normal => Lane::Bulk,
+        }
+    }
+
+    /// 0 (low) to 3 (urgent), as the store keeps it.
+    #[must_use]
+    pub const fn rank(self) -> i64 {
+        self as i64
+    }
+
+    #[must_use]
+    pub const fn from_rank(rank: i64) -> Self {
+        match rank {
+            0 => Self::Low,
+            2 => Self::High,
+            3 => Self::Urgent,
+            _ => Self::Normal,
+        }
+    }
+}
+
+/// A notification as planning and dispatch read it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    pub id: NotificationId,
+    pub case: CaseId,
+    pub case_type: String,
+    pub customer: CustomerId,
+    pub notice: String,
+    pub topic: String,
+    pub urgency: Urgency,
+    /// What fired: an event's source and id, a fact's name, a slot.
+    pub trigger_key: String,
+    pub occurrence: u32,
+    /// The event that caused it; `None` for words no event caused.
+    pub event_seq: Option<i64>,
+    /// The state whose entry this is about, for `while` and `order`.
+    pub state: Option<String>,
+    /// When what it tells about happened.
+    pub happened_at: Instant,
+    pub collapse: Option<String>,
+    pub status: Status,
+    pub planned_at: Instant,
+    /// When the rule wants it said.
+    pub due_at: Instant,
+    /// When it is looked at next: due, or later because of hours, a pause or a retry.
+    pub next_at: Instant,
+    /// From here on it is worth nothing to the customer.
+    pub expires_at: Instant,
+    /// Channels that failed for good, not to be tried again.
+    pub failed_channels: Vec<Channel>,
+    pub skipped: Vec<Skipped>,
+    /// The journey version that planned it.
+    pub version: String,
+    /// Ten characters that let a customer verify the message.
+    pub code: String,
+    pub epoch: i64,
+    pub claims: i64,
+    pub attempts: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settled_notification_never_moves_by_itself() {
+        for status in Status::ALL {
+            let exits: Vec<_> =
+                Status::ALL.into_iter().filter(|next| status.may_become(*next)).collect();
+            let settled = matches!(
+                status,
+                Status::Delivered
+                    | Status::Cancelled
+                    | Status::Superseded
+                    | Status::Folded
+                    | Status::Suppressed
+                    | Status::Expired
+            );
+            assert_eq!(exits.is_empty(), settled, "{status}: {exits:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_follows_only_in_doubt_and_an_open_attempt_is_never_ready_again_unread() {
+        for status in Status::ALL {
+            assert_eq!(status.may_become(Status::Unknown), status == Status::InDoubt, "{status}");
+            assert_eq!(status.may_become(Status::Sending), status == Status::Claimed, "{status}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_interface() {
+        for status in Status::ALL {
+            assert_eq!(Status::from_name(status.as_str()), Some(status));
+            assert_eq!(serde_json::json!(status), serde_json::json!(status.as_str()));
+            assert!(status.for_customer().ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Tidings: the proactive notification dispatcher for customer service.
+pub mod domain;
