@@ -1,2 +1,3 @@
 //! Tidings: the proactive notification dispatcher for customer service.
 pub mod domain;
+pub mod planning;

@@ -2,6 +2,7 @@
 //!
 //! Values and parsing only; `planning::schedule` asks when the next allowed moment comes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use jiff::civil::{Time, Weekday};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::channel::{Channel, ChannelMap};
+use super::channel::Channel;
 
 /// Minutes in a day: the end of `00:00-24:00`.
 const DAY_END: u16 = 24 * 60;
@@ -95,18 +96,19 @@ impl fmt::Display for Hours {
 }
 
 /// The hours in which somebody wants to hear nothing, for all channels or per channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuietHours {
     All(Option<Hours>),
-    PerChannel(ChannelMap<Option<Hours>>),
+    PerChannel(BTreeMap<Channel, Option<Hours>>),
 }
 
 impl QuietHours {
+    /// The quiet hours on a channel; `otherwise` holds where nothing is said about it.
     #[must_use]
-    pub const fn on(&self, channel: Channel) -> Option<Hours> {
+    pub fn on(&self, channel: Channel, otherwise: Option<Hours>) -> Option<Hours> {
         match self {
             Self::All(hours) => *hours,
-            Self::PerChannel(map) => *map.get(channel),
+            Self::PerChannel(map) => map.get(&channel).copied().unwrap_or(otherwise),
         }
     }
 
@@ -118,10 +120,10 @@ impl QuietHours {
         match value {
             serde_json::Value::String(text) => optional_hours(text).map(Self::All),
             serde_json::Value::Object(map) => {
-                let mut hours = ChannelMap::default();
+                let mut hours = BTreeMap::new();
                 for (channel, value) in map {
                     let text = value.as_str().ok_or("hours are text such as 21:00-08:00")?;
-                    *hours.get_mut(channel.parse()?) = optional_hours(text)?;
+                    hours.insert(channel.parse()?, optional_hours(text)?);
                 }
                 Ok(Self::PerChannel(hours))
             }
@@ -146,9 +148,8 @@ impl Serialize for QuietHours {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::All(hours) => serializer.serialize_str(&hours_text(*hours)),
-            Self::PerChannel(map) => {
-                serializer.collect_map(Channel::ALL.map(|c| (c, hours_text(*map.get(c)))))
-            }
+            Self::PerChannel(map) => serializer
+                .collect_map(map.iter().map(|(channel, hours)| (channel, hours_text(*hours)))),
         }
     }
 }

@@ -202,7 +202,7 @@ impl Preferences {
         Self {
             channel_order: chosen.channel_order.clone().or_else(|| imported.channel_order.clone()),
             topics,
-            quiet_hours: chosen.quiet_hours.or(imported.quiet_hours),
+            quiet_hours: chosen.quiet_hours.clone().or_else(|| imported.quiet_hours.clone()),
             urgent_any_hour: chosen.urgent_any_hour.or(imported.urgent_any_hour),
             digest,
             cap_per_day: chosen.cap_per_day.or(imported.cap_per_day),

@@ -1,0 +1,469 @@
+//! DECISIONS: pure functions of values and `now`. Knows nothing of stores, queues or wires.
+//!
+//! [`plan`] turns one event into what is to be said, [`eligibility::decide`] says what may
+//! happen to it now, [`retry`] what follows a failed attempt. Times come from [`schedule`],
+//! channels from [`routing`], and everything configurable from [`rules::Rules`].
+
+pub mod condition;
+pub mod eligibility;
+pub mod journey;
+pub mod journey_file;
+pub mod retry;
+pub mod routing;
+pub mod rules;
+pub mod schedule;
+#[cfg(test)]
+mod testing;
+
+use crate::domain::case::Applied;
+use crate::domain::message::Skipped;
+use crate::domain::plan::{Created, Moved, NewTask, Outcome, Plan, Settled, TaskKind};
+use crate::domain::time::Instant;
+use crate::domain::{
+    Case, CaseChoice, CaseEvent, Customer, Notification, NotificationId, Reason, Span, Status,
+};
+
+use eligibility::{Matter, decide};
+use journey::{FactOffset, Journey, Notice, OncePer, Trigger};
+use rules::Rules;
+use schedule::{fact_instant, shift};
+
+/// What planning knows of a case before an event.
+#[derive(Debug, Clone, Default)]
+pub struct CaseFile {
+    pub case: Option<Case>,
+    /// Notifications of the case that are open, and every one whose id no event names:
+    /// of facts, and of notices said once.
+    pub notifications: Vec<Notification>,
+}
+
+/// Plans one event: what is to be said, what is no longer, and why.
+///
+/// `seq` is the event's place in the store; `customer` is the one the event names.
+#[must_use]
+pub fn plan(
+    event: &CaseEvent,
+    seq: i64,
+    file: &CaseFile,
+    customer: &Customer,
+    choice: CaseChoice,
+    rules: &Rules,
+    now: Instant,
+) -> Plan {
+    let (case, applied) = Case::after(file.case.as_ref(), event);
+    let mut plan = Plan {
+        case,
+        create: Vec::new(),
+        settle: Vec::new(),
+        moved: Vec::new(),
+        skipped: Vec::new(),
+        silent: None,
+        task: None,
+    };
+    if applied.behind_head {
+        plan.silent = Some(Reason::BehindHead);
+        return plan;
+    }
+    let Some(journey) = rules.journeys.get(&event.case_type) else {
+        cancel_for_former(&applied, file, &mut plan);
+        plan.silent = Some(Reason::NoJourney { case_type: event.case_type.clone() });
+        plan.task = Some(unknown_state(&event.case_type, event.state.as_deref()));
+        return plan;
+    };
+    if let Some(state) = &event.state
+        && !journey.states.contains(state)
+    {
+        cancel_for_former(&applied, file, &mut plan);
+        plan.silent = Some(Reason::UnknownState { state: state.clone() });
+        plan.task = Some(unknown_state(&event.case_type, Some(state)));
+        return plan;
+    }
+    let mut planner = Planner {
+        event,
+        seq,
+        file,
+        customer,
+        choice,
+        rules,
+        journey,
+        now,
+        entered: applied.entered,
+        plan,
+    };
+    cancel_for_former(&applied, file, &mut planner.plan);
+    for notice in &journey.notices {
+        planner.look_at(notice);
+    }
+    planner.supersede();
+    planner.end_of_case();
+    planner.explain_silence();
+    planner.plan
+}
+
+fn unknown_state(case_type: &str, state: Option<&str>) -> NewTask {
+    let state = state.unwrap_or("no state");
+    NewTask {
+        key: format!("unknown_state/{case_type}/{state}"),
+        kind: TaskKind::UnknownState,
+        detail: format!("No journey says what to do with {case_type:?} cases in {state:?}."),
+    }
+}
+
+/// A case that moved to another customer: the former one's plans end.
+fn cancel_for_former(applied: &Applied, file: &CaseFile, plan: &mut Plan) {
+    let Some(former) = &applied.former_customer else { return };
+    for notification in &file.notifications {
+        if notification.customer == *former && is_pending(notification) {
+            plan.settle.push(Settled {
+                id: notification.id,
+                status: Status::Cancelled,
+                reasons: vec![Reason::OtherCustomer],
+            });
+        }
+    }
+}
+
+/// Not yet handed over, so that it can still be taken back.
+const fn is_pending(notification: &Notification) -> bool {
+    matches!(notification.status, Status::Planned | Status::Claimed)
+}
+
+struct Planner<'a> {
+    event: &'a CaseEvent,
+    seq: i64,
+    file: &'a CaseFile,
+    customer: &'a Customer,
+    choice: CaseChoice,
+    rules: &'a Rules,
+    journey: &'a Journey,
+    now: Instant,
+    entered: bool,
+    plan: Plan,
+}
+
+/// When a notice is due and how its id is made.
+struct Due {
+    at: Instant,
+    trigger_key: String,
+    occurrence: u32,
+    why: Reason,
+}
+
+impl Planner<'_> {
+    fn look_at(&mut self, notice: &Notice) {
+        let due = match &notice.on {
+            Trigger::State { state, after } => self.state_due(state, *after),
+            Trigger::Event { event } => self.event_due(event),
+            Trigger::Fact { fact, offset } => {
+                self.look_at_fact(notice, fact, *offset);
+                None
+            }
+        };
+        let Some(mut due) = due else { return };
+        if notice.once_per.is_some() {
+            let said = self.earlier(notice);
+            if said.iter().any(|n| n.status.is_open() || n.status.is_told()) {
+                let reason = Reason::AlreadySaid { notice: notice.id.clone() };
+                self.plan.skipped.push((notice.id.clone(), reason));
+                return;
+            }
+            due.trigger_key = "once".to_owned();
+            due.occurrence = u32::try_from(said.len()).expect("a handful");
+        }
+        self.create(notice, due);
+    }
+
+    fn state_due(&self, state: &str, after: Option<Span>) -> Option<Due> {
+        if !self.entered || self.event.state.as_deref() != Some(state) {
+            return None;
+        }
+        let state = state.to_owned();
+        let (at, why) = match after {
+            None => (self.event.occurred_at, Reason::StateEntered { state }),
+            Some(span) => (
+                self.shifted(self.event.occurred_at, span, false),
+                Reason::AfterState { state, span: span.to_string() },
+            ),
+        };
+        Some(Due { at, trigger_key: self.event_key(), occurrence: 0, why })
+    }
+
+    fn event_due(&self, name: &str) -> Option<Due> {
+        if self.event.event.as_deref() != Some(name) {
+            return None;
+        }
+        let why = Reason::EventHappened { event: name.to_owned() };
+        let at = self.event.occurred_at;
+        Some(Due { at, trigger_key: self.event_key(), occurrence: 0, why })
+    }
+
+    fn event_key(&self) -> String {
+        format!("{}\u{1f}{}", self.event.source, self.event.id)
+    }
+
+    /// Facts are looked at with every event: the planned one is made, moved or left, and
+    /// once told, the next occurrence is made only when its new due instant lies ahead.
+    fn look_at_fact(&mut self, notice: &Notice, fact: &str, offset: FactOffset) {
+        let zone = self.rules.zone_of(self.customer);
+        let occurrences = self.earlier(notice);
+        let mine = |n: &&&Notification| n.customer == self.event.customer;
+        let pending: Option<Notification> =
+            occurrences.iter().filter(mine).find(|n| n.status.is_open()).map(|n| (*n).clone());
+        let told = occurrences.iter().filter(mine).any(|n| n.status.is_told());
+        let next = u32::try_from(occurrences.len()).expect("bounded by events");
+        let known = self.plan.case.facts.get(fact);
+        let Some(at) = known.and_then(|value| fact_instant(value, &zone)) else {
+            if let Some(pending) = pending.filter(is_pending) {
+                let reasons = vec![Reason::FactRemoved { fact: fact.to_owned() }];
+                self.plan.settle.push(Settled {
+                    id: pending.id,
+                    status: Status::Cancelled,
+                    reasons,
+                });
+            }
+            return;
+        };
+        let (span, back) = match offset {
+            FactOffset::Before(span) => (span, true),
+            FactOffset::After(span) => (span, false),
+        };
+        let due_at = self.shifted(at, span, back);
+        if let Some(pending) = pending {
+            if is_pending(&pending) && pending.due_at != due_at {
+                self.plan.moved.push(Moved {
+                    id: pending.id,
+                    due_at,
+                    next_at: due_at.max(self.now),
+                    expires_at: self.shifted(due_at, notice.expires_after, false),
+                    reasons: vec![Reason::FactChanged { fact: fact.to_owned(), due: due_at }],
+                });
+            }
+            return;
+        }
+        if !notice.fits_state(self.journey, self.plan.case.state.as_deref()) {
+            return;
+        }
+        if back && at <= self.now || told && due_at <= self.now {
+            if !told {
+                let reason = Reason::FactPast { fact: fact.to_owned(), at };
+                self.plan.skipped.push((notice.id.clone(), reason));
+            }
+            return;
+        }
+        let value = match &self.plan.case.facts[fact] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let why = Reason::FactDue { fact: fact.to_owned(), value, rule: offset.to_string() };
+        self.create(
+            notice,
+            Due { at: due_at, trigger_key: fact.to_owned(), occurrence: next, why },
+        );
+    }
+
+    /// Notifications of this notice that the present customer had or has, in this case, or in
+    /// any where it is said once per customer. They have the ids that come first.
+    fn earlier(&self, notice: &Notice) -> Vec<&Notification> {
+        self.file
+            .notifications
+            .iter()
+            .filter(|n| n.notice == notice.id && n.case_type == self.journey.case_type)
+            .filter(|n| notice.once_per == Some(OncePer::Customer) || n.case == self.event.case)
+            .collect()
+    }
+
+    fn shifted(&self, from: Instant, span: Span, back: bool) -> Instant {
+        let zone = self.rules.zone_of(self.customer);
+        shift(from, span, back, &zone, self.rules.calendar(self.journey))
+    }
+
+    fn create(&mut self, notice: &Notice, due: Due) {
+        let scope = match notice.once_per {
+            Some(OncePer::Customer) => self.event.customer.as_str(),
+            _ => self.event.case.as_str(),
+        };
+        let mut notification = Notification {
+            id: NotificationId::derive(scope, &notice.id, &due.trigger_key, due.occurrence),
+            case: self.event.case.clone(),
+            case_type: self.event.case_type.clone(),
+            customer: self.event.customer.clone(),
+            notice: notice.id.clone(),
+            topic: notice.topic.clone(),
+            urgency: notice.urgency,
+            trigger_key: due.trigger_key,
+            occurrence: due.occurrence,
+            event_seq: Some(self.seq),
+            state: self.plan.case.state.clone(),
+            happened_at: self.event.occurred_at,
+            collapse: notice.collapse.clone(),
+            status: Status::Planned,
+            planned_at: self.now,
+            due_at: due.at,
+            next_at: due.at.max(self.now),
+            expires_at: self.shifted(due.at, notice.expires_after, false),
+            failed_channels: Vec::new(),
+            skipped: Vec::new(),
+            version: self.rules.journeys.version.clone(),
+            code: String::new(),
+            epoch: 0,
+            claims: 0,
+            attempts: 0,
+        };
+        let mut reasons = vec![due.why];
+        let mut task = None;
+        if due.at <= self.now {
+            let matter = Matter {
+                notification: &notification,
+                journey: self.journey,
+                notice: Some(notice),
+                case: &self.plan.case,
+                customer: self.customer,
+                choice: self.choice,
+            };
+            let decision = decide(&matter, self.rules, self.now);
+            match decision.outcome {
+                Outcome::Send { .. } => {}
+                Outcome::Snooze { until } => notification.next_at = until,
+                Outcome::Settle { status: Status::Cancelled, .. } => {
+                    let reason = decision.reasons.into_iter().next_back();
+                    let reason = reason.expect("a cancellation has a reason");
+                    self.plan.skipped.push((notice.id.clone(), reason));
+                    return;
+                }
+                Outcome::Settle { status, task: wanted } => {
+                    notification.status = status;
+                    task = wanted;
+                }
+            }
+            reasons.extend(decision.reasons);
+        } else if !notice.enabled {
+            self.plan.skipped.push((notice.id.clone(), Reason::RuleDisabled));
+            return;
+        }
+        self.plan.create.push(Created {
+            notification,
+            reasons,
+            task,
+            keyed: notice.once_per.is_some() || matches!(notice.on, Trigger::Fact { .. }),
+            once_per_customer: notice.once_per == Some(OncePer::Customer),
+        });
+    }
+
+    /// Inside a collapse group the newer message takes the place of what was not said yet,
+    /// and lists the steps it skips.
+    fn supersede(&mut self) {
+        let settled: Vec<NotificationId> = self.plan.settle.iter().map(|s| s.id).collect();
+        for created in &mut self.plan.create {
+            let newer = &mut created.notification;
+            let Some(group) = newer.collapse.clone().filter(|_| newer.status == Status::Planned)
+            else {
+                continue;
+            };
+            for older in &self.file.notifications {
+                let same_group = older.collapse.as_ref() == Some(&group) && older.id != newer.id;
+                if !same_group
+                    || !is_pending(older)
+                    || older.case != newer.case
+                    || settled.contains(&older.id)
+                    || !self.journey.replaces(newer.state.as_deref(), older.state.as_deref())
+                {
+                    continue;
+                }
+                newer.skipped.extend(older.skipped.iter().cloned());
+                newer.skipped.push(Skipped {
+                    notice: older.notice.clone(),
+                    state: older.state.clone(),
+                    at: older.happened_at,
+                });
+                created.reasons.push(Reason::Replaces {
+                    notice: older.notice.clone(),
+                    state: older.state.clone(),
+                });
+                self.plan.settle.push(Settled {
+                    id: older.id,
+                    status: Status::Superseded,
+                    reasons: vec![Reason::Superseded { by: newer.notice.clone() }],
+                });
+            }
+        }
+    }
+
+    /// Entering a final state cancels all but the notices it triggers.
+    fn end_of_case(&mut self) {
+        let state = self.plan.case.state.clone();
+        let Some(state) = state.filter(|state| self.entered && self.journey.is_final(Some(state)))
+        else {
+            return;
+        };
+        for older in &self.file.notifications {
+            let settled = self.plan.settle.iter().any(|settled| settled.id == older.id);
+            if is_pending(older) && !settled && older.case == self.event.case {
+                self.plan.settle.push(Settled {
+                    id: older.id,
+                    status: Status::Cancelled,
+                    reasons: vec![Reason::CaseFinal { state: state.clone() }],
+                });
+            }
+        }
+    }
+
+    fn explain_silence(&mut self) {
+        if !self.plan.create.is_empty() {
+            return;
+        }
+        let state = self.plan.case.state.clone();
+        let reason = match (self.plan.skipped.first(), &self.event.state) {
+            (Some((_, reason)), _) => reason.clone(),
+            (None, Some(state)) if !self.entered => Reason::SameState { state: state.clone() },
+            _ => Reason::NoNotice { state },
+        };
+        self.plan.silent = Some(reason);
+    }
+}
+
+/// The next message of a notice that repeats, once one has left at `left_at`.
+#[must_use]
+pub fn next_occurrence(
+    sent: &Notification,
+    notice: &Notice,
+    journey: &Journey,
+    customer: &Customer,
+    rules: &Rules,
+    left_at: Instant,
+) -> Option<Created> {
+    let repeat = notice.repeat?;
+    let occurrence = sent.occurrence + 1;
+    if occurrence >= repeat.at_most {
+        return None;
+    }
+    let zone = rules.zone_of(customer);
+    let calendar = rules.calendar(journey);
+    let due_at = shift(left_at, repeat.every, false, &zone, calendar);
+    let notification = Notification {
+        id: NotificationId::derive(sent.case.as_str(), &sent.notice, &sent.trigger_key, occurrence),
+        occurrence,
+        status: Status::Planned,
+        planned_at: left_at,
+        due_at,
+        next_at: due_at,
+        expires_at: shift(due_at, notice.expires_after, false, &zone, calendar),
+        failed_channels: Vec::new(),
+        skipped: Vec::new(),
+        version: rules.journeys.version.clone(),
+        code: String::new(),
+        epoch: 0,
+        claims: 0,
+        attempts: 0,
+        ..sent.clone()
+    };
+    Some(Created {
+        notification,
+        reasons: vec![Reason::Repeated { occurrence, every: repeat.every.to_string() }],
+        task: None,
+        keyed: matches!(notice.on, Trigger::Fact { .. }),
+        once_per_customer: false,
+    })
+}
+
+#[cfg(test)]
+mod tests;
