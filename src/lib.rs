@@ -1,3 +1,5 @@
 //! Tidings: the proactive notification dispatcher for customer service.
 pub mod domain;
 pub mod planning;
+pub mod render;
+pub mod store;

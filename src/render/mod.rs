@@ -1,0 +1,138 @@
+//! TEXT: message x presentation -> what goes on the wire. Reads files only at load.
+//!
+//! [`message`] says it once per language; [`email`], [`sms`] and [`voice`] put the same
+//! message on each channel; [`locale`] writes dates and money; [`lint`] reads every message
+//! as its readers will. Knows nothing of rules, addresses or providers.
+
+pub mod email;
+pub mod lint;
+pub mod locale;
+pub mod message;
+pub mod presentation;
+pub mod sample;
+pub mod sms;
+pub mod voice;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Channel, Message};
+
+use email::EmailText;
+use locale::Setting;
+use message::{Messages, RenderError, Scene};
+use presentation::{Frame, Presentation};
+use sms::SmsText;
+use voice::Script;
+
+/// A message in the shape of its channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shaped {
+    Email(EmailText),
+    Sms(SmsText),
+    Voice(Script),
+}
+
+/// A message as it was written, and as it goes on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub message: Message,
+    pub shaped: Shaped,
+}
+
+/// How a message is to be written, besides what it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner<'a> {
+    pub channel: Channel,
+    /// The code that verifies the message.
+    pub code: &'a str,
+    /// Can the customer reply to a text?
+    pub replies: bool,
+    /// No case details where somebody else may look.
+    pub discreet: bool,
+}
+
+/// Writes a message for one channel.
+///
+/// # Errors
+/// When there is no such message, or it uses what the case does not have.
+pub fn write(
+    messages: &Messages,
+    presentation: &Presentation,
+    name: &str,
+    scene: &Scene<'_>,
+    manner: Manner<'_>,
+) -> Result<Written, RenderError> {
+    let message = messages.render(name, scene)?;
+    let shaped = shape(messages, presentation, &message, scene, manner)?;
+    Ok(Written { message, shaped })
+}
+
+/// Puts a written message on one channel.
+///
+/// # Errors
+/// When a layout uses what is not there.
+pub fn shape(
+    messages: &Messages,
+    presentation: &Presentation,
+    message: &Message,
+    scene: &Scene<'_>,
+    manner: Manner<'_>,
+) -> Result<Shaped, RenderError> {
+    let earlier: Vec<String> =
+        scene.skipped.iter().filter_map(|step| messages.changed(step, scene)).collect();
+    let frame = Frame {
+        message,
+        scene,
+        earlier: &earlier,
+        code: manner.code,
+        replies: manner.replies,
+        discreet: manner.discreet,
+    };
+    let setting = || Setting {
+        language: messages.languages().get(&message.locale),
+        zone: scene.zone.clone(),
+    };
+    Ok(match manner.channel {
+        Channel::Email => Shaped::Email(presentation.email(&frame, setting())?),
+        Channel::Sms => Shaped::Sms(presentation.sms(&frame, setting)?),
+        Channel::Voice => Shaped::Voice(presentation.voice(&frame, setting())?),
+    })
+}
+
+impl Shaped {
+    /// The fingerprint of what goes on the wire, kept with the attempt.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        match self {
+            Self::Email(email) => {
+                for part in [&email.subject, &email.html, &email.text] {
+                    hasher.update(part.as_bytes());
+                    hasher.update([0]);
+                }
+            }
+            Self::Sms(sms) => hasher.update(sms.text.as_bytes()),
+            Self::Voice(script) => hasher.update(script.paragraphs.join("\n").as_bytes()),
+        }
+        data_encoding::HEXLOWER.encode(&hasher.finalize()[..16])
+    }
+
+    /// How many parts a carrier charges for.
+    #[must_use]
+    pub const fn parts(&self) -> u32 {
+        match self {
+            Self::Sms(sms) => sms.counted.parts,
+            Self::Email(_) | Self::Voice(_) => 1,
+        }
+    }
+
+    /// The words, for people to read.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Email(email) => format!("Subject: {}\n\n{}", email.subject, email.text),
+            Self::Sms(sms) => sms.text.clone(),
+            Self::Voice(script) => script.paragraphs.join("\n"),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The layouts of each channel, and the few words of the frame in each language.
+//!
+//! Escaping happens here and only here: a layout ending in `.html` escapes what it prints.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Message;
+
+use super::locale::{Setting, add_filters, fallback_chain};
+use super::message::{Links, RenderError, Scene, Sender};
+
+/// Steps one layout may take.
+const FUEL: u64 = 100_000;
+
+/// The layouts of all channels.
+#[derive(Debug, Clone)]
+pub struct Presentation {
+    pub(super) environment: Arc<Environment<'static>>,
+    words: BTreeMap<String, Words>,
+    default_locale: String,
+    pub(super) max_parts: u32,
+}
+
+/// The frame's own words, in one language. `templates/channels/words.toml`.
+pub type Words = BTreeMap<String, String>;
+
+/// The sources of a presentation, by file name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Layouts {
+    pub email_mjml: String,
+    pub email_txt: String,
+    pub sms_txt: String,
+    pub voice_txt: String,
+    pub words_toml: String,
+}
+
+/// What a layout shows besides the message.
+#[derive(Debug, Clone)]
+pub struct Frame<'a> {
+    pub message: &'a Message,
+    pub scene: &'a Scene<'a>,
+    /// What earlier messages, replaced by this one, would have said.
+    pub earlier: &'a [String],
+    /// The code that verifies the message.
+    pub code: &'a str,
+    /// Can the customer reply to a text?
+    pub replies: bool,
+    /// No case details where somebody else may look.
+    pub discreet: bool,
+}
+
+impl Presentation {
+    /// Compiles the layouts: MJML becomes HTML once, here.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn load(layouts: &Layouts, default_locale: &str, max_parts: u32) -> Result<Self, String> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| {
+            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        });
+        environment.set_fuel(Some(FUEL));
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("valid"));
+        add_filters(&mut environment);
+        environment.add_filter("lines", lines);
+        environment.add_filter("one_line", |text: &str| {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        });
+        let html = super::email::compile(&layouts.email_mjml)?;
+        for (name, source) in [
+            ("email.html", &html),
+            ("email.txt", &layouts.email_txt),
+            ("sms.txt", &layouts.sms_txt),
+            ("voice.txt", &layouts.voice_txt),
+        ] {
+            environment
+                .add_template_owned(name, source.clone())
+                .map_err(|error| format!("templates/channels/{name}: {error}"))?;
+        }
+        let words: BTreeMap<String, Words> = toml::from_str(&layouts.words_toml)
+            .map_err(|error| format!("templates/channels/words.toml: {error}"))?;
+        if !words.contains_key(default_locale) {
+            return Err(format!(
+                "templates/channels/words.toml has no words for the default language {default_locale:?}"
+            ));
+        }
+        let default_locale = default_locale.to_owned();
+        Ok(Self { environment: Arc::new(environment), words, default_locale, max_parts })
+    }
+
+    /// The frame's words in the language of the message.
+    pub(super) fn words(&self, locale: &str) -> &Words {
+        fallback_chain(locale, &self.default_locale)
+            .iter()
+            .find_map(|locale| self.words.get(locale))
+            .expect("the default language has words")
+    }
+
+    pub(super) fn context(&self, frame: &Frame<'_>, setting: Setting) -> Value {
+        let scene = frame.scene;
+        let profile = &scene.customer.profile;
+        minijinja::context! {
+            message => Serde(frame.message),
+            earlier => Serde(frame.earlier),
+            case_id => scene.case.id.as_str(),
+            name => profile.name.as_str(),
+            sender => Serde::<&Sender>(scene.sender),
+            links => Serde::<&Links>(scene.links),
+            code => frame.code,
+            replies => frame.replies,
+            discreet => frame.discreet,
+            locale => frame.message.locale.as_str(),
+            words => Serde(self.words(&frame.message.locale)),
+            _setting => Value::from_object(setting),
+        }
+    }
+
+    pub(super) fn render(&self, name: &str, context: Value) -> Result<String, RenderError> {
+        let faulty = |error: minijinja::Error| RenderError::Faulty {
+            name: format!("templates/channels/{name}"),
+            detail: error.to_string(),
+        };
+        self.environment.get_template(name).and_then(|t| t.render(context)).map_err(faulty)
+    }
+}
+
+/// The lines of a text, without empty ones.
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}

@@ -1,0 +1,181 @@
+//! Text messages on the wire: which encoding, how many parts, and the characters that would
+//! make a short text long (GSM 03.38, 3GPP TS 23.038; STANDARDS 2.7).
+
+use serde::Serialize;
+
+use crate::domain::Message;
+
+use super::locale::Setting;
+use super::message::RenderError;
+use super::presentation::{Frame, Presentation};
+
+/// The characters of the GSM 7-bit default alphabet, one septet each.
+const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+
+/// The characters of its extension table, two septets each.
+const GSM_EXTENSION: &str = "\u{c}^{}\\[~]|€";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// 160 septets in one message, 153 in each of several.
+    Gsm7,
+    /// 70 UTF-16 code units in one message, 67 in each of several.
+    Ucs2,
+}
+
+/// How a text goes over the air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub encoding: Encoding,
+    pub parts: u32,
+    /// The first character that forced UCS-2.
+    pub forced_by: Option<char>,
+}
+
+fn septets(c: char) -> Option<u32> {
+    if GSM.contains(c) {
+        Some(1)
+    } else if GSM_EXTENSION.contains(c) {
+        Some(2)
+    } else {
+        None
+    }
+}
+
+/// Counts the parts of a text. An escape pair or a surrogate pair is never split.
+#[must_use]
+pub fn count(text: &str) -> Counted {
+    let forced_by = text.chars().find(|c| septets(*c).is_none());
+    let (encoding, single, several) = match forced_by {
+        None => (Encoding::Gsm7, 160, 153),
+        Some(_) => (Encoding::Ucs2, 70, 67),
+    };
+    let width = |c: char| match encoding {
+        Encoding::Gsm7 => septets(c).unwrap_or(1),
+        Encoding::Ucs2 => u32::try_from(c.len_utf16()).expect("1 or 2"),
+    };
+    let whole: u32 = text.chars().map(width).sum();
+    if whole <= single {
+        return Counted { encoding, parts: 1, forced_by };
+    }
+    let (mut parts, mut filled) = (1, 0);
+    for c in text.chars() {
+        if filled + width(c) > several {
+            parts += 1;
+            filled = 0;
+        }
+        filled += width(c);
+    }
+    Counted { encoding, parts, forced_by }
+}
+
+/// Replaces what formatting brings in and a text message can do without: typographic
+/// quotes and dashes, wide and narrow spaces, invisible marks. Letters are left alone.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{a0}' | '\u{2007}' | '\u{2009}' | '\u{200a}' | '\u{202f}' | '\u{205f}'
+            | '\u{3000}' => {
+                out.push(' ');
+            }
+            '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => {}
+            '‘' | '’' | '‚' | '‛' | '′' => out.push('\''),
+            '“' | '”' | '„' | '‟' | '″' | '«' | '»' => out.push('"'),
+            '‐' | '‑' | '‒' | '–' | '—' | '―' | '−' => out.push('-'),
+            '…' => out.push_str("..."),
+            '•' | '·' => out.push('-'),
+            '￥' => out.push('¥'),
+            '\t' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A text message, ready to be handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsText {
+    pub text: String,
+    pub counted: Counted,
+}
+
+impl Presentation {
+    /// Lays a message out as a text. Over the budget of parts, the facts are left out, then
+    /// what comes next.
+    ///
+    /// # Errors
+    /// When a layout uses what is not there.
+    pub fn sms(
+        &self,
+        frame: &Frame<'_>,
+        setting: impl Fn() -> Setting,
+    ) -> Result<SmsText, RenderError> {
+        let whole = frame.message.clone();
+        let without_facts = Message { facts: None, ..whole.clone() };
+        let without_next = Message { next: String::new(), ..without_facts.clone() };
+        let mut shortest = None;
+        for message in [whole, without_facts, without_next] {
+            let frame = Frame { message: &message, ..frame.clone() };
+            let text = self.render("sms.txt", self.context(&frame, setting()))?;
+            let text = safe(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+            let counted = count(&text);
+            let fits = counted.parts <= self.max_parts;
+            shortest = Some(SmsText { text, counted });
+            if fits {
+                break;
+            }
+        }
+        Ok(shortest.expect("three tries were made"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_are_counted_as_carriers_count_them() {
+        // Checked against npm sms-segments-calculator 1.3.0.
+        for (text, encoding, parts) in [
+            ("a".repeat(160), Encoding::Gsm7, 1),
+            ("a".repeat(161), Encoding::Gsm7, 2),
+            ("a".repeat(306), Encoding::Gsm7, 2),
+            ("a".repeat(307), Encoding::Gsm7, 3),
+            (format!("{}€{}", "a".repeat(152), "b".repeat(152)), Encoding::Gsm7, 3),
+            ("日".repeat(70), Encoding::Ucs2, 1),
+            ("日".repeat(71), Encoding::Ucs2, 2),
+            ("😀".repeat(35), Encoding::Ucs2, 1),
+            (format!("{}😀{}", "日".repeat(66), "日".repeat(66)), Encoding::Ucs2, 3),
+            (String::new(), Encoding::Gsm7, 1),
+        ] {
+            let counted = count(&text);
+            assert_eq!((counted.encoding, counted.parts), (encoding, parts), "{text:.20}…");
+        }
+        assert_eq!(count("ça va").forced_by, Some('ç'));
+        assert_eq!(count("Größe: 5 €").encoding, Encoding::Gsm7);
+    }
+
+    #[test]
+    fn a_formatted_price_or_quotation_does_not_double_the_parts() {
+        let text = "Refund: 49,90\u{a0}€ – “done”… it’s yours\u{200b}.";
+        assert_eq!(safe(text), "Refund: 49,90 € - \"done\"... it's yours.");
+        assert_eq!(count(&safe(text)).encoding, Encoding::Gsm7);
+    }
+
+    proptest! {
+        #[test]
+        fn a_longer_text_never_has_fewer_parts_and_safe_text_stays_safe(text in "\\PC{0,400}") {
+            let counted = count(&text);
+            let longer = count(&format!("{text}{text}"));
+            prop_assert!(longer.parts >= counted.parts);
+            prop_assert_eq!(safe(&safe(&text)), safe(&text));
+            let limit = match counted.encoding { Encoding::Gsm7 => 153, Encoding::Ucs2 => 67 };
+            let units: u32 = text.chars().map(|c| u32::try_from(c.len_utf16()).expect("1 or 2")).sum();
+            prop_assert!(counted.parts <= units * 2 / limit + 2);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Phone calls: the same message as sentences for a voice.
+
+use super::locale::Setting;
+use super::message::RenderError;
+use super::presentation::{Frame, Presentation};
+
+/// A script: paragraphs in the order they are spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    pub paragraphs: Vec<String>,
+    /// BCP 47, for the voice.
+    pub locale: String,
+}
+
+impl Presentation {
+    /// Lays a message out as a spoken script.
+    ///
+    /// # Errors
+    /// When a layout uses what is not there.
+    pub fn voice(&self, frame: &Frame<'_>, setting: Setting) -> Result<Script, RenderError> {
+        let text = self.render("voice.txt", self.context(frame, setting))?;
+        let paragraphs = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|line| !line.is_empty())
+            .collect();
+        Ok(Script { paragraphs, locale: frame.message.locale.clone() })
+    }
+}

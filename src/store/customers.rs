@@ -1,0 +1,442 @@
+//! Customers, their addresses and choices. Whatever consent reads bumps the customer's
+//! revision in the same transaction, and every revision is kept.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::domain::customer::{Address, CustomerRecord};
+use crate::domain::time::Instant;
+use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
+
+use super::rows::{ContactPointRow, CustomerRow, json, parse_channel};
+use super::{Result, Store, StoreError, batch, ids, in_tx};
+
+/// The end of time, for what does not end by itself.
+const NEVER_MS: i64 = i64::MAX;
+
+const SELECT_CUSTOMERS: &str = "
+    SELECT c.id, c.revision, c.profile, c.chosen, c.imported, c.erased
+    FROM jsonb_each($1) AS x JOIN customer AS c ON c.id = x.value->>'id'";
+
+const SELECT_POINTS: &str = "
+    SELECT p.customer_id, p.channel, p.address, p.verified,
+           (SELECT s.reason FROM suppression AS s
+             WHERE s.channel = p.channel AND s.address_key = p.address_key
+               AND s.since_ms <= $2 AND s.until_ms > $2
+             ORDER BY s.since_ms DESC LIMIT 1) AS suppressed
+    FROM jsonb_each($1) AS x JOIN contact_point AS p ON p.customer_id = x.value->>'id'
+    WHERE NOT p.removed
+    ORDER BY p.customer_id, p.position";
+
+const UPSERT_CUSTOMERS: &str = "
+    INSERT INTO customer (id, revision, profile, chosen, imported, erased, updated_at_ms)
+    SELECT x.value->>'id', CAST(x.value->>'revision' AS BIGINT), x.value->>'profile',
+           x.value->>'chosen', x.value->>'imported', false, $2
+    FROM jsonb_each($1) AS x WHERE true
+    ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, profile = excluded.profile,
+        chosen = excluded.chosen, imported = excluded.imported, erased = false,
+        updated_at_ms = excluded.updated_at_ms";
+
+const INSERT_VERSIONS: &str = "
+    INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
+    SELECT x.value->>'id', CAST(x.value->>'revision' AS BIGINT), $2, $3, x.value->>'body'
+    FROM jsonb_each($1) AS x";
+
+const DROP_POINTS: &str = "
+    DELETE FROM contact_point WHERE added_by = 'import' AND NOT removed
+      AND customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)";
+
+const INSERT_POINTS: &str = "
+    INSERT INTO contact_point (customer_id, position, channel, address, address_key, verified,
+                               added_by, removed)
+    SELECT x.value->>'customer_id', CAST(x.value->>'position' AS BIGINT), x.value->>'channel',
+           x.value->>'address', x.value->>'address_key', CAST(x.value->>'verified' AS BOOLEAN),
+           'import', false
+    FROM jsonb_each($1) AS x WHERE true
+    ON CONFLICT (customer_id, channel, address_key) DO NOTHING";
+
+const RELEASE_WAITING: &str = "
+    UPDATE cases SET waiting_for = NULL, wait_until_ms = 0
+    WHERE waiting_for IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+    RETURNING id";
+
+const CLOSE_WAITING_TASKS: &str = "
+    UPDATE task SET done_at_ms = $2, done_by = 'customer arrived'
+    WHERE done_at_ms IS NULL
+      AND key IN (SELECT 'unknown_customer/' || (x.value->>'id') FROM jsonb_each($1) AS x)";
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    pub new: usize,
+    pub changed: usize,
+    pub unchanged: usize,
+    /// Events that waited for one of these customers and can be planned now.
+    pub released: bool,
+}
+
+#[derive(Serialize)]
+struct NewCustomer {
+    id: String,
+    revision: i64,
+    profile: String,
+    chosen: String,
+    imported: String,
+    body: String,
+}
+
+#[derive(Serialize)]
+struct NewPoint {
+    customer_id: String,
+    position: usize,
+    channel: &'static str,
+    address: String,
+    address_key: String,
+    verified: bool,
+}
+
+/// A customer as it stood at one revision, kept for ever (until erased).
+#[derive(Serialize)]
+struct Version<'a> {
+    profile: &'a str,
+    chosen: &'a str,
+    imported: &'a str,
+    contact_points: &'a [ContactPoint],
+}
+
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    wanted: impl IntoIterator<Item = &CustomerId>,
+    now_ms: i64,
+) -> Result<HashMap<CustomerId, Customer>> {
+    let wanted = ids(wanted);
+    let rows: Vec<CustomerRow> =
+        sqlx::query_as(SELECT_CUSTOMERS).bind(&wanted).fetch_all(&mut *connection).await?;
+    let points: Vec<ContactPointRow> =
+        sqlx::query_as(SELECT_POINTS).bind(&wanted).bind(now_ms).fetch_all(connection).await?;
+    let mut by_customer: HashMap<String, Vec<ContactPointRow>> = HashMap::new();
+    for point in points {
+        by_customer.entry(point.customer_id.clone()).or_default().push(point);
+    }
+    let mut customers = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let points = by_customer.remove(&row.id).unwrap_or_default();
+        customers.insert(CustomerId(row.id.clone()), row.customer(points)?);
+    }
+    Ok(customers)
+}
+
+impl Store {
+    /// Customers as decisions read them at `now`; unknown ids are left out.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn customers(
+        &self,
+        wanted: impl IntoIterator<Item = &CustomerId>,
+        now: Instant,
+    ) -> Result<HashMap<CustomerId, Customer>> {
+        let mut connection = self.readers.acquire().await?;
+        load(&mut connection, wanted, now.timestamp_millis()).await
+    }
+
+    /// One customer.
+    ///
+    /// # Errors
+    /// `NotFound`, also for an erased one.
+    pub async fn customer(&self, id: &CustomerId, now: Instant) -> Result<Customer> {
+        self.customers([id], now)
+            .await?
+            .remove(id)
+            .filter(|customer| !customer.erased)
+            .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })
+    }
+
+    /// Sets up to 500 customers as a case system tells them: name, locale, zone, attributes,
+    /// addresses. Their preferences fill only what the customer has not chosen; an address
+    /// the customer removed stays removed. The same record again changes nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing was changed then.
+    pub async fn import_customers(
+        &self,
+        records: Vec<CustomerRecord>,
+        source: &str,
+        now: Instant,
+    ) -> Result<Imported> {
+        let source = source.to_owned();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let wanted = ids(records.iter().map(|record| &record.id));
+            let known: Vec<CustomerRow> =
+                sqlx::query_as(SELECT_CUSTOMERS).bind(&wanted).fetch_all(&mut *tx).await?;
+            let mut known: HashMap<String, CustomerRow> =
+                known.into_iter().map(|row| (row.id.clone(), row)).collect();
+            let points: Vec<ContactPointRow> = sqlx::query_as(SELECT_POINTS)
+                .bind(&wanted)
+                .bind(now_ms)
+                .fetch_all(&mut *tx)
+                .await?;
+            let mut done = Imported::default();
+            let mut changed: BTreeMap<String, NewCustomer> = BTreeMap::new();
+            let mut new_points: BTreeMap<String, Vec<NewPoint>> = BTreeMap::new();
+            for record in records {
+                let id = record.id.0.clone();
+                let (profile, imported) = (json(&record.profile), json(&record.preferences));
+                let had: Vec<&ContactPointRow> =
+                    points.iter().filter(|point| point.customer_id == id).collect();
+                if let Some(row) = known.get(&id)
+                    && row.profile == profile
+                    && row.imported == imported
+                    && !row.erased
+                    && same_points(&had, &record.contact_points)
+                    && !changed.contains_key(&id)
+                {
+                    done.unchanged += 1;
+                    continue;
+                }
+                let before = known.get(&id);
+                if before.is_some() || changed.contains_key(&id) {
+                    done.changed += 1;
+                } else {
+                    done.new += 1;
+                }
+                let revision = before.map_or(0, |row| row.revision) + 1;
+                let chosen = before.map_or_else(|| "{}".to_owned(), |row| row.chosen.clone());
+                let version = Version {
+                    profile: &profile,
+                    chosen: &chosen,
+                    imported: &imported,
+                    contact_points: &record.contact_points,
+                };
+                let body = json(&version);
+                let new = NewCustomer { id: id.clone(), revision, profile, chosen, imported, body };
+                new_points.insert(id.clone(), points_of(&record));
+                changed.insert(id, new);
+            }
+            if changed.is_empty() {
+                return Ok(done);
+            }
+            let touched = ids(changed.keys());
+            let rows = batch(changed.values());
+            sqlx::query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            sqlx::query(INSERT_VERSIONS)
+                .bind(&rows)
+                .bind(now_ms)
+                .bind(source)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(DROP_POINTS).bind(&touched).execute(&mut *tx).await?;
+            let points = batch(new_points.values().flatten());
+            sqlx::query(INSERT_POINTS).bind(points).execute(&mut *tx).await?;
+            let released: Vec<(String,)> =
+                sqlx::query_as(RELEASE_WAITING).bind(&touched).fetch_all(&mut *tx).await?;
+            if !released.is_empty() {
+                sqlx::query(CLOSE_WAITING_TASKS).bind(&touched).bind(now_ms).execute(tx).await?;
+            }
+            known.clear();
+            done.released = !released.is_empty();
+            Ok(done)
+        })
+    }
+
+    /// Changes what the customer chose. `source` says who did: centre, one-click, STOP, agent.
+    ///
+    /// # Errors
+    /// `NotFound` when nobody told us about the customer.
+    pub async fn choose(
+        &self,
+        id: &CustomerId,
+        source: &str,
+        now: Instant,
+        change: impl FnOnce(&mut Preferences) + Send + 'static,
+    ) -> Result<()> {
+        let (id, source) = (id.clone(), source.to_owned());
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let mut customers = load(tx, [&id], now_ms).await?;
+            let customer = customers
+                .remove(&id)
+                .filter(|customer| !customer.erased)
+                .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })?;
+            let mut chosen = customer.chosen.clone();
+            change(&mut chosen);
+            if chosen == customer.chosen {
+                return Ok(());
+            }
+            let imported: String =
+                sqlx::query_scalar("SELECT imported FROM customer WHERE id = $1")
+                    .bind(id.as_str())
+                    .fetch_one(&mut *tx)
+                    .await?;
+            let (profile, chosen) = (json(&customer.profile), json(&chosen));
+            let body = json(&Version {
+                profile: &profile,
+                chosen: &chosen,
+                imported: &imported,
+                contact_points: &customer.contact_points,
+            });
+            let revision = customer.revision + 1;
+            let row = NewCustomer { id: id.0, revision, profile, chosen, imported, body };
+            let rows = batch([row]);
+            sqlx::query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            sqlx::query(INSERT_VERSIONS)
+                .bind(&rows)
+                .bind(now_ms)
+                .bind(source)
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
+    }
+
+    /// Sets the customer's choice for one case: a channel, or silence.
+    ///
+    /// # Errors
+    /// `NotFound` when the case is not known.
+    pub async fn choose_for_case(
+        &self,
+        case: &CaseId,
+        choice: CaseChoice,
+        source: &str,
+        now: Instant,
+    ) -> Result<()> {
+        let (case, source) = (case.clone(), source.to_owned());
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let customer: Option<(String,)> =
+                sqlx::query_as("SELECT customer_id FROM cases WHERE id = $1")
+                    .bind(case.as_str())
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let Some((customer,)) = customer else {
+                return Err(StoreError::NotFound { what: format!("the case {case:?}") });
+            };
+            sqlx::query(
+                "INSERT INTO case_choice (case_id, at_ms, channel, muted, source)
+                 VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (case_id, at_ms) DO UPDATE SET channel = excluded.channel,
+                    muted = excluded.muted, source = excluded.source",
+            )
+            .bind(case.as_str())
+            .bind(now_ms)
+            .bind(choice.channel.map(Channel::as_str))
+            .bind(choice.muted)
+            .bind(source)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query("UPDATE customer SET revision = revision + 1 WHERE id = $1")
+                .bind(customer)
+                .execute(tx)
+                .await?;
+            Ok(())
+        })
+    }
+
+    /// The choices in force for these cases; cases without one are left out.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn case_choices(
+        &self,
+        cases: impl IntoIterator<Item = &CaseId>,
+    ) -> Result<HashMap<CaseId, CaseChoice>> {
+        #[derive(FromRow)]
+        struct Row {
+            case_id: String,
+            channel: Option<String>,
+            muted: bool,
+        }
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT c.case_id, c.channel, c.muted
+             FROM jsonb_each($1) AS x JOIN case_choice AS c ON c.case_id = x.value->>'id'
+             ORDER BY c.case_id, c.at_ms",
+        )
+        .bind(ids(cases))
+        .fetch_all(&self.readers)
+        .await?;
+        let mut choices = HashMap::new();
+        for row in rows {
+            let channel = row.channel.as_deref().map(parse_channel).transpose()?;
+            choices.insert(CaseId(row.case_id), CaseChoice { channel, muted: row.muted });
+        }
+        Ok(choices)
+    }
+
+    /// Notes that an address must not be used. Every customer who has it is decided anew.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn suppress(
+        &self,
+        channel: Channel,
+        address: &Address,
+        reason: &str,
+        source: &str,
+        now: Instant,
+    ) -> Result<()> {
+        let key = address.compare_key();
+        let (reason, source) = (reason.to_owned(), source.to_owned());
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| { suppress_in(tx, channel, &key, &reason, &source, now_ms).await })
+    }
+}
+
+pub(super) async fn suppress_in(
+    tx: &mut SqliteConnection,
+    channel: Channel,
+    address_key: &str,
+    reason: &str,
+    source: &str,
+    now_ms: i64,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO suppression (channel, address_key, since_ms, until_ms, reason, source)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (channel, address_key, since_ms) DO NOTHING",
+    )
+    .bind(channel.as_str())
+    .bind(address_key)
+    .bind(now_ms)
+    .bind(NEVER_MS)
+    .bind(reason)
+    .bind(source)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "UPDATE customer SET revision = revision + 1 WHERE id IN
+            (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
+    )
+    .bind(channel.as_str())
+    .bind(address_key)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn same_points(had: &[&ContactPointRow], given: &[ContactPoint]) -> bool {
+    had.len() == given.len()
+        && had.iter().zip(given).all(|(had, given)| {
+            had.channel == given.channel.as_str()
+                && had.address == given.address.expose()
+                && had.verified == given.verified
+        })
+}
+
+fn points_of(record: &CustomerRecord) -> Vec<NewPoint> {
+    record
+        .contact_points
+        .iter()
+        .enumerate()
+        .map(|(position, point)| NewPoint {
+            customer_id: record.id.0.clone(),
+            position,
+            channel: point.channel.as_str(),
+            address: point.address.expose().to_owned(),
+            address_key: point.address.compare_key(),
+            verified: point.verified,
+        })
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! Events on their way in: durable, once, and numbered in their case.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::FromRow;
+
+use crate::domain::time::Instant;
+use crate::domain::{CaseEvent, EventKey};
+
+use super::rows::json;
+use super::{Result, Store, batch, in_tx};
+
+/// An event with the fingerprint of what was sent, so that the same event sent again is
+/// known from another one under the same id.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub event: CaseEvent,
+    pub hash: String,
+}
+
+impl Incoming {
+    /// `body` is what the caller sent, before any default was filled in.
+    #[must_use]
+    pub fn new(event: CaseEvent, body: &serde_json::Value) -> Self {
+        // Objects are sorted maps, so the same body has the same text whatever its order.
+        let hash = Sha256::digest(body.to_string().as_bytes());
+        Self { event, hash: data_encoding::HEXLOWER.encode(&hash) }
+    }
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// New, and on durable storage.
+    New { seq: i64 },
+    /// The same event with the same body was accepted before.
+    Duplicate,
+    /// The same event id came with another body.
+    Conflict,
+    /// The case is known under another case type.
+    OtherCaseType { known: String },
+}
+
+#[derive(FromRow)]
+struct KnownEvent {
+    source: String,
+    id: String,
+    body_hash: String,
+}
+
+#[derive(FromRow)]
+struct KnownCase {
+    id: String,
+    case_type: String,
+    head: i64,
+}
+
+#[derive(Serialize)]
+struct EventRow {
+    source: String,
+    id: String,
+    case_id: String,
+    case_type: String,
+    customer_id: String,
+    ordinal: i64,
+    occurred_at_ms: i64,
+    body: String,
+    body_hash: String,
+}
+
+#[derive(Serialize)]
+struct CaseRow {
+    id: String,
+    case_type: String,
+    customer_id: String,
+    events: i64,
+}
+
+const KNOWN_EVENTS: &str = "
+    SELECT e.source, e.id, e.body_hash
+    FROM jsonb_each($1) AS x
+    JOIN event AS e ON e.source = x.value->>'source' AND e.id = x.value->>'id'";
+
+const KNOWN_CASES: &str = "
+    SELECT c.id, c.case_type, c.head
+    FROM jsonb_each($1) AS x
+    JOIN cases AS c ON c.id = x.value->>'id'";
+
+const INSERT_EVENTS: &str = "
+    INSERT INTO event (source, id, case_id, case_type, customer_id, ordinal, occurred_at_ms,
+                       accepted_at_ms, body, body_hash)
+    SELECT x.value->>'source', x.value->>'id', x.value->>'case_id', x.value->>'case_type',
+           x.value->>'customer_id', CAST(x.value->>'ordinal' AS BIGINT),
+           CAST(x.value->>'occurred_at_ms' AS BIGINT), $2, x.value->>'body', x.value->>'body_hash'
+    FROM jsonb_each($1) AS x
+    RETURNING seq, source, id";
+
+const COUNT_EVENTS: &str = "
+    INSERT INTO cases (id, case_type, customer_id, head, planned, wait_until_ms)
+    SELECT x.value->>'id', x.value->>'case_type', x.value->>'customer_id',
+           CAST(x.value->>'events' AS BIGINT), 0, 0
+    FROM jsonb_each($1) AS x WHERE true
+    ON CONFLICT (id) DO UPDATE SET head = cases.head + excluded.head";
+
+impl Store {
+    /// Accepts up to 500 events in one transaction. When this returns, they are on disk.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing was accepted then.
+    pub async fn accept_events(
+        &self,
+        incoming: Vec<Incoming>,
+        now: Instant,
+    ) -> Result<Vec<Accepted>> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let keys = batch(incoming.iter().map(|incoming| incoming.event.key()));
+            let known: Vec<KnownEvent> =
+                sqlx::query_as(KNOWN_EVENTS).bind(keys).fetch_all(&mut *tx).await?;
+            let mut hashes: HashMap<EventKey, String> = known
+                .into_iter()
+                .map(|row| (EventKey { source: row.source, id: row.id }, row.body_hash))
+                .collect();
+            let cases = super::ids(incoming.iter().map(|incoming| &incoming.event.case));
+            let known: Vec<KnownCase> =
+                sqlx::query_as(KNOWN_CASES).bind(cases).fetch_all(&mut *tx).await?;
+            let mut cases: HashMap<String, (String, i64)> =
+                known.into_iter().map(|row| (row.id, (row.case_type, row.head))).collect();
+
+            let mut results = Vec::with_capacity(incoming.len());
+            let mut new_events = Vec::new();
+            let mut counted: HashMap<String, CaseRow> = HashMap::new();
+            for Incoming { event, hash } in &incoming {
+                if let Some(known) = hashes.get(&event.key()) {
+                    let same = known == hash;
+                    results.push(if same { Accepted::Duplicate } else { Accepted::Conflict });
+                    continue;
+                }
+                let (case_type, head) = cases
+                    .entry(event.case.0.clone())
+                    .or_insert_with(|| (event.case_type.clone(), 0));
+                if *case_type != event.case_type {
+                    results.push(Accepted::OtherCaseType { known: case_type.clone() });
+                    continue;
+                }
+                *head += 1;
+                hashes.insert(event.key(), hash.clone());
+                counted
+                    .entry(event.case.0.clone())
+                    .or_insert_with(|| CaseRow {
+                        id: event.case.0.clone(),
+                        case_type: event.case_type.clone(),
+                        customer_id: event.customer.0.clone(),
+                        events: 0,
+                    })
+                    .events += 1;
+                new_events.push(EventRow {
+                    source: event.source.clone(),
+                    id: event.id.clone(),
+                    case_id: event.case.0.clone(),
+                    case_type: event.case_type.clone(),
+                    customer_id: event.customer.0.clone(),
+                    ordinal: *head,
+                    occurred_at_ms: event.occurred_at.timestamp_millis(),
+                    body: json(event),
+                    body_hash: hash.clone(),
+                });
+                results.push(Accepted::New { seq: 0 });
+            }
+            if new_events.is_empty() {
+                return Ok(results);
+            }
+            sqlx::query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
+            let inserted: Vec<(i64, String, String)> = sqlx::query_as(INSERT_EVENTS)
+                .bind(batch(&new_events))
+                .bind(now_ms)
+                .fetch_all(&mut *tx)
+                .await?;
+            let seqs: HashMap<EventKey, i64> = inserted
+                .into_iter()
+                .map(|(seq, source, id)| (EventKey { source, id }, seq))
+                .collect();
+            for (result, incoming) in results.iter_mut().zip(&incoming) {
+                if let Accepted::New { seq } = result {
+                    *seq = seqs[&incoming.event.key()];
+                }
+            }
+            Ok(results)
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! A provider's later word about an attempt: stored first, applied in order of rank, so that
+//! late, doubled and reordered receipts change nothing they should not.
+
+use sqlx::FromRow;
+
+use crate::domain::time::Instant;
+use crate::domain::{Channel, NotificationId, Reason};
+
+use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::rows::{json, parse_channel};
+use super::{Result, Store, batch, in_tx};
+
+/// What a provider says became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptOutcome {
+    /// It has it: whatever was in doubt is settled.
+    Taken,
+    Delivered,
+    Undelivered,
+}
+
+impl ReceiptOutcome {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Delivered => "delivered",
+            Self::Undelivered => "undelivered",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Taken, Self::Delivered, Self::Undelivered].into_iter().find(|o| o.as_str() == name)
+    }
+}
+
+/// A verified receipt.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub notification: NotificationId,
+    /// Which attempt it is about.
+    pub no: i64,
+    pub provider: &'static str,
+    pub provider_ref: String,
+    pub outcome: ReceiptOutcome,
+    pub detail: String,
+    /// The address must not be used again.
+    pub suppress: Option<String>,
+}
+
+#[derive(FromRow)]
+struct Unapplied {
+    seq: i64,
+    notification_id: String,
+    no: i64,
+    outcome: String,
+    detail: String,
+    status: String,
+    attempts: i64,
+    failed_channels: String,
+    channel: String,
+    state: String,
+}
+
+impl Store {
+    /// Stores a receipt. Answers false when the same was stored before, or when there is no
+    /// such attempt.
+    ///
+    /// # Errors
+    /// `Unavailable`; the provider should try again.
+    pub async fn keep_receipt(&self, receipt: Receipt, now: Instant) -> Result<bool> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let kept = sqlx::query(
+                "INSERT INTO receipt (notification_id, no, provider, provider_ref, outcome, detail,
+                                      received_at_ms)
+                 SELECT $1, $2, $3, $4, $5, $6, $7
+                 WHERE EXISTS (SELECT 1 FROM attempt
+                               WHERE notification_id = $1 AND no = $2 AND provider = $3)
+                 ON CONFLICT (notification_id, no, provider_ref, outcome) DO NOTHING",
+            )
+            .bind(receipt.notification.to_string())
+            .bind(receipt.no)
+            .bind(receipt.provider)
+            .bind(&receipt.provider_ref)
+            .bind(receipt.outcome.as_str())
+            .bind(&receipt.detail)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if kept.rows_affected() == 0 {
+                return Ok(false);
+            }
+            if let Some(why) = &receipt.suppress {
+                let found: Option<(String, String)> = sqlx::query_as(
+                    "SELECT channel, address FROM attempt WHERE notification_id = $1 AND no = $2",
+                )
+                .bind(receipt.notification.to_string())
+                .bind(receipt.no)
+                .fetch_optional(&mut *tx)
+                .await?;
+                if let Some((channel, address)) = found {
+                    let (channel, key) = (parse_channel(&channel)?, address.to_lowercase());
+                    super::customers::suppress_in(tx, channel, &key, why, receipt.provider, now_ms)
+                        .await?;
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// Applies stored receipts. Those of an attempt whose own outcome is not recorded yet
+    /// wait. Answers whether any notification must be looked at again now.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away; the receipts stay stored.
+    pub async fn apply_receipts(&self, now: Instant) -> Result<bool> {
+        let waiting: Option<(i64,)> =
+            sqlx::query_as("SELECT 1 FROM receipt WHERE applied_at_ms IS NULL LIMIT 1")
+                .fetch_optional(&self.readers)
+                .await?;
+        if waiting.is_none() {
+            return Ok(false);
+        }
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let receipts: Vec<Unapplied> = sqlx::query_as(
+                "SELECT r.seq, r.notification_id, r.no, r.outcome, r.detail, n.status, n.attempts,
+                        n.failed_channels, a.channel, a.state
+                 FROM receipt AS r
+                 JOIN notification AS n ON n.id = r.notification_id
+                 JOIN attempt AS a ON a.notification_id = r.notification_id AND a.no = r.no
+                 WHERE r.applied_at_ms IS NULL AND n.status <> 'sending' ORDER BY r.seq LIMIT 500",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            let mut look_again = false;
+            for receipt in receipts {
+                look_again |= apply(tx, &receipt, now_ms).await?;
+                sqlx::query("UPDATE receipt SET applied_at_ms = $2 WHERE seq = $1")
+                    .bind(receipt.seq)
+                    .bind(now_ms)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            Ok(look_again)
+        })
+    }
+}
+
+/// Moves attempt and notification forward, never back: taken < delivered, undelivered.
+async fn apply(tx: &mut sqlx::SqliteConnection, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
+    let Some(outcome) = ReceiptOutcome::from_name(&receipt.outcome) else { return Ok(false) };
+    let final_already = matches!(receipt.state.as_str(), "delivered" | "undelivered");
+    let known_taken = receipt.state == "sent";
+    if final_already || (outcome == ReceiptOutcome::Taken && known_taken) {
+        return Ok(false);
+    }
+    let state = match outcome {
+        ReceiptOutcome::Taken => "sent",
+        ReceiptOutcome::Delivered => "delivered",
+        ReceiptOutcome::Undelivered => "undelivered",
+    };
+    sqlx::query(
+        "UPDATE attempt SET state = $3, detail = $4 WHERE notification_id = $1 AND no = $2",
+    )
+    .bind(&receipt.notification_id)
+    .bind(receipt.no)
+    .bind(state)
+    .bind(&receipt.detail)
+    .execute(&mut *tx)
+    .await?;
+    let last_attempt = receipt.no == receipt.attempts;
+    if !last_attempt || !matches!(receipt.status.as_str(), "sent" | "in_doubt" | "unknown") {
+        return Ok(false);
+    }
+    let reasons = [Reason::ReceiptSaid {
+        outcome: outcome.as_str().to_owned(),
+        detail: receipt.detail.clone(),
+    }];
+    let mut failed: Vec<Channel> = serde_json::from_str(&receipt.failed_channels)?;
+    let (status, next_at_ms) = match outcome {
+        ReceiptOutcome::Taken => ("sent", None),
+        ReceiptOutcome::Delivered => ("delivered", None),
+        ReceiptOutcome::Undelivered => {
+            failed.push(parse_channel(&receipt.channel)?);
+            ("planned", Some(now_ms))
+        }
+    };
+    sqlx::query(
+        "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
+                next_at_ms = COALESCE($5, next_at_ms), failed_channels = $6, ring_again_at_ms = 0,
+                told_at_ms = CASE WHEN $3 = 'planned' THEN NULL ELSE COALESCE(told_at_ms, $7) END
+         WHERE id = $1 AND status = $2",
+    )
+    .bind(&receipt.notification_id)
+    .bind(&receipt.status)
+    .bind(status)
+    .bind(reasons[0].code())
+    .bind(next_at_ms)
+    .bind(json(&failed))
+    .bind(now_ms)
+    .execute(&mut *tx)
+    .await?;
+    let decision = DecisionRow {
+        id: receipt.notification_id.clone(),
+        what: state,
+        reasons: json(&reasons),
+        versions: "{}".into(),
+    };
+    sqlx::query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;
+    Ok(status == "planned")
+}

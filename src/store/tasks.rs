@@ -1,0 +1,124 @@
+//! Tasks: work for a person because software could not.
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::domain::Notification;
+use crate::domain::plan::{NewTask, TaskKind};
+use crate::domain::time::Instant;
+
+use super::{Result, Store, StoreError, batch, in_tx};
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct NewTaskRow {
+    pub key: String,
+    pub kind: &'static str,
+    pub detail: String,
+    pub notification_id: Option<String>,
+    pub event_seq: Option<i64>,
+    pub case_id: Option<String>,
+    pub customer_id: Option<String>,
+}
+
+impl NewTaskRow {
+    pub fn of(task: &NewTask) -> Self {
+        Self {
+            key: task.key.clone(),
+            kind: task.kind.as_str(),
+            detail: task.detail.clone(),
+            notification_id: None,
+            event_seq: None,
+            case_id: None,
+            customer_id: None,
+        }
+    }
+
+    /// The customer of this notification could not be told.
+    pub fn not_told(notification: &Notification, why: &str) -> Self {
+        Self {
+            key: format!("not_told/{}", notification.id),
+            kind: TaskKind::NotTold.as_str(),
+            detail: format!(
+                "Tell the customer of case {} about {:?}: {why}.",
+                notification.case, notification.notice
+            ),
+            notification_id: Some(notification.id.to_string()),
+            event_seq: notification.event_seq,
+            case_id: Some(notification.case.0.clone()),
+            customer_id: Some(notification.customer.0.clone()),
+        }
+    }
+}
+
+const INSERT_TASKS: &str = "
+    INSERT INTO task (key, kind, detail, notification_id, event_seq, case_id, customer_id, opened_at_ms)
+    SELECT value->>'key', value->>'kind', value->>'detail', value->>'notification_id',
+           CAST(value->>'event_seq' AS BIGINT), value->>'case_id', value->>'customer_id', $2
+    FROM jsonb_each($1) WHERE true
+    ON CONFLICT (key) WHERE done_at_ms IS NULL DO NOTHING";
+
+pub(super) async fn insert_tasks(
+    tx: &mut SqliteConnection,
+    tasks: &[NewTaskRow],
+    now_ms: i64,
+) -> Result<()> {
+    if !tasks.is_empty() {
+        sqlx::query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// A task as people and systems read it.
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub struct Task {
+    pub seq: i64,
+    pub kind: String,
+    pub detail: String,
+    pub notification_id: Option<String>,
+    pub case_id: Option<String>,
+    pub customer_id: Option<String>,
+    pub opened_at_ms: i64,
+    pub done_at_ms: Option<i64>,
+    pub done_by: Option<String>,
+}
+
+impl Store {
+    /// Open tasks, oldest first, after `after`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn open_tasks(&self, after: i64, limit: i64) -> Result<Vec<Task>> {
+        Ok(sqlx::query_as(
+            "SELECT seq, kind, detail, notification_id, case_id, customer_id, opened_at_ms,
+                    done_at_ms, done_by
+             FROM task WHERE done_at_ms IS NULL AND seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// Marks a task as done by somebody.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such open task.
+    pub async fn finish_task(&self, seq: i64, by: &str, now: Instant) -> Result<()> {
+        let by = by.to_owned();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let done = sqlx::query(
+                "UPDATE task SET done_at_ms = $2, done_by = $3 WHERE seq = $1 AND done_at_ms IS NULL",
+            )
+            .bind(seq)
+            .bind(now_ms)
+            .bind(by)
+            .execute(tx)
+            .await?;
+            if done.rows_affected() == 0 {
+                return Err(StoreError::NotFound { what: format!("an open task {seq}") });
+            }
+            Ok(())
+        })
+    }
+}
