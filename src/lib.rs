@@ -1,4 +1,7 @@
 //! Tidings: the proactive notification dispatcher for customer service.
+pub mod channel;
+pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod planning;
 pub mod render;

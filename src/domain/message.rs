@@ -1,6 +1,7 @@
 //! A message: what is said once, before any channel shapes it.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The typed content of a notice in one language. Every text is plain; the presentation
 /// layer escapes it for its channel.
@@ -37,4 +38,91 @@ pub struct Skipped {
     pub notice: String,
     pub state: Option<String>,
     pub at: super::time::Instant,
+}
+
+/// A message in the shape of its channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shaped {
+    Email(EmailText),
+    Sms(SmsText),
+    Voice(Script),
+}
+
+/// An e-mail, ready to be put into MIME.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailText {
+    pub subject: String,
+    pub html: String,
+    pub text: String,
+}
+
+/// A text message, ready to be handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsText {
+    pub text: String,
+    pub counted: Counted,
+}
+
+/// How a text goes over the air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub encoding: Encoding,
+    pub parts: u32,
+    /// The first character that forced UCS-2.
+    pub forced_by: Option<char>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// 160 septets in one message, 153 in each of several.
+    Gsm7,
+    /// 70 UTF-16 code units in one message, 67 in each of several.
+    Ucs2,
+}
+
+/// A call: paragraphs in the order they are spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    pub paragraphs: Vec<String>,
+    /// BCP 47, for the voice.
+    pub locale: String,
+}
+
+impl Shaped {
+    /// The fingerprint of what goes on the wire, kept with the attempt.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        match self {
+            Self::Email(email) => {
+                for part in [&email.subject, &email.html, &email.text] {
+                    hasher.update(part.as_bytes());
+                    hasher.update([0]);
+                }
+            }
+            Self::Sms(sms) => hasher.update(sms.text.as_bytes()),
+            Self::Voice(script) => hasher.update(script.paragraphs.join("\n").as_bytes()),
+        }
+        data_encoding::HEXLOWER.encode(&hasher.finalize()[..16])
+    }
+
+    /// How many parts a carrier charges for.
+    #[must_use]
+    pub const fn parts(&self) -> u32 {
+        match self {
+            Self::Sms(sms) => sms.counted.parts,
+            Self::Email(_) | Self::Voice(_) => 1,
+        }
+    }
+
+    /// The words, for people to read.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Email(email) => format!("Subject: {}\n\n{}", email.subject, email.text),
+            Self::Sms(sms) => sms.text.clone(),
+            Self::Voice(script) => script.paragraphs.join("\n"),
+        }
+    }
 }

@@ -13,8 +13,10 @@ pub mod notification;
 pub mod plan;
 pub mod preference;
 pub mod reason;
+pub mod secret;
 pub mod span;
 pub mod time;
+pub mod token;
 
 pub use case::{Case, CaseEvent, OrderKey};
 pub use channel::{Channel, ChannelMap};
@@ -28,5 +30,6 @@ pub use notification::{Notification, Status, Urgency};
 pub use plan::{Decision, Outcome, Plan};
 pub use preference::{CaseChoice, Preferences};
 pub use reason::Reason;
+pub use secret::Secret;
 pub use span::Span;
 pub use time::{Instant, Zones};

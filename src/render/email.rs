@@ -4,17 +4,11 @@ use std::collections::HashMap;
 
 use mrml::prelude::render::RenderOptions;
 
+use crate::domain::message::EmailText;
+
 use super::locale::Setting;
 use super::message::RenderError;
 use super::presentation::{Frame, Presentation};
-
-/// An e-mail, ready to be put into MIME.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmailText {
-    pub subject: String,
-    pub html: String,
-    pub text: String,
-}
 
 /// MJML → HTML. Jinja marks pass through untouched.
 pub(super) fn compile(mjml: &str) -> Result<String, String> {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::message::{Encoding, Shaped};
 use crate::domain::{Channel, Finding, Zones};
 
 use super::message::{Messages, Scene, Sender};
 use super::presentation::Presentation;
 use super::sample::{self, Sample};
-use super::sms::Encoding;
-use super::{Manner, Shaped, shape};
+use super::{Manner, shape};
 
 /// Where a message is used: on which channels, and about which state.
 #[derive(Debug, Clone)]

@@ -13,24 +13,12 @@ pub mod sample;
 pub mod sms;
 pub mod voice;
 
-use sha2::{Digest, Sha256};
-
+use crate::domain::message::Shaped;
 use crate::domain::{Channel, Message};
 
-use email::EmailText;
 use locale::Setting;
 use message::{Messages, RenderError, Scene};
 use presentation::{Frame, Presentation};
-use sms::SmsText;
-use voice::Script;
-
-/// A message in the shape of its channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shaped {
-    Email(EmailText),
-    Sms(SmsText),
-    Voice(Script),
-}
 
 /// A message as it was written, and as it goes on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,42 +85,4 @@ pub fn shape(
         Channel::Sms => Shaped::Sms(presentation.sms(&frame, setting)?),
         Channel::Voice => Shaped::Voice(presentation.voice(&frame, setting())?),
     })
-}
-
-impl Shaped {
-    /// The fingerprint of what goes on the wire, kept with the attempt.
-    #[must_use]
-    pub fn hash(&self) -> String {
-        let mut hasher = Sha256::new();
-        match self {
-            Self::Email(email) => {
-                for part in [&email.subject, &email.html, &email.text] {
-                    hasher.update(part.as_bytes());
-                    hasher.update([0]);
-                }
-            }
-            Self::Sms(sms) => hasher.update(sms.text.as_bytes()),
-            Self::Voice(script) => hasher.update(script.paragraphs.join("\n").as_bytes()),
-        }
-        data_encoding::HEXLOWER.encode(&hasher.finalize()[..16])
-    }
-
-    /// How many parts a carrier charges for.
-    #[must_use]
-    pub const fn parts(&self) -> u32 {
-        match self {
-            Self::Sms(sms) => sms.counted.parts,
-            Self::Email(_) | Self::Voice(_) => 1,
-        }
-    }
-
-    /// The words, for people to read.
-    #[must_use]
-    pub fn words(&self) -> String {
-        match self {
-            Self::Email(email) => format!("Subject: {}\n\n{}", email.subject, email.text),
-            Self::Sms(sms) => sms.text.clone(),
-            Self::Voice(script) => script.paragraphs.join("\n"),
-        }
-    }
 }

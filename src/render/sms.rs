@@ -1,9 +1,8 @@
 //! Text messages on the wire: which encoding, how many parts, and the characters that would
 //! make a short text long (GSM 03.38, 3GPP TS 23.038; STANDARDS 2.7).
 
-use serde::Serialize;
-
 use crate::domain::Message;
+use crate::domain::message::{Counted, Encoding, SmsText};
 
 use super::locale::Setting;
 use super::message::RenderError;
@@ -14,24 +13,6 @@ const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !
 
 /// The characters of its extension table, two septets each.
 const GSM_EXTENSION: &str = "\u{c}^{}\\[~]|€";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encoding {
-    /// 160 septets in one message, 153 in each of several.
-    Gsm7,
-    /// 70 UTF-16 code units in one message, 67 in each of several.
-    Ucs2,
-}
-
-/// How a text goes over the air.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Counted {
-    pub encoding: Encoding,
-    pub parts: u32,
-    /// The first character that forced UCS-2.
-    pub forced_by: Option<char>,
-}
 
 fn septets(c: char) -> Option<u32> {
     if GSM.contains(c) {
@@ -93,13 +74,6 @@ pub fn safe(text: &str) -> String {
         }
     }
     out
-}
-
-/// A text message, ready to be handed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmsText {
-    pub text: String,
-    pub counted: Counted,
 }
 
 impl Presentation {

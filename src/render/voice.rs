@@ -1,16 +1,10 @@
 //! Phone calls: the same message as sentences for a voice.
 
+use crate::domain::message::Script;
+
 use super::locale::Setting;
 use super::message::RenderError;
 use super::presentation::{Frame, Presentation};
-
-/// A script: paragraphs in the order they are spoken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
-    pub paragraphs: Vec<String>,
-    /// BCP 47, for the voice.
-    pub locale: String,
-}
 
 impl Presentation {
     /// Lays a message out as a spoken script.

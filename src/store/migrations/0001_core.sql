@@ -137,7 +137,7 @@ CREATE INDEX notification_by_case ON notification (case_id);
 CREATE INDEX notification_by_customer ON notification (customer_id, planned_at_ms);
 CREATE INDEX notification_by_event ON notification (event_seq);
 CREATE INDEX notification_once ON notification (customer_id, notice) WHERE once_customer;
-CREATE UNIQUE INDEX notification_code ON notification (code);
+CREATE INDEX notification_code ON notification (code);
 
 -- Decisions that led to no attempt: held, moved, ended. Append-only.
 CREATE TABLE decision (

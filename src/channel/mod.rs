@@ -1,0 +1,142 @@
+//! WIRES: how a message leaves. Knows providers and their codes; knows nothing of rules,
+//! consent or the store. A provider is named only in its own file.
+
+mod email;
+mod mime;
+mod outbox;
+mod smtp;
+mod twilio;
+pub mod twilio_receipt;
+mod window;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::domain::customer::Address;
+use crate::domain::message::Shaped;
+use crate::domain::time::Instant;
+use crate::domain::{CaseId, Channel, ChannelMap, NotificationId};
+
+pub use email::EmailSender;
+pub use mime::MailIdentity;
+pub use outbox::Outbox;
+pub use smtp::{SmtpPool, SmtpServer};
+pub use twilio::Twilio;
+pub use window::HandOverWindow;
+
+/// A message with everything a provider needs to be told.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub notification: NotificationId,
+    /// Which attempt this is, from 1.
+    pub no: i64,
+    pub case: CaseId,
+    pub to: Address,
+    pub to_name: String,
+    pub shaped: Shaped,
+    /// The same on every attempt of one notification.
+    pub message_id: String,
+    /// What all mails of the case refer to.
+    pub thread_id: String,
+    /// Where one click stops this topic; `None` for a topic that cannot be switched off.
+    pub unsubscribe: Option<String>,
+    pub topic: String,
+    /// Where the provider reports what became of it.
+    pub receipt_url: String,
+    /// Now: for the mail's `Date`.
+    pub at: Instant,
+}
+
+/// A provider took the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The provider's own name for it.
+    pub provider_ref: Option<String>,
+    /// What the provider said, for people.
+    pub detail: String,
+}
+
+/// Why a provider did not accept a message.
+///
+/// One variant per decision the dispatcher takes, not per library underneath.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Nothing left the house; it must be decided again.
+    #[error("not started: {reason}")]
+    NotStarted { reason: String },
+    /// A definite no for now.
+    #[error("deferred: {reason}")]
+    Deferred { reason: String, retry_after: Option<TimeDelta> },
+    /// A definite no for ever, on this channel.
+    #[error("refused: {reason}")]
+    Refused { reason: String, address_is_bad: bool },
+    /// Bytes left and no answer came: it may or may not have been taken.
+    #[error("unanswered: {reason}")]
+    Unanswered { reason: String },
+}
+
+/// The providers there are.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    Email(Arc<EmailSender>),
+    Twilio(Arc<Twilio>),
+    Outbox(Arc<Outbox>),
+}
+
+impl Provider {
+    /// The name an attempt is recorded under.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Email(_) => "smtp",
+            Self::Twilio(_) => "twilio",
+            Self::Outbox(_) => "outbox",
+        }
+    }
+
+    /// Hands a message over. Dropping the future may leave a half-used connection behind:
+    /// run it in a task of its own.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(
+        &self,
+        outgoing: &Outgoing,
+        window: HandOverWindow,
+    ) -> Result<Taken, SendError> {
+        match self {
+            Self::Email(email) => email.send(outgoing, window).await,
+            Self::Twilio(twilio) => twilio.send(outgoing, window).await,
+            Self::Outbox(outbox) => outbox.send(outgoing, window),
+        }
+    }
+
+    /// Can the provider be reached? For `doctor`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub async fn probe(&self) -> Result<String, String> {
+        match self {
+            Self::Email(email) => email.probe().await,
+            Self::Twilio(twilio) => twilio.probe().await,
+            Self::Outbox(outbox) => outbox.probe(),
+        }
+    }
+}
+
+/// A channel's provider and how many messages may be on the wire at once.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    pub provider: Provider,
+    pub connections: usize,
+}
+
+/// One gateway per channel that is offered.
+pub type Gateways = ChannelMap<Option<Gateway>>;
+
+/// Which channels there are providers for.
+#[must_use]
+pub fn offered(gateways: &Gateways) -> ChannelMap<bool> {
+    ChannelMap::from_fn(|channel: Channel| gateways.get(channel).is_some())
+}

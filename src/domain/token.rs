@@ -1,0 +1,143 @@
+//! Links and codes that prove they are ours: HMAC-SHA256 under the installation's key.
+//! Derived, never random: the same key and cause give the same bytes on the wire.
+
+use data_encoding::{BASE64URL_NOPAD, Encoding, Specification};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::channel::Channel;
+use super::id::{CaseId, CustomerId, NotificationId};
+use super::time::Instant;
+
+/// The installation's key.
+#[derive(Clone)]
+pub struct Keyring {
+    key: [u8; 32],
+    letters: Encoding,
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keyring(***)")
+    }
+}
+
+/// What a link lets its bearer do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "may", rename_all = "snake_case")]
+pub enum Grant {
+    /// Read and set this customer's preferences until `until_s` (seconds since 1970).
+    Centre { customer: CustomerId, until_s: i64 },
+    /// Stop this topic on this channel. Never ends.
+    Unsubscribe { customer: CustomerId, topic: String, channel: Channel },
+    /// Answer the question of this notification until `until_s`.
+    Answer { notification: NotificationId, until_s: i64 },
+    /// Report about this attempt: the tag in a provider's callback address.
+    Receipt { notification: NotificationId, no: i64 },
+}
+
+impl Keyring {
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        // Crockford's alphabet in lower case: no i, l, o or u to be misread.
+        let mut letters = Specification::new();
+        letters.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
+        Self { key, letters: letters.encoding().expect("32 distinct symbols") }
+    }
+
+    fn mac(&self, purpose: &str, text: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("any length will do");
+        mac.update(purpose.as_bytes());
+        mac.update(&[0]);
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Ten characters by which a customer verifies a message.
+    #[must_use]
+    pub fn code(&self, notification: NotificationId) -> String {
+        let mac = self.mac("code", &notification.to_string());
+        self.letters.encode(&mac[..7])[..10].to_owned()
+    }
+
+    /// The Message-ID of every copy of one notification's mail, without angle brackets.
+    #[must_use]
+    pub fn message_id(&self, notification: NotificationId, domain: &str) -> String {
+        let mac = self.mac("message-id", &notification.to_string());
+        format!("n.{}@{domain}", self.letters.encode(&mac[..15]))
+    }
+
+    /// What all mails of one case refer to, so that mail programs show them together.
+    #[must_use]
+    pub fn thread_id(&self, case: &CaseId, customer: &CustomerId, domain: &str) -> String {
+        let mac = self.mac("thread", &format!("{case}\u{1f}{customer}"));
+        format!("c.{}@{domain}", self.letters.encode(&mac[..15]))
+    }
+
+    /// The secret part of a link: `v1.payload.signature`.
+    #[must_use]
+    pub fn token(&self, grant: &Grant) -> String {
+        let payload = serde_json::to_vec(grant).expect("plain data");
+        let payload = BASE64URL_NOPAD.encode(&payload);
+        let mac = self.mac("v1", &payload);
+        format!("v1.{payload}.{}", BASE64URL_NOPAD.encode(&mac[..18]))
+    }
+
+    /// What a token grants at `now`; `None` when it is forged, damaged or over.
+    #[must_use]
+    pub fn read(&self, token: &str, now: Instant) -> Option<Grant> {
+        let (payload, signature) = token.strip_prefix("v1.")?.split_once('.')?;
+        let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
+        let mac = self.mac("v1", payload);
+        if !bool::from(mac[..18].ct_eq(signature.as_slice())) {
+            return None;
+        }
+        let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
+        let grant: Grant = serde_json::from_slice(&payload).ok()?;
+        let over = match &grant {
+            Grant::Centre { until_s, .. } | Grant::Answer { until_s, .. } => {
+                now.timestamp() >= *until_s
+            }
+            Grant::Unsubscribe { .. } | Grant::Receipt { .. } => false,
+        };
+        (!over).then_some(grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::parse_instant;
+
+    fn at(text: &str) -> Instant {
+        parse_instant(text).expect(text)
+    }
+
+    #[test]
+    fn a_token_reads_back_until_it_ends_and_any_change_makes_it_worthless() {
+        let keys = Keyring::new([7; 32]);
+        let until = at("2026-12-22T00:00:00Z");
+        let grant = Grant::Centre { customer: "C-1".into(), until_s: until.timestamp() };
+        let token = keys.token(&grant);
+        assert_eq!(keys.read(&token, at("2026-12-21T23:59:59Z")), Some(grant.clone()));
+        assert_eq!(keys.read(&token, until), None, "over");
+        assert_eq!(Keyring::new([8; 32]).read(&token, at("2026-11-22T00:00:00Z")), None);
+        for position in 0..token.len() {
+            let mut forged = token.clone().into_bytes();
+            forged[position] ^= 1;
+            let forged = String::from_utf8_lossy(&forged).into_owned();
+            assert_eq!(keys.read(&forged, at("2026-11-22T00:00:00Z")), None, "byte {position}");
+        }
+    }
+
+    #[test]
+    fn codes_are_ten_letters_that_are_not_misread() {
+        let keys = Keyring::new([7; 32]);
+        let code = keys.code(NotificationId::derive("R-1", "received", "e1", 0));
+        assert_eq!(code.len(), 10);
+        assert!(!code.contains(['i', 'l', 'o', 'u']));
+        assert_ne!(code, keys.code(NotificationId::derive("R-1", "received", "e2", 0)));
+    }
+}
