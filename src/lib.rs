@@ -4,5 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod planning;
+pub mod queue;
 pub mod render;
 pub mod store;
+pub mod worker;

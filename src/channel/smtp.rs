@@ -97,8 +97,6 @@ impl SmtpServer {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, String> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, self.port)).await.map_err(|e| e.to_string())?;
-        stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let text = |error: lettre::transport::smtp::Error| describe(&error);
         let tls = || TlsParameters::new(host.to_owned()).map_err(text);
         let mut connection = if self.security == Security::Implicit {
@@ -113,6 +111,9 @@ impl SmtpServer {
             .await
             .map_err(text)?
         } else {
+            let stream =
+                TcpStream::connect((host, self.port)).await.map_err(|error| error.to_string())?;
+            stream.set_nodelay(true).map_err(|error| error.to_string())?;
             AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello)
                 .await
                 .map_err(text)?

@@ -1,6 +1,8 @@
 //! The life of a notification in the store. Claim, open and outcome are three facts, each a
 //! conditional write on (id, status, epoch), each for a batch (RELIABILITY 3.1, 3.2).
 
+use std::collections::{HashMap, HashSet};
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -60,6 +62,7 @@ const END_CLAIMED: &str = "
 /// and the commit.
 const OPEN: &str = "
     UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
+        on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
         lease_until_ms = $2, channel = x.by_channel
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
                  value->>'channel' AS by_channel,
@@ -72,7 +75,7 @@ const OPEN: &str = "
                     AND cases.head = x.case_seen AND cases.planned = x.case_seen)
       AND EXISTS (SELECT 1 FROM customer WHERE customer.id = notification.customer_id
                     AND customer.revision = x.customer_seen)
-    RETURNING id, attempts";
+    RETURNING id, attempts, on_channel";
 
 const INSERT_ATTEMPTS: &str = "
     INSERT INTO attempt (notification_id, no, channel, provider, address, opened_at_ms, because,
@@ -136,6 +139,16 @@ pub struct Opening {
     pub versions: Value,
     pub body_hash: String,
     pub parts: u32,
+}
+
+/// An attempt that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    pub id: NotificationId,
+    /// Its number among all attempts, from 1.
+    pub no: i64,
+    /// Its number among the attempts on this channel, from 1.
+    pub on_channel: i64,
 }
 
 /// How an attempt ended, and what that makes of its notification.
@@ -352,7 +365,7 @@ impl Store {
             });
             let ended: Vec<(String,)> =
                 sqlx::query_as(END_CLAIMED).bind(batch(rows)).fetch_all(&mut *tx).await?;
-            let ended: std::collections::HashSet<String> =
+            let ended: HashSet<String> =
                 ended.into_iter().map(|(id,)| id).collect();
             let ends =
                 || ends.iter().filter(|end| ended.contains(&end.notification.id.to_string()));
@@ -397,8 +410,8 @@ impl Store {
     }
 
     /// Opens attempts: in one transaction, consent and case are compared with what the
-    /// decision read, and the attempt is written down. Answers which opened, with the
-    /// attempt's number; the others must be decided again.
+    /// decision read, and the attempt is written down. Answers which opened; the others must
+    /// be decided again.
     ///
     /// # Errors
     /// `Unavailable`; nothing was opened then.
@@ -406,7 +419,7 @@ impl Store {
         &self,
         openings: Vec<Opening>,
         now: Instant,
-    ) -> Result<Vec<(NotificationId, i64)>> {
+    ) -> Result<Vec<Opened>> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
             let rows = openings.iter().map(|opening| OpenRow {
@@ -416,19 +429,20 @@ impl Store {
                 case_revision: opening.case_revision,
                 customer_revision: opening.customer_revision,
             });
-            let opened: Vec<(String, i64)> = sqlx::query_as(OPEN)
+            let opened: Vec<(String, i64, i64)> = sqlx::query_as(OPEN)
                 .bind(batch(rows))
                 .bind(now_ms + LEASE_MS)
                 .bind(now_ms)
                 .fetch_all(&mut *tx)
                 .await?;
-            let numbers: std::collections::HashMap<String, i64> = opened.into_iter().collect();
+            let numbers: HashMap<String, (i64, i64)> =
+                opened.into_iter().map(|(id, no, on_channel)| (id, (no, on_channel))).collect();
             let mut attempts = Vec::with_capacity(numbers.len());
             let mut answer = Vec::with_capacity(numbers.len());
             for opening in &openings {
                 let id = opening.id.to_string();
-                let Some(no) = numbers.get(&id) else { continue };
-                answer.push((opening.id, *no));
+                let Some((no, on_channel)) = numbers.get(&id) else { continue };
+                answer.push(Opened { id: opening.id, no: *no, on_channel: *on_channel });
                 attempts.push(AttemptRow {
                     id,
                     no: *no,
@@ -478,7 +492,7 @@ impl Store {
             let rows = batch(&rows);
             let closed: Vec<(String,)> =
                 sqlx::query_as(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
-            let closed: std::collections::HashSet<String> =
+            let closed: HashSet<String> =
                 closed.into_iter().map(|(id,)| id).collect();
             sqlx::query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
             let mut decisions = Vec::new();
@@ -738,6 +752,43 @@ impl Store {
             sqlx::query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(tx).await?;
             Ok(cancelled.len() as u64)
         })
+    }
+
+    /// Rings again what was rung and is still due: for a caller who knows that no ticket is
+    /// on its way.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn ring_lost(&self, now: Instant) -> Result<()> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            sqlx::query(
+                "UPDATE notification SET ring_again_at_ms = 0
+                 WHERE status = 'planned' AND next_at_ms <= $1 AND ring_again_at_ms > $1",
+            )
+            .bind(now_ms)
+            .execute(tx)
+            .await?;
+            Ok(())
+        })
+    }
+
+    /// Is there anything for the housekeeper: leases run out, doubts to settle, receipts to
+    /// apply, events to plan?
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn needs_housekeeping(&self, now: Instant) -> Result<bool> {
+        let (needed,): (bool,) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending') AND lease_until_ms <= $1)
+                 OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)
+                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)
+                 OR EXISTS (SELECT 1 FROM cases WHERE head > planned AND wait_until_ms <= $1)",
+        )
+        .bind(now.timestamp_millis())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(needed)
     }
 
     /// Is anything due, claimed, on the wire or waiting to be planned at `now`?

@@ -104,7 +104,7 @@ pub(super) const INSERT_NOTIFICATIONS: &str = "
         trigger_key, occurrence, event_seq, state, happened_at_ms, collapse, status, reason,
         planned_at_ms, due_at_ms, next_at_ms, expires_at_ms, ring_again_at_ms, failed_channels,
         skipped, version, code, because, versions, keyed, once_customer, epoch, lease_until_ms,
-        claims, attempts)
+        claims, attempts, on_channel)
     SELECT value->>'id', value->>'case_id', value->>'case_type', value->>'customer_id',
         value->>'notice', value->>'topic', CAST(value->>'urgency' AS BIGINT),
         value->>'trigger_key', CAST(value->>'occurrence' AS BIGINT),
@@ -115,7 +115,7 @@ pub(super) const INSERT_NOTIFICATIONS: &str = "
         CAST(value->>'expires_at_ms' AS BIGINT), CAST(value->>'ring_again_at_ms' AS BIGINT),
         value->>'failed_channels', value->>'skipped', value->>'version', value->>'code',
         value->>'because', value->>'versions', CAST(value->>'keyed' AS BOOLEAN),
-        CAST(value->>'once_customer' AS BOOLEAN), 0, 0, 0, 0
+        CAST(value->>'once_customer' AS BOOLEAN), 0, 0, 0, 0, 0
     FROM jsonb_each($1) WHERE true
     ON CONFLICT (id) DO NOTHING
     RETURNING id";
@@ -200,20 +200,46 @@ pub struct LookedAt {
 }
 
 impl Store {
-    /// Cases with events to plan at `now`, longest waiting first.
+    /// The next event of each case that has one to plan at `now`, longest waiting first.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn unplanned_cases(&self, now: Instant, limit: i64) -> Result<Vec<CaseId>> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT id FROM cases WHERE head > planned AND wait_until_ms <= $1
-             ORDER BY wait_until_ms LIMIT $2",
+    pub async fn unplanned_events(&self, now: Instant, limit: i64) -> Result<Vec<i64>> {
+        let rows: Vec<(i64,)> = sqlx::query_as(
+            "SELECT e.seq FROM cases AS c
+             JOIN event AS e ON e.case_id = c.id AND e.ordinal = c.planned + 1
+             WHERE c.head > c.planned AND c.wait_until_ms <= $1
+             ORDER BY c.wait_until_ms LIMIT $2",
         )
         .bind(now.timestamp_millis())
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.into_iter().map(|(id,)| CaseId(id)).collect())
+        Ok(rows.into_iter().map(|(seq,)| seq).collect())
+    }
+
+    /// Cases as they stand, with how many events were accepted for each. Cases of which
+    /// nothing is planned yet are left out.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn cases(
+        &self,
+        wanted: impl IntoIterator<Item = &CaseId>,
+    ) -> Result<HashMap<CaseId, (Case, i64)>> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT c.body, c.head FROM jsonb_each($1) AS x
+             JOIN cases AS c ON c.id = x.value->>'id' WHERE c.body IS NOT NULL",
+        )
+        .bind(ids(wanted))
+        .fetch_all(&self.readers)
+        .await?;
+        let mut cases = HashMap::with_capacity(rows.len());
+        for (body, head) in rows {
+            let case: Case = serde_json::from_str(&body)?;
+            cases.insert(case.id.clone(), (case, head));
+        }
+        Ok(cases)
     }
 
     /// The cases of these events that still have something to plan.

@@ -127,7 +127,8 @@ CREATE TABLE notification (
     owner            TEXT,
     lease_until_ms   BIGINT NOT NULL,
     claims           BIGINT NOT NULL,
-    attempts         BIGINT NOT NULL
+    attempts         BIGINT NOT NULL,
+    on_channel       BIGINT NOT NULL     -- attempts on `channel`
 );
 CREATE INDEX notification_due ON notification (urgency, next_at_ms) WHERE status = 'planned';
 CREATE INDEX notification_leases ON notification (lease_until_ms)

@@ -1,0 +1,268 @@
+//! Takes what is due, decides on current facts, writes the message, and hands it to the lane
+//! of its channel. Nothing is opened here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::channel::Outgoing;
+use crate::domain::customer::Address;
+use crate::domain::plan::{Decision, Outcome, versions};
+use crate::domain::reason::Reason;
+use crate::domain::time::Instant;
+use crate::domain::token::Grant;
+use crate::domain::{
+    Case, CaseChoice, Channel, Customer, Notification, NotificationId, Status,
+};
+use crate::planning::eligibility::{Matter, decide};
+use crate::planning::journey::Journey;
+use crate::render::message::{Scene, SkippedStep};
+use crate::render::{Manner, Written, write};
+use crate::store::Result;
+use crate::store::notifications::{EndOfClaim, Opening};
+
+use super::activity::Busy;
+use super::{Engine, Live};
+
+/// A message that may go as soon as its channel has room.
+#[derive(Debug)]
+pub struct Ready {
+    pub notification: Notification,
+    pub customer: Customer,
+    pub outgoing: Outgoing,
+    pub opening: Opening,
+    pub live: Arc<Live>,
+    /// The dispatch is not over before this message is.
+    pub busy: Busy,
+}
+
+/// Claims these notifications and brings each to its lane or to its end.
+///
+/// # Errors
+/// `Unavailable` when the store is away; what is claimed comes back by its lease.
+pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
+    let now = engine.clock.now();
+    let mut claimed = engine.store.claim(ids, &engine.behaviour.owner, now).await?;
+    if claimed.is_empty() {
+        return Ok(());
+    }
+    claimed.sort_by(|a, b| (b.urgency, a.due_at, a.id).cmp(&(a.urgency, b.due_at, b.id)));
+    let live = engine.live.load_full();
+    let cases = engine.store.cases(claimed.iter().map(|n| &n.case)).await?;
+    let customers = engine.store.customers(claimed.iter().map(|n| &n.customer), now).await?;
+    let choices = engine.store.case_choices(claimed.iter().map(|n| &n.case)).await?;
+
+    let mut ends = Vec::new();
+    let mut ready = Vec::new();
+    let mut unplanned = Vec::new();
+    for notification in claimed {
+        let (Some((case, head)), Some(customer)) =
+            (cases.get(&notification.case), customers.get(&notification.customer))
+        else {
+            unplanned.push((notification.id, notification.epoch));
+            continue;
+        };
+        if case.revision != *head {
+            // The case has news that are not planned yet; they may change this message.
+            unplanned.push((notification.id, notification.epoch));
+            continue;
+        }
+        let choice = choices.get(&notification.case).copied().unwrap_or_default();
+        match look_at(engine, &live, notification, case, customer, choice, now) {
+            Look::Ready(message) => ready.push(*message),
+            Look::Over(end) => ends.push(*end),
+        }
+    }
+    engine.store.end_claims(ends, now).await?;
+    if !unplanned.is_empty() {
+        engine.store.release(&unplanned, now).await?;
+        let events = engine.store.unplanned_events(now, 500).await?;
+        engine.ring_plan(events);
+        engine.wake.notify_one();
+    }
+    for message in ready {
+        let channel = message.opening.channel;
+        match engine.lanes.get(channel) {
+            Some(lane) => lane.push(message).await,
+            None => tracing::error!(%channel, "a channel without a lane was chosen"),
+        }
+    }
+    Ok(())
+}
+
+enum Look {
+    Ready(Box<Ready>),
+    Over(Box<EndOfClaim>),
+}
+
+fn look_at(
+    engine: &Engine,
+    live: &Arc<Live>,
+    notification: Notification,
+    case: &Case,
+    customer: &Customer,
+    choice: CaseChoice,
+    now: Instant,
+) -> Look {
+    let rules = &live.rules;
+    let versions = versions(
+        &rules.journeys.version,
+        &rules.settings_version,
+        case.revision,
+        customer.revision,
+    );
+    let over = |status, next_at, reasons, task| {
+        Look::Over(Box::new(EndOfClaim {
+            notification: notification.clone(),
+            status,
+            next_at,
+            reasons,
+            versions: versions.clone(),
+            task,
+        }))
+    };
+    let Some(journey) = rules.journeys.get(&notification.case_type) else {
+        return over(Status::Cancelled, now, vec![Reason::RuleRemoved], None);
+    };
+    let matter = Matter {
+        notification: &notification,
+        journey,
+        notice: journey.notice(&notification.notice),
+        case,
+        customer,
+        choice,
+    };
+    let Decision { outcome, reasons } = decide(&matter, rules, now);
+    let (channel, address) = match outcome {
+        Outcome::Send { channel, address } => (channel, address),
+        Outcome::Snooze { until } => return over(Status::Planned, until, reasons, None),
+        Outcome::Settle { status, task } => return over(status, now, reasons, task),
+    };
+    let written = write_message(engine, live, journey, &notification, case, customer, channel, now);
+    let written = match written {
+        Ok(written) => written,
+        Err(detail) => {
+            let mut reasons = reasons;
+            reasons.push(Reason::RenderFailed { detail });
+            let task = Some("the message could not be written");
+            return over(Status::Quarantined, now, reasons, task);
+        }
+    };
+    let provider = engine.gateways.get(channel).as_ref().map_or("none", |g| g.provider.name());
+    let opening = Opening {
+        id: notification.id,
+        epoch: notification.epoch,
+        channel,
+        provider,
+        address: address.clone(),
+        case_revision: case.revision,
+        customer_revision: customer.revision,
+        because: reasons,
+        versions,
+        body_hash: written.shaped.hash(),
+        parts: written.shaped.parts(),
+    };
+    let outgoing = address_it(engine, live, &notification, customer, channel, address, written, now);
+    Look::Ready(Box::new(Ready {
+        notification,
+        customer: customer.clone(),
+        outgoing,
+        opening,
+        live: Arc::clone(live),
+        busy: engine.activity.begin(),
+    }))
+}
+
+#[allow(clippy::too_many_arguments, reason = "one call, each value its own")]
+fn write_message(
+    engine: &Engine,
+    live: &Live,
+    journey: &Journey,
+    notification: &Notification,
+    case: &Case,
+    customer: &Customer,
+    channel: Channel,
+    now: Instant,
+) -> std::result::Result<Written, String> {
+    let notice = journey.notice(&notification.notice).ok_or("the rule is gone")?;
+    let skipped: Vec<SkippedStep> = notification
+        .skipped
+        .iter()
+        .filter_map(|step| {
+            Some(SkippedStep {
+                notice: step.notice.clone(),
+                message: journey.notice(&step.notice)?.message.clone(),
+                state: step.state.clone(),
+                at: step.at,
+            })
+        })
+        .collect();
+    let behaviour = &engine.behaviour;
+    let links =
+        engine.links(customer, notification.id, &notification.code, &notification.topic, channel, now);
+    let scene = Scene {
+        case,
+        customer,
+        sender: &behaviour.sender,
+        links: &links,
+        skipped: &skipped,
+        now,
+        zone: live.rules.zone_of(customer),
+        locale: customer.profile.locale.clone().unwrap_or_else(|| behaviour.default_locale.clone()),
+    };
+    let manner = Manner {
+        channel,
+        code: &notification.code,
+        replies: behaviour.sms_replies,
+        discreet: customer.preferences.discreet.unwrap_or(false),
+    };
+    write(&live.messages, &live.presentation, &notice.message, &scene, manner)
+        .map_err(|error| error.to_string())
+}
+
+#[allow(clippy::too_many_arguments, reason = "one call, each value its own")]
+fn address_it(
+    engine: &Engine,
+    live: &Live,
+    notification: &Notification,
+    customer: &Customer,
+    channel: Channel,
+    address: Address,
+    written: Written,
+    now: Instant,
+) -> Outgoing {
+    let behaviour = &engine.behaviour;
+    let unsubscribe = (!live.rules.is_mandatory(&notification.topic))
+        .then(|| engine.unsubscribe_link(&customer.id, &notification.topic, channel));
+    Outgoing {
+        notification: notification.id,
+        no: 0,
+        case: notification.case.clone(),
+        to: address,
+        to_name: customer.profile.name.clone(),
+        shaped: written.shaped,
+        message_id: engine.keys.message_id(notification.id, &behaviour.mail_domain),
+        thread_id: engine.keys.thread_id(
+            &notification.case,
+            &customer.id,
+            &behaviour.mail_domain,
+        ),
+        unsubscribe,
+        topic: notification.topic.clone(),
+        receipt_url: String::new(),
+        at: now,
+    }
+}
+
+/// Fills in what is known only once the attempt has its number.
+pub fn number(engine: &Engine, outgoing: &mut Outgoing, provider: &str, no: i64) {
+    let grant = Grant::Receipt { notification: outgoing.notification, no };
+    outgoing.no = no;
+    outgoing.receipt_url = format!(
+        "{}/v1/receipts/{provider}?a={}",
+        engine.behaviour.public_url,
+        engine.keys.token(&grant)
+    );
+}
+
+/// Ready messages by id, for matching with what the store opened.
+pub type ById = HashMap<NotificationId, Ready>;

@@ -1,0 +1,171 @@
+//! ORCHESTRATION: reads, asks planning, writes. No policy of its own.
+//!
+//! [`plan`] turns accepted events into plans, [`dispatch`] decides and writes what is due,
+//! [`lane`] opens attempts and hands messages over, [`outcome`] says what follows,
+//! [`scheduler`] rings what falls due, [`reconcile`] repairs what was lost.
+
+pub mod activity;
+pub mod dispatch;
+pub mod lane;
+pub mod outcome;
+pub mod plan;
+pub mod reconcile;
+pub mod scheduler;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+
+use crate::channel::Gateways;
+use crate::clock::Clock;
+use crate::domain::notification::Lane;
+use crate::domain::token::{Grant, Keyring};
+use crate::domain::time::Instant;
+use crate::domain::{Channel, ChannelMap, Customer, CustomerId, NotificationId, Span};
+use crate::planning::retry::RetryPolicy;
+use crate::planning::rules::Rules;
+use crate::queue::{Queue, Ticket};
+use crate::render::message::{Links, Messages, Sender};
+use crate::render::presentation::Presentation;
+use crate::store::{Result, Store};
+
+use activity::Activity;
+use lane::LaneHandle;
+
+/// The version in force and how it is presented; swapped as a whole.
+#[derive(Debug)]
+pub struct Live {
+    pub rules: Rules,
+    pub messages: Messages,
+    pub presentation: Presentation,
+}
+
+/// Settings of the work itself.
+#[derive(Debug, Clone)]
+pub struct Behaviour {
+    /// Who holds claims: random per process start.
+    pub owner: String,
+    pub public_url: String,
+    pub mail_domain: String,
+    pub sender: Sender,
+    pub sms_replies: bool,
+    pub wait_for_customer: Span,
+    pub hand_over_window: Duration,
+    pub settle_doubt_after: TimeDelta,
+    pub retry: ChannelMap<RetryPolicy>,
+    pub default_locale: String,
+}
+
+/// Everything the work needs.
+#[derive(Debug)]
+pub struct Engine {
+    pub store: Store,
+    pub queue: Queue,
+    pub clock: Clock,
+    pub live: ArcSwap<Live>,
+    pub keys: Keyring,
+    pub gateways: Gateways,
+    pub behaviour: Behaviour,
+    pub activity: Activity,
+    /// Rung when something may be due at once.
+    pub wake: Notify,
+    pub lanes: ChannelMap<Option<LaneHandle>>,
+}
+
+/// How long a link in a message opens the customer's page (STANDARDS 7.3).
+const CENTRE_LINK_DAYS: i64 = 30;
+
+impl Engine {
+    /// Rings the bell for accepted events. Lost or refused, the scheduler rings it again.
+    pub fn ring_plan(&self, events: Vec<i64>) {
+        if !events.is_empty() {
+            let (lane, ticket) = Ticket::plan(events);
+            self.ring(lane, ticket);
+        }
+    }
+
+    pub(crate) fn ring(&self, lane: Lane, ticket: Ticket) -> bool {
+        self.activity.announce();
+        let rung = self.queue.push(lane, ticket);
+        if !rung {
+            drop(self.activity.adopt());
+        }
+        rung
+    }
+
+    /// Works one ticket off. What fails is logged and left to the scheduler.
+    pub async fn handle(self: Arc<Self>, ticket: Ticket) {
+        let _busy = self.activity.adopt();
+        let done = match ticket {
+            Ticket::PlanV1 { events } => plan::plan_events(&self, &events).await,
+            Ticket::DispatchV1 { notifications } => {
+                dispatch::dispatch(&self, &notifications).await
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "a ticket was left undone and will be rung again");
+        }
+    }
+
+    /// Works until nothing is due, claimed or on the wire at the clock's `now`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn run_until_idle(&self) -> Result<()> {
+        loop {
+            let now = self.clock.now();
+            let rung = scheduler::run_once(self, now).await?;
+            if self.store.needs_housekeeping(now).await? {
+                reconcile::run_once(self, now).await?;
+            }
+            self.activity.idle().await;
+            if !self.store.is_busy(self.clock.now()).await? {
+                return Ok(());
+            }
+            if !rung {
+                self.store.ring_lost(self.clock.now()).await?;
+            }
+        }
+    }
+
+    /// The links of one notification.
+    #[must_use]
+    pub fn links(
+        &self,
+        customer: &Customer,
+        notification: NotificationId,
+        code: &str,
+        topic: &str,
+        channel: Channel,
+        now: Instant,
+    ) -> Links {
+        let base = &self.behaviour.public_url;
+        // Whole days, so that a message rendered twice on one day has the same bytes.
+        let until_s = (now + TimeDelta::days(CENTRE_LINK_DAYS)).timestamp() / 86_400 * 86_400;
+        let centre = self.centre_link(&customer.id, until_s);
+        let answer = self.keys.token(&Grant::Answer { notification, until_s });
+        Links {
+            callback: format!("{centre}#call"),
+            centre,
+            verify: format!("{base}/m/{code}"),
+            answer: format!("{base}/a/{answer}"),
+            unsubscribe: self.unsubscribe_link(&customer.id, topic, channel),
+        }
+    }
+
+    /// A link to a customer's own page that works until `until_s` (seconds since 1970).
+    #[must_use]
+    pub fn centre_link(&self, customer: &CustomerId, until_s: i64) -> String {
+        let token = self.keys.token(&Grant::Centre { customer: customer.clone(), until_s });
+        format!("{}/c/{token}", self.behaviour.public_url)
+    }
+
+    fn unsubscribe_link(&self, customer: &CustomerId, topic: &str, channel: Channel) -> String {
+        let grant =
+            Grant::Unsubscribe { customer: customer.clone(), topic: topic.to_owned(), channel };
+        format!("{}/u/{}", self.behaviour.public_url, self.keys.token(&grant))
+    }
+}

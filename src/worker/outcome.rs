@@ -1,0 +1,124 @@
+//! What follows from how a hand-over ended.
+
+use std::num::NonZeroU32;
+
+use crate::channel::{SendError, Taken};
+use crate::domain::plan::Created;
+use crate::domain::reason::Reason;
+use crate::domain::time::Instant;
+use crate::domain::{Channel, Status};
+use crate::planning::next_occurrence;
+use crate::planning::retry::{FailedAttempt, Failure, NextStep};
+use crate::store::notifications::{AttemptState, Closing, Opened};
+
+use super::Engine;
+use super::dispatch::Ready;
+
+/// How long a message waits that could not be started in time.
+const START_AGAIN_AFTER_S: i64 = 1;
+
+/// The outcome of one attempt, ready to be recorded.
+#[must_use]
+pub fn closing(
+    engine: &Engine,
+    message: &Ready,
+    opened: Opened,
+    result: Result<Taken, SendError>,
+) -> Closing {
+    let now = engine.clock.now();
+    let channel = message.opening.channel;
+    let mut closing = Closing {
+        notification: message.notification.clone(),
+        no: opened.no,
+        attempt: AttemptState::Sent,
+        status: Status::Sent,
+        next_at: now,
+        failed_channels: message.notification.failed_channels.clone(),
+        provider_ref: None,
+        detail: String::new(),
+        reasons: Vec::new(),
+        versions: message.opening.versions.clone(),
+        task: None,
+        suppress: None,
+        follow_up: None,
+    };
+    match result {
+        Ok(Taken { provider_ref, detail }) => {
+            closing.provider_ref = provider_ref;
+            closing.detail = detail;
+            closing.reasons.push(Reason::HandedOver { channel });
+            closing.follow_up = follow_up(engine, message, now);
+        }
+        Err(SendError::NotStarted { reason }) => {
+            closing.attempt = AttemptState::NotSent;
+            closing.status = Status::Planned;
+            closing.next_at = now + chrono::TimeDelta::seconds(START_AGAIN_AFTER_S);
+            closing.detail.clone_from(&reason);
+            closing.reasons.push(Reason::NotStarted { detail: reason });
+        }
+        Err(SendError::Unanswered { reason }) => {
+            closing.attempt = AttemptState::InDoubt;
+            closing.status = Status::InDoubt;
+            closing.next_at = now + engine.behaviour.settle_doubt_after;
+            closing.detail.clone_from(&reason);
+            closing.reasons.push(Reason::Unanswered { channel, detail: reason });
+        }
+        Err(SendError::Deferred { reason, retry_after }) => {
+            closing.attempt = AttemptState::Deferred;
+            closing.status = Status::Planned;
+            closing.detail.clone_from(&reason);
+            let failed = FailedAttempt {
+                notification: message.notification.id,
+                attempts: attempts(opened),
+                failure: Failure::Temporary { retry_after },
+                at: now,
+                expires_at: message.notification.expires_at,
+            };
+            match engine.behaviour.retry.get(channel).next_step(&failed) {
+                NextStep::RetryAt(retry_at) => {
+                    closing.next_at = retry_at;
+                    closing.reasons.push(Reason::Deferred { channel, detail: reason, retry_at });
+                }
+                NextStep::FallBack | NextStep::AwaitReceipt => {
+                    give_up(&mut closing, channel, reason);
+                }
+            }
+        }
+        Err(SendError::Refused { reason, address_is_bad }) => {
+            closing.attempt = AttemptState::Refused;
+            closing.status = Status::Planned;
+            closing.detail.clone_from(&reason);
+            closing.reasons.push(Reason::Refused { channel, detail: reason.clone() });
+            if address_is_bad {
+                let address = message.opening.address.clone();
+                closing.suppress = Some((channel, address, reason.clone()));
+            }
+            give_up(&mut closing, channel, reason);
+        }
+    }
+    closing
+}
+
+/// The channel is done for this notification; the next decision takes the next allowed one,
+/// or finds none and asks a person.
+fn give_up(closing: &mut Closing, channel: Channel, detail: String) {
+    if !closing.failed_channels.contains(&channel) {
+        closing.failed_channels.push(channel);
+    }
+    closing.reasons.push(Reason::NextChannel { after: channel, detail });
+}
+
+fn attempts(opened: Opened) -> NonZeroU32 {
+    u32::try_from(opened.on_channel).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The next message of a notice that repeats.
+fn follow_up(engine: &Engine, message: &Ready, left_at: Instant) -> Option<Created> {
+    let rules = &message.live.rules;
+    let journey = rules.journeys.get(&message.notification.case_type)?;
+    let notice = journey.notice(&message.notification.notice)?;
+    let mut next =
+        next_occurrence(&message.notification, notice, journey, &message.customer, rules, left_at)?;
+    next.notification.code = engine.keys.code(next.notification.id);
+    Some(next)
+}

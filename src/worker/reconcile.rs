@@ -1,0 +1,107 @@
+//! Repairs what was lost: bells nobody heard, leases of processes that are gone, doubts whose
+//! time has come, receipts that waited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::reason::Reason;
+use crate::domain::time::Instant;
+use crate::domain::{Finding, Status};
+use crate::planning::rules::InDoubt;
+use crate::store::Result;
+
+use super::Engine;
+
+/// How often the reconciler looks (R of RELIABILITY 2).
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// How often leases are renewed, well within their length of 30 s.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// Does every repair once.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
+    let settle_by = now + engine.behaviour.settle_doubt_after;
+    let (planned_again, doubtful) = engine.store.reap(now, settle_by).await?;
+    if planned_again + doubtful > 0 {
+        tracing::warn!(planned_again, doubtful, "took back what a lost process held");
+    }
+    settle_doubts(engine, now).await?;
+    if engine.store.apply_receipts(now).await? {
+        engine.wake.notify_one();
+    }
+    let events = engine.store.unplanned_events(now, 500).await?;
+    engine.ring_plan(events);
+    Ok(())
+}
+
+/// A doubt that no receipt settled in time: the topic says whether better twice or not.
+async fn settle_doubts(engine: &Engine, now: Instant) -> Result<()> {
+    let live = engine.live.load_full();
+    for doubt in engine.store.doubts_due(now, 500).await? {
+        let topic = live.rules.topics.get(&doubt.notification.topic);
+        let again = topic.is_some_and(|topic| topic.in_doubt == InDoubt::AtLeastOnce)
+            && now < doubt.notification.expires_at
+            && doubt.notification.attempts < 2;
+        let (status, reason, task) = if again {
+            (Status::Planned, Reason::SentAgainInDoubt, None)
+        } else {
+            let task = Some("nobody can tell whether the message arrived");
+            (Status::Unknown, Reason::NoWordInTime, task)
+        };
+        engine.store.settle_doubt(&doubt.notification, status, vec![reason], task, now).await?;
+        engine.wake.notify_one();
+    }
+    Ok(())
+}
+
+/// Repairs on a period, and when another process committed something.
+pub async fn run(
+    engine: Arc<Engine>,
+    mut stopping: tokio::sync::watch::Receiver<bool>,
+    reload: impl Fn(&Engine) -> futures::future::BoxFuture<'_, std::result::Result<(), Vec<Finding>>>
+    + Send
+    + 'static,
+) {
+    let mut tick = tokio::time::interval(PERIOD);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                if let Err(error) = run_once(&engine, engine.clock.now()).await {
+                    tracing::warn!(%error, "the reconciler could not look at the store");
+                }
+            }
+            () = engine.store.foreign_commit() => {
+                let now = engine.clock.now();
+                match engine.store.unplanned_events(now, 500).await {
+                    Ok(events) => engine.ring_plan(events),
+                    Err(error) => tracing::warn!(%error, "could not look for events of others"),
+                }
+                engine.wake.notify_one();
+                if let Err(findings) = reload(&engine).await {
+                    for finding in findings {
+                        tracing::error!(%finding, "the published version cannot be used");
+                    }
+                }
+            }
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Renews what this process holds, so that only a process that stopped loses it.
+pub async fn renew(engine: Arc<Engine>, mut stopping: tokio::sync::watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(RENEW_EVERY) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+        let now = engine.clock.now();
+        if let Err(error) = engine.store.renew_leases(&engine.behaviour.owner, now).await {
+            tracing::warn!(%error, "leases could not be renewed");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Rings the bell for what falls due. The queue is bounded: what does not fit stays due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::notification::Lane;
+use crate::domain::time::Instant;
+use crate::queue::{MAX_IDS, Ticket};
+use crate::store::Result;
+
+use super::Engine;
+
+/// How often the scheduler looks when nobody wakes it.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Rings everything due at `now` that the lanes have room for. Answers whether anything was.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn run_once(engine: &Engine, now: Instant) -> Result<bool> {
+    let mut rung = false;
+    for lane in [Lane::Now, Lane::Bulk] {
+        while engine.queue.room(lane) > 0 && engine.store.any_due(lane, now).await? {
+            let limit = u32::try_from(MAX_IDS).expect("500");
+            let notifications = engine.store.take_due(lane, now, limit).await?;
+            if notifications.is_empty() {
+                break;
+            }
+            rung = true;
+            if !engine.ring(lane, Ticket::DispatchV1 { notifications }) {
+                break;
+            }
+        }
+    }
+    Ok(rung)
+}
+
+/// Looks again and again, at once when woken.
+pub async fn run(engine: Arc<Engine>, mut stopping: tokio::sync::watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = run_once(&engine, engine.clock.now()).await {
+            tracing::warn!(%error, "the scheduler could not look at the store");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::select! {
+            () = engine.wake.notified() => {}
+            () = tokio::time::sleep(TICK) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
