@@ -1,4 +1,5 @@
 //! Tidings: the proactive notification dispatcher for customer service.
+pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod config;

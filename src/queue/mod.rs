@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::NotificationId;
 use crate::domain::notification::Lane;
 
-pub use embedded::{EmbeddedQueue, run};
+pub use embedded::{EmbeddedQueue, Handler, Receivers, run};
 
 /// The most tickets that wait in one lane.
 pub const MAX_WAITING: usize = 64;

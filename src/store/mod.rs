@@ -160,9 +160,10 @@ impl Store {
         &self.file
     }
 
-    /// Completes when another process has committed something.
-    pub async fn foreign_commit(&self) {
-        self.writer.foreign_commit.notified().await;
+    /// Changes whenever another process has committed something.
+    #[must_use]
+    pub fn foreign_commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.writer.foreign_commits()
     }
 
     /// Is the store there? For `/readyz` and `doctor`.

@@ -800,7 +800,8 @@ impl Store {
             "SELECT EXISTS (SELECT 1 FROM cases WHERE head > planned AND wait_until_ms <= $1)
                  OR EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency >= 0 AND next_at_ms <= $1)
                  OR EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending'))
-                 OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)",
+                 OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)
+                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)",
         )
         .bind(now.timestamp_millis())
         .fetch_one(&self.readers)

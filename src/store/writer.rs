@@ -3,12 +3,11 @@
 //! What arrives while one commit runs is the next commit; there is no timer. A job runs
 //! inside the shared transaction and is answered only after it is on disk.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::StoreError;
 
@@ -29,8 +28,8 @@ type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ans
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
-    /// Rung when another process committed.
-    pub foreign_commit: Arc<Notify>,
+    /// Counts the commits of other processes that were noticed.
+    foreign_commits: watch::Receiver<u64>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -42,9 +41,14 @@ impl std::fmt::Debug for Answer {
 impl Writer {
     pub fn start(connection: SqliteConnection) -> Self {
         let (jobs, receiver) = mpsc::channel(1_000);
-        let foreign_commit = Arc::new(Notify::new());
-        tokio::spawn(run(connection, receiver, Arc::clone(&foreign_commit)));
-        Self { jobs, foreign_commit }
+        let (noticed, foreign_commits) = watch::channel(0);
+        tokio::spawn(run(connection, receiver, noticed));
+        Self { jobs, foreign_commits }
+    }
+
+    /// Changes whenever another process has committed something.
+    pub fn foreign_commits(&self) -> watch::Receiver<u64> {
+        self.foreign_commits.clone()
     }
 
     /// Runs `work` in the next transaction and answers once it is durable.
@@ -79,7 +83,7 @@ impl Writer {
 async fn run(
     mut connection: SqliteConnection,
     mut jobs: mpsc::Receiver<Job>,
-    foreign_commit: Arc<Notify>,
+    foreign_commits: watch::Sender<u64>,
 ) {
     let mut seen_version = None;
     loop {
@@ -89,7 +93,7 @@ async fn run(
                 None => break,
             },
             () = tokio::time::sleep(FOREIGN_COMMIT_CHECK) => {
-                look_for_foreign_commits(&mut connection, &mut seen_version, &foreign_commit).await;
+                look_for_foreign_commits(&mut connection, &mut seen_version, &foreign_commits).await;
                 continue;
             }
         };
@@ -109,13 +113,13 @@ async fn run(
 async fn look_for_foreign_commits(
     connection: &mut SqliteConnection,
     seen: &mut Option<i64>,
-    foreign_commit: &Notify,
+    foreign_commits: &watch::Sender<u64>,
 ) {
     let version: Result<i64, _> =
         sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await;
     if let Ok(version) = version {
         if seen.is_some_and(|seen| seen != version) {
-            foreign_commit.notify_one();
+            foreign_commits.send_modify(|count| *count += 1);
         }
         *seen = Some(version);
     }

@@ -14,7 +14,7 @@ use crate::channel::{Gateway, HandOverWindow};
 use crate::domain::NotificationId;
 use crate::store::notifications::{Closing, Opened};
 
-use super::Engine;
+use super::{Engine, Stopping, stopped};
 use super::dispatch::{ById, Ready, number};
 use super::outcome;
 
@@ -96,7 +96,7 @@ pub fn start(
     engine: &Arc<Engine>,
     end: LaneEnd,
     outcomes: mpsc::Sender<Finished>,
-    stopping: &tokio::sync::watch::Receiver<bool>,
+    stopping: &Stopping,
 ) -> Vec<tokio::task::JoinHandle<()>> {
     let connections = end.gateway.connections.max(1);
     let pace = Arc::new(Pace {
@@ -133,7 +133,7 @@ async fn open_all(
     mut end: LaneEnd,
     on_its_way: mpsc::Sender<OnItsWay>,
     pace: Arc<Pace>,
-    mut stopping: tokio::sync::watch::Receiver<bool>,
+    mut stopping: Stopping,
 ) {
     let window = engine.behaviour.hand_over_window;
     let window_micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
@@ -141,7 +141,7 @@ async fn open_all(
     loop {
         let first = tokio::select! {
             biased;
-            _ = stopping.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stopping) => break,
             message = end.ready.recv() => match message {
                 Some(message) => message,
                 None => break,

@@ -75,6 +75,14 @@ pub struct Engine {
     pub lanes: ChannelMap<Option<LaneHandle>>,
 }
 
+/// Turns true when the process is asked to stop.
+pub type Stopping = tokio::sync::watch::Receiver<bool>;
+
+/// Completes when the process is asked to stop, or nobody is left to ask.
+pub async fn stopped(stopping: &mut Stopping) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
 /// How long a link in a message opens the customer's page (STANDARDS 7.3).
 const CENTRE_LINK_DAYS: i64 = 30;
 
@@ -116,17 +124,18 @@ impl Engine {
     /// `Unavailable` when the store is away.
     pub async fn run_until_idle(&self) -> Result<()> {
         loop {
+            self.activity.idle().await;
             let now = self.clock.now();
-            let rung = scheduler::run_once(self, now).await?;
+            if !self.store.is_busy(now).await? {
+                return Ok(());
+            }
             if self.store.needs_housekeeping(now).await? {
                 reconcile::run_once(self, now).await?;
             }
-            self.activity.idle().await;
-            if !self.store.is_busy(self.clock.now()).await? {
-                return Ok(());
-            }
-            if !rung {
-                self.store.ring_lost(self.clock.now()).await?;
+            scheduler::run_once(self, now).await?;
+            if self.activity.count() == 0 {
+                // Due, and no ticket on its way: its bell was lost.
+                self.store.ring_lost(now).await?;
             }
         }
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
-use crate::domain::{Finding, Status};
+use crate::domain::Status;
 use crate::planning::rules::InDoubt;
 use crate::store::Result;
 
-use super::Engine;
+use super::{Engine, Stopping, stopped};
 
 /// How often the reconciler looks (R of RELIABILITY 2).
 const PERIOD: Duration = Duration::from_secs(5);
@@ -58,13 +58,8 @@ async fn settle_doubts(engine: &Engine, now: Instant) -> Result<()> {
 }
 
 /// Repairs on a period, and when another process committed something.
-pub async fn run(
-    engine: Arc<Engine>,
-    mut stopping: tokio::sync::watch::Receiver<bool>,
-    reload: impl Fn(&Engine) -> futures::future::BoxFuture<'_, std::result::Result<(), Vec<Finding>>>
-    + Send
-    + 'static,
-) {
+pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
+    let mut foreign_commits = engine.store.foreign_commits();
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -74,30 +69,25 @@ pub async fn run(
                     tracing::warn!(%error, "the reconciler could not look at the store");
                 }
             }
-            () = engine.store.foreign_commit() => {
+            Ok(()) = foreign_commits.changed() => {
                 let now = engine.clock.now();
                 match engine.store.unplanned_events(now, 500).await {
                     Ok(events) => engine.ring_plan(events),
                     Err(error) => tracing::warn!(%error, "could not look for events of others"),
                 }
                 engine.wake.notify_one();
-                if let Err(findings) = reload(&engine).await {
-                    for finding in findings {
-                        tracing::error!(%finding, "the published version cannot be used");
-                    }
-                }
             }
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stopping) => return,
         }
     }
 }
 
 /// Renews what this process holds, so that only a process that stopped loses it.
-pub async fn renew(engine: Arc<Engine>, mut stopping: tokio::sync::watch::Receiver<bool>) {
+pub async fn renew(engine: Arc<Engine>, mut stopping: Stopping) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(RENEW_EVERY) => {}
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stopping) => return,
         }
         let now = engine.clock.now();
         if let Err(error) = engine.store.renew_leases(&engine.behaviour.owner, now).await {

@@ -8,7 +8,7 @@ use crate::domain::time::Instant;
 use crate::queue::{MAX_IDS, Ticket};
 use crate::store::Result;
 
-use super::Engine;
+use super::{Engine, Stopping, stopped};
 
 /// How often the scheduler looks when nobody wakes it.
 const TICK: Duration = Duration::from_millis(100);
@@ -36,7 +36,7 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<bool> {
 }
 
 /// Looks again and again, at once when woken.
-pub async fn run(engine: Arc<Engine>, mut stopping: tokio::sync::watch::Receiver<bool>) {
+pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
     loop {
         if let Err(error) = run_once(&engine, engine.clock.now()).await {
             tracing::warn!(%error, "the scheduler could not look at the store");
@@ -45,7 +45,7 @@ pub async fn run(engine: Arc<Engine>, mut stopping: tokio::sync::watch::Receiver
         tokio::select! {
             () = engine.wake.notified() => {}
             () = tokio::time::sleep(TICK) => {}
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stopping) => return,
         }
     }
 }

@@ -1,0 +1,327 @@
+//! Composition root: builds every part once, starts the roles, shuts down.
+
+pub mod content;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chrono::TimeDelta;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::channel::{EmailSender, Gateway, Gateways, MailIdentity, Outbox, Provider, SmtpPool, SmtpServer, Twilio, offered};
+use crate::clock::Clock;
+use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
+use crate::domain::token::Keyring;
+use crate::domain::{ChannelMap, Finding, Zones};
+use crate::queue::{EmbeddedQueue, Queue, Receivers};
+use crate::store::journeys::VersionFiles;
+use crate::store::{Store, StoreError};
+use crate::worker::lane::{self, LaneEnd};
+use crate::worker::{Behaviour, Engine, reconcile, scheduler};
+
+/// Why Tidings could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Content(#[from] content::ContentError),
+    /// Something in the files must be mended first.
+    #[error("{} faults in journeys and messages; `tidings check` shows them", .0.iter().filter(|f| f.is_error()).count())]
+    Findings(Vec<Finding>),
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// Every part, built and not yet running.
+#[derive(Debug)]
+pub struct App {
+    pub engine: Arc<Engine>,
+    pub settings: Arc<Settings>,
+    pub zones: Zones,
+    /// The files on disk differ from the version in force.
+    pub files_differ: bool,
+    parts: Mutex<Option<Parts>>,
+}
+
+/// What the workers take with them when they start.
+#[derive(Debug)]
+struct Parts {
+    receivers: Receivers,
+    lanes: Vec<LaneEnd>,
+}
+
+/// Workers that run until they are stopped.
+#[derive(Debug)]
+pub struct Workers {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    senders: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Builds everything on an open store. A store nothing was ever published in gets the
+    /// files of the settings.
+    ///
+    /// # Errors
+    /// What cannot be used as it is, and how to mend it.
+    pub async fn build(settings: Settings, clock: Clock, store: Store) -> Result<Self, AppError> {
+        let zones = crate::clock::newest_zones();
+        if let Err(why) = zones.get(&settings.locales.time_zone) {
+            return Err(AppError::Settings(format!("[locales] time_zone: {why}")));
+        }
+        let now = clock.now();
+        let keys = keyring(&settings, &store).await?;
+        let gateways = gateways(&settings)?;
+        let (fingerprint, body) = settings.fingerprint();
+        store.note_settings(&fingerprint, &body, now.timestamp_millis()).await?;
+
+        let on_disk = content::version_files(&settings)?;
+        let layouts = content::layouts(&settings)?;
+        let (hash, files) = match store.published().await? {
+            Some(published) => published,
+            None => (content::hash(&on_disk), on_disk.clone()),
+        };
+        let files_differ = content::hash(&on_disk) != hash;
+        let compiled =
+            content::compile(&hash, &files, &layouts, &settings, offered(&gateways), &zones)?;
+        if compiled.findings.iter().any(Finding::is_error) {
+            return Err(AppError::Findings(compiled.findings));
+        }
+        if store.published().await?.is_none() {
+            store.publish(&hash, &files, "first start", "the files of the settings", now).await?;
+        }
+
+        let (queue, receivers) = EmbeddedQueue::new();
+        let mut ends = Vec::new();
+        let lanes = ChannelMap::from_fn(|channel| {
+            let gateway = gateways.get(channel).clone()?;
+            let (handle, end) = lane::lane(gateway);
+            ends.push(end);
+            Some(handle)
+        });
+        let engine = Engine {
+            store,
+            queue: Queue::Embedded(queue),
+            clock,
+            live: ArcSwap::from_pointee(compiled.live),
+            keys,
+            gateways,
+            behaviour: behaviour(&settings)?,
+            activity: crate::worker::activity::Activity::default(),
+            wake: Notify::new(),
+            lanes,
+        };
+        Ok(Self {
+            engine: Arc::new(engine),
+            settings: Arc::new(settings),
+            zones,
+            files_differ,
+            parts: Mutex::new(Some(Parts { receivers, lanes: ends })),
+        })
+    }
+
+    /// Starts planning and dispatch. With `by_itself`, the scheduler and the reconciler run
+    /// too; a play or a test drives those itself.
+    ///
+    /// # Panics
+    /// When the workers were started before.
+    #[must_use]
+    pub fn start_workers(&self, by_itself: bool) -> Workers {
+        let parts = self.parts.lock().expect("no panic while held").take();
+        let Parts { receivers, lanes } = parts.expect("workers start once");
+        let (stop, stopping) = watch::channel(false);
+        let (outcomes, to_record) = mpsc::channel(2_000);
+        let mut senders = Vec::new();
+        for end in lanes {
+            senders.extend(lane::start(&self.engine, end, outcomes.clone(), &stopping));
+        }
+        drop(outcomes);
+        senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
+        let mut tasks = vec![tokio::spawn(run_queue(
+            Arc::clone(&self.engine),
+            receivers,
+            stopping.clone(),
+        ))];
+        if by_itself {
+            let engine = || Arc::clone(&self.engine);
+            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
+            let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
+            tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
+        }
+        Workers { stop, tasks, senders }
+    }
+}
+
+async fn run_queue(engine: Arc<Engine>, receivers: Receivers, mut stopping: watch::Receiver<bool>) {
+    let handler: crate::queue::Handler = Arc::new(move |ticket| {
+        let engine = Arc::clone(&engine);
+        Box::pin(engine.handle(ticket))
+    });
+    let stop = async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = crate::queue::run(receivers, handler, stop).await {
+        tracing::error!(%error, "the queue did not stop in good order");
+    }
+}
+
+impl Workers {
+    /// Stops taking up work, finishes what is on the wire and records it.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        for task in self.tasks.into_iter().chain(self.senders) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a worker ended badly");
+            }
+        }
+    }
+}
+
+/// Takes up versions that other processes publish.
+async fn follow_publications(
+    engine: Arc<Engine>,
+    settings: Arc<Settings>,
+    zones: Zones,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut foreign_commits = engine.store.foreign_commits();
+    loop {
+        tokio::select! {
+            Ok(()) = foreign_commits.changed() => {}
+            () = crate::worker::stopped(&mut stopping) => return,
+        }
+        if let Err(error) = take_up(&engine, &settings, &zones).await {
+            tracing::error!(%error, "the published version cannot be used; the one before goes on");
+        }
+    }
+}
+
+async fn take_up(engine: &Engine, settings: &Settings, zones: &Zones) -> Result<(), AppError> {
+    let in_force = engine.live.load().rules.journeys.version.clone();
+    let Some((hash, files)) = engine.store.published().await? else { return Ok(()) };
+    if hash != in_force {
+        let layouts = content::layouts(settings)?;
+        let offered = offered(&engine.gateways);
+        let compiled = content::compile(&hash, &files, &layouts, settings, offered, zones)?;
+        if compiled.findings.iter().any(Finding::is_error) {
+            return Err(AppError::Findings(compiled.findings));
+        }
+        tracing::info!(version = hash, "a new version of the journeys is in force");
+        engine.live.store(Arc::new(compiled.live));
+    }
+    Ok(())
+}
+
+/// Publishes the files of the settings; every process takes them up within a second.
+///
+/// # Errors
+/// `Findings` when anything is wrong with them: then nothing was published.
+pub async fn publish(
+    app: &App,
+    files: &VersionFiles,
+    author: &str,
+    reason: &str,
+) -> Result<String, AppError> {
+    let engine = &app.engine;
+    let hash = content::hash(files);
+    let layouts = content::layouts(&app.settings)?;
+    let offered = offered(&engine.gateways);
+    let compiled =
+        content::compile(&hash, files, &layouts, &app.settings, offered, &app.zones)?;
+    if compiled.findings.iter().any(Finding::is_error) {
+        return Err(AppError::Findings(compiled.findings));
+    }
+    engine.store.publish(&hash, files, author, reason, engine.clock.now()).await?;
+    engine.live.store(Arc::new(compiled.live));
+    Ok(hash)
+}
+
+async fn keyring(settings: &Settings, store: &Store) -> Result<Keyring, AppError> {
+    let key = match &settings.auth.key_file {
+        None => store.installation_key().await?,
+        Some(file) => {
+            let wrong = |why: &str| {
+                AppError::Settings(format!("[auth] key_file {}: {why}", file.display()))
+            };
+            let text = std::fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
+            data_encoding::HEXLOWER_PERMISSIVE
+                .decode(text.trim().as_bytes())
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or_else(|| wrong("expected 32 bytes in hex"))?
+        }
+    };
+    Ok(Keyring::new(key))
+}
+
+fn identity(settings: &Settings) -> MailIdentity {
+    let mailbox = |text: &String| text.parse().expect("checked when the settings were read");
+    MailIdentity {
+        from: mailbox(&settings.sender.mail_from),
+        reply_to: settings.sender.reply_to.as_ref().map(mailbox),
+    }
+}
+
+fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
+    let email = &settings.channels.email;
+    let identity = identity(settings);
+    let outbox = |dir: &std::path::Path| {
+        Provider::Outbox(Arc::new(Outbox { dir: dir.to_owned(), identity: identity.clone() }))
+    };
+    let by_email = match email.provider {
+        EmailProvider::None => None,
+        EmailProvider::Outbox => Some(outbox(&email.dir)),
+        EmailProvider::Smtp => {
+            let server = SmtpServer::parse(&email.url, email.hello_name.as_deref())
+                .map_err(|why| AppError::Settings(format!("[channels.email] url {why}")))?;
+            let pool = SmtpPool::new(server);
+            Some(Provider::Email(Arc::new(EmailSender { identity: identity.clone(), pool })))
+        }
+    };
+    let telephone = |telephone: &Telephone| -> Result<Option<Gateway>, AppError> {
+        let provider = match telephone.provider {
+            TelephoneProvider::None => return Ok(None),
+            TelephoneProvider::Outbox => outbox(&telephone.dir),
+            TelephoneProvider::Twilio => {
+                let token = telephone.token.clone().expect("checked when the settings were read");
+                let twilio = Twilio::new(
+                    &telephone.base_url,
+                    &telephone.account,
+                    token,
+                    &telephone.from,
+                    telephone.max_connections,
+                );
+                let twilio = twilio.map_err(|error| AppError::Settings(error.to_string()))?;
+                Provider::Twilio(Arc::new(twilio))
+            }
+        };
+        Ok(Some(Gateway { provider, connections: telephone.max_connections }))
+    };
+    Ok(ChannelMap {
+        email: by_email
+            .map(|provider| Gateway { provider, connections: email.max_connections }),
+        sms: telephone(&settings.channels.sms)?,
+        voice: telephone(&settings.channels.voice)?,
+    })
+}
+
+fn behaviour(settings: &Settings) -> Result<Behaviour, AppError> {
+    let owner: [u8; 8] = rand::random();
+    Ok(Behaviour {
+        owner: data_encoding::HEXLOWER.encode(&owner),
+        public_url: settings.http.public_url.trim_end_matches('/').to_owned(),
+        mail_domain: identity(settings).domain().to_owned(),
+        sender: content::sender(settings),
+        sms_replies: settings.channels.sms.replies,
+        wait_for_customer: settings.intake.wait_for_customer,
+        hand_over_window: Duration::from_secs_f64(settings.dispatch.hand_over_window_s),
+        settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
+        retry: settings.retry.clone(),
+        default_locale: settings.locales.default.clone(),
+    })
+}
