@@ -1,6 +1,8 @@
 //! Composition root: builds every part once, starts the roles, shuts down.
 
 pub mod content;
+pub mod files;
+pub mod play;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +12,10 @@ use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::channel::{EmailSender, Gateway, Gateways, MailIdentity, Outbox, Provider, SmtpPool, SmtpServer, Twilio, offered};
+use crate::channel::{
+    EmailSender, Gateway, Gateways, MailIdentity, Outbox, Provider, SmtpPool, SmtpServer, Twilio,
+    offered,
+};
 use crate::clock::Clock;
 use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
@@ -123,6 +128,26 @@ impl App {
         })
     }
 
+    /// Takes back what a process held that is gone. Only for the holder of the dispatch lock:
+    /// nobody else can be at work.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn recover(&self) -> Result<(), StoreError> {
+        let engine = &self.engine;
+        let now = engine.clock.now();
+        let settle_by = now + engine.behaviour.settle_doubt_after;
+        let (planned_again, doubtful) = engine.store.reap_all(now, settle_by).await?;
+        if planned_again + doubtful > 0 {
+            tracing::warn!(
+                planned_again,
+                doubtful,
+                "took back what a process before this one held"
+            );
+        }
+        Ok(())
+    }
+
     /// Starts planning and dispatch. With `by_itself`, the scheduler and the reconciler run
     /// too; a play or a test drives those itself.
     ///
@@ -140,11 +165,8 @@ impl App {
         }
         drop(outcomes);
         senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
-        let mut tasks = vec![tokio::spawn(run_queue(
-            Arc::clone(&self.engine),
-            receivers,
-            stopping.clone(),
-        ))];
+        let mut tasks =
+            vec![tokio::spawn(run_queue(Arc::clone(&self.engine), receivers, stopping.clone()))];
         if by_itself {
             let engine = || Arc::clone(&self.engine);
             tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
@@ -231,8 +253,7 @@ pub async fn publish(
     let hash = content::hash(files);
     let layouts = content::layouts(&app.settings)?;
     let offered = offered(&engine.gateways);
-    let compiled =
-        content::compile(&hash, files, &layouts, &app.settings, offered, &app.zones)?;
+    let compiled = content::compile(&hash, files, &layouts, &app.settings, offered, &app.zones)?;
     if compiled.findings.iter().any(Finding::is_error) {
         return Err(AppError::Findings(compiled.findings));
     }
@@ -303,8 +324,7 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
         Ok(Some(Gateway { provider, connections: telephone.max_connections }))
     };
     Ok(ChannelMap {
-        email: by_email
-            .map(|provider| Gateway { provider, connections: email.max_connections }),
+        email: by_email.map(|provider| Gateway { provider, connections: email.max_connections }),
         sms: telephone(&settings.channels.sms)?,
         voice: telephone(&settings.channels.voice)?,
     })

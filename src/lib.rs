@@ -1,6 +1,7 @@
 //! Tidings: the proactive notification dispatcher for customer service.
 pub mod app;
 pub mod channel;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -59,7 +59,9 @@ fn collect(
     }
     if folder != Path::new(default) && folder.parent() != Some(Path::new("templates")) {
         let shown = folder.display();
-        return Err(ContentError(format!("the folder {shown}, which the settings name, is not there")));
+        return Err(ContentError(format!(
+            "the folder {shown}, which the settings name, is not there"
+        )));
     }
     read_built_in(built_in, built_in.path(), below, files);
     Ok(())
@@ -70,7 +72,8 @@ fn read_folder(
     below: &str,
     files: &mut BTreeMap<String, String>,
 ) -> Result<(), ContentError> {
-    let wrong = |path: &Path, error: std::io::Error| ContentError(format!("{}: {error}", path.display()));
+    let wrong =
+        |path: &Path, error: std::io::Error| ContentError(format!("{}: {error}", path.display()));
     for entry in std::fs::read_dir(folder).map_err(|error| wrong(folder, error))? {
         let path = entry.map_err(|error| wrong(folder, error))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -161,8 +164,8 @@ pub fn compile(
     let default = &settings.locales.default;
     let pairs = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let (messages, mut findings) = Messages::compile(pairs, default);
-    let presentation = Presentation::load(layouts, default, settings.limits.sms_parts)
-        .map_err(ContentError)?;
+    let presentation =
+        Presentation::load(layouts, default, settings.limits.sms_parts).map_err(ContentError)?;
     let calendars = BTreeMap::from([("weekdays".to_owned(), Calendar::default())]);
 
     let surroundings = Surroundings {
@@ -178,7 +181,8 @@ pub fn compile(
         findings.extend(found);
         let Some(journey) = journey else { continue };
         if let Some(other) = files_of_types.insert(journey.case_type.clone(), file.clone()) {
-            let why = format!("the case type {:?} already has a journey, in {other}", journey.case_type);
+            let why =
+                format!("the case type {:?} already has a journey, in {other}", journey.case_type);
             findings.push(Finding::error(&file, &text.as_str().into(), why));
             continue;
         }

@@ -73,11 +73,9 @@ fn refused(reason: &str, address_is_bad: bool) -> SendError {
 /// the SMTP dialogue (RUSTSEC-2026-0561).
 fn parts(text: &EmailText, outgoing: &Outgoing) -> MultiPart {
     let part = |content_type: ContentType, body: &str| {
-        let body = Body::new_with_encoding(
-            body.to_owned(),
-            ContentTransferEncoding::QuotedPrintable,
-        )
-        .unwrap_or_else(Body::new);
+        let body =
+            Body::new_with_encoding(body.to_owned(), ContentTransferEncoding::QuotedPrintable)
+                .unwrap_or_else(Body::new);
         SinglePart::builder().header(content_type).body(body)
     };
     MultiPart::alternative()

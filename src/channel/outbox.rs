@@ -33,11 +33,10 @@ impl Outbox {
         let when = outgoing.at.format("%Y%m%dT%H%M%S%3fZ");
         let file = format!("{when}-{}-{}-{kind}", outgoing.notification, outgoing.no);
         let detail = file.clone();
-        write_whole(&self.dir, &file, &bytes)
-            .map_err(|error| SendError::Deferred {
-                reason: format!("{}: {error}", self.dir.join(&file).display()),
-                retry_after: None,
-            })?;
+        write_whole(&self.dir, &file, &bytes).map_err(|error| SendError::Deferred {
+            reason: format!("{}: {error}", self.dir.join(&file).display()),
+            retry_after: None,
+        })?;
         Ok(Taken { provider_ref: None, detail })
     }
 

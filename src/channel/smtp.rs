@@ -69,7 +69,8 @@ impl SmtpServer {
         let url = reqwest::Url::parse(url).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?.to_owned();
         let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-        let tls = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
+        let tls =
+            url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
         let security = match (url.scheme(), tls.as_deref()) {
             ("smtps", None) => Security::Implicit,
             ("smtp", Some("required")) => Security::Required,
@@ -91,7 +92,8 @@ impl SmtpServer {
             port: url.port().unwrap_or(default_port),
             security,
             credentials,
-            hello: hello_name.map_or_else(ClientId::default, |name| ClientId::Domain(name.to_owned())),
+            hello: hello_name
+                .map_or_else(ClientId::default, |name| ClientId::Domain(name.to_owned())),
         })
     }
 
@@ -299,8 +301,10 @@ async fn before_data(
 ) -> Result<(), Refusal> {
     match timeout(COMMAND_TIMEOUT, command).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(classify(&error)
-            .map_or_else(|| Refusal::Broken(describe(&error)), Refusal::Replied)),
+        Ok(Err(error)) => {
+            Err(classify(&error)
+                .map_or_else(|| Refusal::Broken(describe(&error)), Refusal::Replied))
+        }
         Err(_) => Err(Refusal::Broken("no answer within 30 s".into())),
     }
 }

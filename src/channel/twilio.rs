@@ -287,6 +287,9 @@ mod tests {
 
     #[test]
     fn a_form_is_encoded_as_forms_are() {
-        assert_eq!(form(&[("To", "+4479"), ("Body", "a & b = ü")]), "To=%2B4479&Body=a+%26+b+%3D+%C3%BC");
+        assert_eq!(
+            form(&[("To", "+4479"), ("Body", "a & b = ü")]),
+            "To=%2B4479&Body=a+%26+b+%3D+%C3%BC"
+        );
     }
 }

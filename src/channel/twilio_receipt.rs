@@ -72,7 +72,10 @@ pub enum Word {
     /// Taken; nothing more is known yet.
     Taken,
     Delivered,
-    Undelivered { detail: String, address_is_bad: bool },
+    Undelivered {
+        detail: String,
+        address_is_bad: bool,
+    },
     /// A status that changes nothing.
     Nothing,
 }

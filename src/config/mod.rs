@@ -301,7 +301,8 @@ impl Settings {
         {
             return fault(&["sender", "reply_to"], format!("is no mailbox: {error}"));
         }
-        if !self.http.public_url.starts_with("http://") && !self.http.public_url.starts_with("https://")
+        if !self.http.public_url.starts_with("http://")
+            && !self.http.public_url.starts_with("https://")
         {
             return fault(&["http", "public_url"], "must start with https:// or http://".into());
         }
@@ -309,7 +310,10 @@ impl Settings {
             if telephone.provider != TelephoneProvider::Twilio {
                 continue;
             }
-            if telephone.account.is_empty() || telephone.from.is_empty() || telephone.token.is_none() {
+            if telephone.account.is_empty()
+                || telephone.from.is_empty()
+                || telephone.token.is_none()
+            {
                 let why = "provider \"twilio\" needs account, token_file and from".into();
                 return fault(&["channels", name, "provider"], why);
             }
@@ -318,7 +322,10 @@ impl Settings {
             return fault(&["dispatch", "hand_over_window_s"], "lies between 0.1 and 60".into());
         }
         if self.calendars.default != "weekdays" {
-            return fault(&["calendars", "default"], "the calendar there is, is \"weekdays\"".into());
+            return fault(
+                &["calendars", "default"],
+                "the calendar there is, is \"weekdays\"".into(),
+            );
         }
         Ok(())
     }
@@ -449,7 +456,8 @@ impl Source {
 mod tests {
     use super::*;
 
-    const MINIMAL: &str = "[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"\n";
+    const MINIMAL: &str =
+        "[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"\n";
 
     fn read(text: &str) -> Result<Settings, Box<Finding>> {
         Settings::read("tidings.toml", text, [])
@@ -510,7 +518,8 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_not_kept_with_the_settings() {
-        let text = format!("{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n");
+        let text =
+            format!("{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n");
         let settings = read(&text).expect("valid");
         assert!(!settings.fingerprint().1.contains("pass@"));
     }

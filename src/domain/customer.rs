@@ -119,6 +119,8 @@ pub struct Customer {
     pub profile: Profile,
     /// What the customer chose themselves: centre, one-click, STOP, an agent for them.
     pub chosen: Preferences,
+    /// What a case system told.
+    pub imported: Preferences,
     /// What holds: the choices, filled from imports.
     pub preferences: Preferences,
     pub contact_points: Vec<ContactPoint>,

@@ -183,6 +183,13 @@ impl Journeys {
         self.by_case_type.get(case_type)
     }
 
+    /// Is anything said once per customer, whatever the case?
+    #[must_use]
+    pub fn any_once_per_customer(&self) -> bool {
+        let mut notices = self.iter().flat_map(|journey| &journey.notices);
+        notices.any(|notice| notice.once_per == Some(OncePer::Customer))
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Journey>> {
         self.by_case_type.values()
     }

@@ -72,6 +72,7 @@ pub fn customer(id: &str) -> Customer {
         id: record.id,
         profile: record.profile,
         chosen: Preferences::default(),
+        imported: Preferences::default(),
         preferences: Preferences::default(),
         contact_points: record.contact_points,
         erased: false,

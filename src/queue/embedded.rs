@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apalis::prelude::{
-    MemorySink, MemoryStorage, Monitor, ParallelizeExt, Task, WorkerBuilder, WorkerBuilderExt,
+    MemorySink, MemoryStorage, Monitor, ParallelizeExt, RandomId, Task, TaskId, WorkerBuilder,
+    WorkerBuilderExt,
 };
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -30,9 +31,15 @@ pub struct EmbeddedQueue {
     bulk: LaneSender,
 }
 
+/// A ticket, and what ends when it is done or lost.
+pub struct Job {
+    ticket: Ticket,
+    busy: Box<dyn Send + Sync>,
+}
+
 #[derive(Debug, Clone)]
 struct LaneSender {
-    sender: UnboundedSender<Ticket>,
+    sender: UnboundedSender<Job>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -46,7 +53,7 @@ pub struct Receivers {
 #[derive(Debug, Clone)]
 struct LaneReceiver {
     /// Shared, so that a worker started anew goes on where the one before stopped.
-    receiver: Arc<Mutex<UnboundedReceiver<Ticket>>>,
+    receiver: Arc<Mutex<UnboundedReceiver<Job>>>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -57,7 +64,10 @@ impl EmbeddedQueue {
             let (sender, receiver) = unbounded();
             let waiting = Arc::new(AtomicUsize::new(0));
             let receiver = Arc::new(Mutex::new(receiver));
-            (LaneSender { sender, waiting: Arc::clone(&waiting) }, LaneReceiver { receiver, waiting })
+            (
+                LaneSender { sender, waiting: Arc::clone(&waiting) },
+                LaneReceiver { receiver, waiting },
+            )
         };
         let ((now, now_end), (bulk, bulk_end)) = (lane(), lane());
         (Self { now, bulk }, Receivers { now: now_end, bulk: bulk_end })
@@ -74,10 +84,10 @@ impl EmbeddedQueue {
         MAX_WAITING.saturating_sub(self.lane(lane).waiting.load(Ordering::Acquire))
     }
 
-    pub(super) fn push(&self, lane: Lane, ticket: Ticket) -> bool {
+    pub(super) fn push(&self, lane: Lane, ticket: Ticket, busy: Box<dyn Send + Sync>) -> bool {
         let lane = self.lane(lane);
         if lane.waiting.fetch_add(1, Ordering::AcqRel) >= MAX_WAITING
-            || lane.sender.unbounded_send(ticket).is_err()
+            || lane.sender.unbounded_send(Job { ticket, busy }).is_err()
         {
             lane.waiting.fetch_sub(1, Ordering::AcqRel);
             return false;
@@ -88,7 +98,7 @@ impl EmbeddedQueue {
 
 impl LaneReceiver {
     /// An apalis backend over what is left in the lane.
-    fn backend(&self) -> MemoryStorage<Ticket> {
+    fn backend(&self) -> MemoryStorage<Job> {
         let (receiver, waiting) = (Arc::clone(&self.receiver), Arc::clone(&self.waiting));
         let tickets = futures::stream::poll_fn(move |context| {
             let mut receiver = receiver.lock().expect("no panic while held");
@@ -96,7 +106,7 @@ impl LaneReceiver {
             if matches!(ticket, std::task::Poll::Ready(Some(_))) {
                 waiting.fetch_sub(1, Ordering::AcqRel);
             }
-            ticket.map(|ticket| ticket.map(Task::new))
+            ticket.map(|job| job.map(named))
         });
         // Nobody pushes through apalis; its sink leads nowhere.
         let nowhere = futures::sink::drain();
@@ -104,6 +114,11 @@ impl LaneReceiver {
         let sink = MemorySink::new(Arc::new(futures::lock::Mutex::new(Box::new(nowhere))));
         MemoryStorage::new_with(sink, tickets.boxed())
     }
+}
+
+/// A job as apalis wants it: under an id of its own.
+fn named(job: Job) -> Task<Job> {
+    Task::new(job).into_builder().task_id(TaskId::from_string(RandomId::default())).build()
 }
 
 /// What a ticket is given to.
@@ -137,7 +152,13 @@ pub async fn run(
                 .enable_tracing()
                 .catch_panic()
                 .parallelize(tokio::spawn)
-                .build(move |ticket: Ticket| handler(ticket))
+                .build(move |job: Job| {
+                    let working = handler(job.ticket);
+                    async move {
+                        working.await;
+                        drop(job.busy);
+                    }
+                })
         });
     }
     let stop = async {

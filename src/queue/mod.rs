@@ -52,11 +52,12 @@ impl Queue {
     }
 
     /// Puts a ticket into a lane. False when the lane is full or closed: the work stays in
-    /// the store, where the scheduler finds it.
+    /// the store, where the scheduler finds it. `busy` is dropped when the ticket is done
+    /// or lost, as far as this process can tell.
     #[must_use]
-    pub fn push(&self, lane: Lane, ticket: Ticket) -> bool {
+    pub fn push(&self, lane: Lane, ticket: Ticket, busy: impl Send + Sync + 'static) -> bool {
         match self {
-            Self::Embedded(queue) => queue.push(lane, ticket),
+            Self::Embedded(queue) => queue.push(lane, ticket, Box::new(busy)),
         }
     }
 }

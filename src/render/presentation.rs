@@ -71,6 +71,7 @@ impl Presentation {
         environment.set_syntax(syntax.expect("valid"));
         add_filters(&mut environment);
         environment.add_filter("lines", lines);
+        environment.add_filter("excerpt", excerpt);
         environment.add_filter("one_line", |text: &str| {
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         });
@@ -130,6 +131,23 @@ impl Presentation {
         };
         self.environment.get_template(name).and_then(|t| t.render(context)).map_err(faulty)
     }
+}
+
+/// The beginning of a text, at most 90 characters, ending with a whole word: what an inbox
+/// shows beside the subject.
+fn excerpt(text: &str) -> String {
+    let mut taken = String::new();
+    for word in text.split_whitespace() {
+        if taken.chars().count() + word.chars().count() >= 90 {
+            taken.push('…');
+            break;
+        }
+        if !taken.is_empty() {
+            taken.push(' ');
+        }
+        taken.push_str(word);
+    }
+    taken
 }
 
 /// The lines of a text, without empty ones.

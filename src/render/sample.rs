@@ -63,6 +63,7 @@ impl Sample {
             id: customer_id.as_str().into(),
             profile,
             chosen: Preferences::default(),
+            imported: Preferences::default(),
             preferences: Preferences::default(),
             contact_points: Vec::<ContactPoint>::new(),
             erased: false,

@@ -1,1 +1,543 @@
+//! Reading back what happened: sums, timelines, explanations.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+
+use crate::domain::time::{Instant, from_ms};
+use crate::domain::{CaseId, CustomerId, NotificationId};
+
+use super::rows::{json, parse_id};
+use super::{Result, Store, StoreError};
+
+/// The sum over all accepted events, and over all notifications.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub balance: Balance,
+    /// Notifications by status.
+    pub by_status: BTreeMap<String, i64>,
+    /// Silent events by the code of their reason.
+    pub by_reason: BTreeMap<String, i64>,
+    /// Messages told by channel.
+    pub by_channel: BTreeMap<String, i64>,
+}
+
+/// accepted = open + told + silent + task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    pub accepted: i64,
+    pub open: i64,
+    pub told: i64,
+    pub silent: i64,
+    pub task: i64,
+}
+
+impl Balance {
+    #[must_use]
+    pub const fn adds_up(&self) -> bool {
+        self.accepted == self.open + self.told + self.silent + self.task
+    }
+}
+
+/// What became of each event: the first of task, told, silent that holds once it is settled.
+const OUTCOMES: &str = "
+    SELECT outcome, reason, count(*) AS events FROM (
+        SELECT CASE
+            WHEN e.planned_at_ms IS NULL AND EXISTS
+                (SELECT 1 FROM task WHERE key = 'unknown_customer/' || e.customer_id AND done_at_ms IS NULL)
+                THEN 'task'
+            WHEN e.planned_at_ms IS NULL THEN 'open'
+            WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
+                         AND n.status IN ('planned', 'claimed', 'sending', 'in_doubt')) THEN 'open'
+            WHEN EXISTS (SELECT 1 FROM task AS t WHERE t.event_seq = e.seq
+                         AND COALESCE(t.done_by, '') <> 'customer arrived') THEN 'task'
+            WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
+                         AND n.status IN ('sent', 'delivered', 'folded')) THEN 'told'
+            ELSE 'silent' END AS outcome,
+            COALESCE(e.silent,
+                (SELECT n.reason FROM notification AS n WHERE n.event_seq = e.seq
+                 ORDER BY n.planned_at_ms, n.id LIMIT 1), 'already_said') AS reason
+        FROM event AS e
+    ) AS settled GROUP BY outcome, reason";
+
+/// One thing that happened, for a timeline. Instants are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    pub at: String,
+    /// `event`, `planned`, `decision`, `attempt`, `receipt`.
+    pub kind: &'static str,
+    pub case: String,
+    /// The notification, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification: Option<String>,
+    pub what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A notification with everything known about it.
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub struct NotificationView {
+    pub id: String,
+    pub case_id: String,
+    pub case_type: String,
+    pub customer_id: String,
+    pub notice: String,
+    pub topic: String,
+    pub urgency: i64,
+    pub status: String,
+    pub reason: Option<String>,
+    pub channel: Option<String>,
+    pub state: Option<String>,
+    pub event_seq: Option<i64>,
+    pub planned_at_ms: i64,
+    pub due_at_ms: i64,
+    pub next_at_ms: i64,
+    pub expires_at_ms: i64,
+    pub told_at_ms: Option<i64>,
+    pub version: String,
+    pub code: String,
+    pub because: String,
+    pub versions: String,
+    pub attempts: i64,
+}
+
+macro_rules! view_columns {
+    () => {
+        "id, case_id, case_type, customer_id, notice, topic, urgency, status, reason, channel, \
+         state, event_seq, planned_at_ms, due_at_ms, next_at_ms, expires_at_ms, told_at_ms, \
+         version, code, because, versions, attempts"
+    };
+}
+
+/// A decision that led to no attempt, as it was stored.
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub struct DecisionView {
+    pub at_ms: i64,
+    pub what: String,
+    pub reasons: String,
+    pub versions: String,
+}
+
+/// A hand-over, as it was stored.
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub struct AttemptView {
+    pub no: i64,
+    pub channel: String,
+    pub provider: String,
+    #[serde(skip)]
+    pub address: String,
+    pub opened_at_ms: i64,
+    pub because: String,
+    pub versions: String,
+    pub body_hash: String,
+    pub parts: i64,
+    pub state: String,
+    pub closed_at_ms: Option<i64>,
+    pub provider_ref: Option<String>,
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub struct ReceiptView {
+    pub no: i64,
+    pub outcome: String,
+    pub detail: String,
+    pub received_at_ms: i64,
+}
+
+/// Everything about one notification.
+#[derive(Debug, Clone)]
+pub struct Detail {
+    pub notification: NotificationView,
+    pub decisions: Vec<DecisionView>,
+    pub attempts: Vec<AttemptView>,
+    pub receipts: Vec<ReceiptView>,
+}
+
+/// An event and what planning made of it.
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub struct EventView {
+    pub seq: i64,
+    pub source: String,
+    pub id: String,
+    pub case_id: String,
+    pub case_type: String,
+    pub customer_id: String,
+    pub occurred_at_ms: i64,
+    pub accepted_at_ms: i64,
+    pub planned_at_ms: Option<i64>,
+    pub body: String,
+    pub silent: Option<String>,
+    pub looked_at: Option<String>,
+}
+
+macro_rules! event_columns {
+    () => {
+        "seq, source, id, case_id, case_type, customer_id, occurred_at_ms, accepted_at_ms, \
+         planned_at_ms, body, silent, looked_at"
+    };
+}
+
+/// Which notifications to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub customer: Option<String>,
+    pub case: Option<String>,
+    pub status: Option<String>,
+    /// The last id of the page before.
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+impl Store {
+    /// The sums over everything.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn summary(&self) -> Result<Summary> {
+        let mut tx = self.readers.begin().await?;
+        let outcomes: Vec<(String, String, i64)> =
+            sqlx::query_as(OUTCOMES).fetch_all(&mut *tx).await?;
+        let mut summary = Summary::default();
+        for (outcome, reason, events) in outcomes {
+            summary.balance.accepted += events;
+            match outcome.as_str() {
+                "open" => summary.balance.open += events,
+                "told" => summary.balance.told += events,
+                "task" => summary.balance.task += events,
+                _ => {
+                    summary.balance.silent += events;
+                    *summary.by_reason.entry(reason).or_default() += events;
+                }
+            }
+        }
+        let by_status: Vec<(String, i64)> =
+            sqlx::query_as("SELECT status, count(*) FROM notification GROUP BY status")
+                .fetch_all(&mut *tx)
+                .await?;
+        summary.by_status = by_status.into_iter().collect();
+        let by_channel: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT channel, count(*) FROM notification
+             WHERE status IN ('sent', 'delivered') AND channel IS NOT NULL GROUP BY channel",
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        summary.by_channel = by_channel.into_iter().collect();
+        Ok(summary)
+    }
+
+    /// What happened with one customer, oldest first, before `limit` is reached.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn customer_timeline(&self, id: &CustomerId, limit: i64) -> Result<Vec<Entry>> {
+        let events: Vec<EventView> = sqlx::query_as(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event WHERE customer_id = $1 ORDER BY seq DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let views: Vec<NotificationView> = sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        self.entries(events, views).await
+    }
+
+    /// What happened with one case, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn case_timeline(&self, id: &CaseId, limit: i64) -> Result<Vec<Entry>> {
+        let events: Vec<EventView> = sqlx::query_as(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event WHERE case_id = $1 ORDER BY seq DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let views: Vec<NotificationView> = sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        self.entries(events, views).await
+    }
+
+    async fn entries(
+        &self,
+        events: Vec<EventView>,
+        views: Vec<NotificationView>,
+    ) -> Result<Vec<Entry>> {
+        let mut timed: Vec<(i64, Entry)> = Vec::new();
+        for event in events {
+            let body: Value = serde_json::from_str(&event.body)?;
+            let what = body["state"].as_str().or(body["event"].as_str()).unwrap_or_default();
+            let entry = Entry {
+                at: from_ms(event.occurred_at_ms).to_rfc3339(),
+                kind: "event",
+                case: event.case_id,
+                notification: None,
+                what: what.to_owned(),
+                status: None,
+                channel: None,
+                detail: event.silent,
+            };
+            timed.push((event.occurred_at_ms, entry));
+        }
+        for view in views {
+            let entry = |at_ms: i64, kind, what: String, status, channel, detail| {
+                let entry = Entry {
+                    at: from_ms(at_ms).to_rfc3339(),
+                    kind,
+                    case: view.case_id.clone(),
+                    notification: Some(view.id.clone()),
+                    what,
+                    status,
+                    channel,
+                    detail,
+                };
+                (at_ms, entry)
+            };
+            let detail = self.notification(&parse_id(&view.id)?).await?;
+            timed.push(entry(
+                view.planned_at_ms,
+                "planned",
+                view.notice.clone(),
+                Some(view.status.clone()),
+                None,
+                view.reason.clone(),
+            ));
+            for decision in detail.decisions {
+                let reasons: Vec<Value> = serde_json::from_str(&decision.reasons)?;
+                let why = reasons.last().and_then(|reason| reason["code"].as_str());
+                timed.push(entry(
+                    decision.at_ms,
+                    "decision",
+                    format!("{}: {}", view.notice, decision.what),
+                    None,
+                    None,
+                    why.map(str::to_owned),
+                ));
+            }
+            for attempt in detail.attempts {
+                timed.push(entry(
+                    attempt.opened_at_ms,
+                    "attempt",
+                    view.notice.clone(),
+                    Some(attempt.state),
+                    Some(attempt.channel),
+                    attempt.detail,
+                ));
+            }
+            for receipt in detail.receipts {
+                timed.push(entry(
+                    receipt.received_at_ms,
+                    "receipt",
+                    view.notice.clone(),
+                    Some(receipt.outcome),
+                    None,
+                    Some(receipt.detail).filter(|detail| !detail.is_empty()),
+                ));
+            }
+        }
+        timed.sort_by_key(|(at, _)| *at);
+        Ok(timed.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// One notification with its decisions, attempts and receipts.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    pub async fn notification(&self, id: &NotificationId) -> Result<Detail> {
+        let text = id.to_string();
+        let view: Option<NotificationView> =
+            sqlx::query_as(concat!("SELECT ", view_columns!(), " FROM notification WHERE id = $1"))
+                .bind(&text)
+                .fetch_optional(&self.readers)
+                .await?;
+        let notification =
+            view.ok_or_else(|| StoreError::NotFound { what: format!("the notification {id}") })?;
+        let decisions = sqlx::query_as(
+            "SELECT at_ms, what, reasons, versions FROM decision WHERE notification_id = $1 ORDER BY seq",
+        )
+        .bind(&text)
+        .fetch_all(&self.readers)
+        .await?;
+        let attempts = sqlx::query_as(
+            "SELECT no, channel, provider, address, opened_at_ms, because, versions, body_hash, parts,
+                    state, closed_at_ms, provider_ref, detail
+             FROM attempt WHERE notification_id = $1 ORDER BY no",
+        )
+        .bind(&text)
+        .fetch_all(&self.readers)
+        .await?;
+        let receipts = sqlx::query_as(
+            "SELECT no, outcome, detail, received_at_ms FROM receipt WHERE notification_id = $1 ORDER BY seq",
+        )
+        .bind(&text)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(Detail { notification, decisions, attempts, receipts })
+    }
+
+    /// Notifications by filter, in the order of their ids, a page at a time.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn notifications(&self, filter: &Filter) -> Result<Vec<NotificationView>> {
+        Ok(sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification
+             WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR case_id = $2)
+               AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR id > $4)
+             ORDER BY id LIMIT $5"
+        ))
+        .bind(&filter.customer)
+        .bind(&filter.case)
+        .bind(&filter.status)
+        .bind(&filter.after)
+        .bind(filter.limit)
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// The notification a customer verifies by its code.
+    ///
+    /// # Errors
+    /// `NotFound` when no message carries the code.
+    pub async fn by_code(&self, code: &str) -> Result<NotificationView> {
+        let view: Option<NotificationView> = sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification WHERE code = $1 AND attempts > 0 LIMIT 1"
+        ))
+        .bind(code)
+        .fetch_optional(&self.readers)
+        .await?;
+        view.ok_or_else(|| StoreError::NotFound { what: "a message with this code".into() })
+    }
+
+    /// Events with this id, from whichever source.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn events_named(&self, id: &str) -> Result<Vec<EventView>> {
+        Ok(sqlx::query_as(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event WHERE id = $1 ORDER BY seq"
+        ))
+        .bind(id)
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// The notifications an event caused.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn of_event(&self, seq: i64) -> Result<Vec<NotificationView>> {
+        Ok(sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification WHERE event_seq = $1 ORDER BY planned_at_ms, id"
+        ))
+        .bind(seq)
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// Cancels a notification that has not left yet.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `Refused` when it is past cancelling.
+    pub async fn cancel(&self, id: &NotificationId, who: &str, now: Instant) -> Result<()> {
+        let reason = crate::domain::Reason::ByOperator { who: who.to_owned() };
+        self.act(id, "cancelled", &["planned", "claimed"], reason, now).await
+    }
+
+    /// Plans one more attempt of a notification that ended without reaching the customer.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `Refused` when it needs no retry.
+    pub async fn retry(&self, id: &NotificationId, who: &str, now: Instant) -> Result<()> {
+        let reason = crate::domain::Reason::ByOperator { who: who.to_owned() };
+        self.act(id, "planned", &["failed", "unknown", "quarantined"], reason, now).await
+    }
+
+    async fn act(
+        &self,
+        id: &NotificationId,
+        to: &'static str,
+        from: &'static [&'static str],
+        reason: crate::domain::Reason,
+        now: Instant,
+    ) -> Result<()> {
+        let id = id.to_string();
+        let now_ms = now.timestamp_millis();
+        super::in_tx!(self, |tx| {
+            let status: Option<(String,)> =
+                sqlx::query_as("SELECT status FROM notification WHERE id = $1")
+                    .bind(&id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let Some((status,)) = status else {
+                return Err(StoreError::NotFound { what: format!("the notification {id}") });
+            };
+            if !from.contains(&status.as_str()) {
+                return Err(StoreError::Refused(format!(
+                    "the notification is {status}; only {} can become {to}",
+                    from.join(", ")
+                )));
+            }
+            sqlx::query(
+                "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
+                        next_at_ms = $5, ring_again_at_ms = 0, claims = 0,
+                        failed_channels = CASE WHEN $3 = 'planned' THEN '[]' ELSE failed_channels END
+                 WHERE id = $1 AND status = $2",
+            )
+            .bind(&id)
+            .bind(&status)
+            .bind(to)
+            .bind(reason.code())
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            let decision = super::plans::DecisionRow {
+                id,
+                what: to,
+                reasons: json(&[&reason]),
+                versions: "{}".into(),
+            };
+            sqlx::query(super::plans::INSERT_DECISIONS)
+                .bind(super::batch([decision]))
+                .bind(now_ms)
+                .execute(tx)
+                .await?;
+            Ok(())
+        })
+    }
+}

@@ -4,31 +4,29 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use crate::domain::customer::{Address, CustomerRecord};
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
 
-use super::rows::{ContactPointRow, CustomerRow, json, parse_channel};
+use super::rows::{ContactPointRow, CustomerRow, json};
 use super::{Result, Store, StoreError, batch, ids, in_tx};
 
 /// The end of time, for what does not end by itself.
 const NEVER_MS: i64 = i64::MAX;
 
+/// A row per address; a customer without one comes with nulls.
 const SELECT_CUSTOMERS: &str = "
-    SELECT c.id, c.revision, c.profile, c.chosen, c.imported, c.erased
-    FROM jsonb_each($1) AS x JOIN customer AS c ON c.id = x.value->>'id'";
-
-const SELECT_POINTS: &str = "
-    SELECT p.customer_id, p.channel, p.address, p.verified,
+    SELECT c.id, c.revision, c.profile, c.chosen, c.imported, c.erased,
+           p.channel, p.address, p.verified,
            (SELECT s.reason FROM suppression AS s
              WHERE s.channel = p.channel AND s.address_key = p.address_key
                AND s.since_ms <= $2 AND s.until_ms > $2
              ORDER BY s.since_ms DESC LIMIT 1) AS suppressed
-    FROM jsonb_each($1) AS x JOIN contact_point AS p ON p.customer_id = x.value->>'id'
-    WHERE NOT p.removed
-    ORDER BY p.customer_id, p.position";
+    FROM jsonb_each($1) AS x JOIN customer AS c ON c.id = x.value->>'id'
+    LEFT JOIN contact_point AS p ON p.customer_id = c.id AND NOT p.removed
+    ORDER BY c.id, p.position";
 
 const UPSERT_CUSTOMERS: &str = "
     INSERT INTO customer (id, revision, profile, chosen, imported, erased, updated_at_ms)
@@ -111,18 +109,18 @@ pub(super) async fn load(
     wanted: impl IntoIterator<Item = &CustomerId>,
     now_ms: i64,
 ) -> Result<HashMap<CustomerId, Customer>> {
-    let wanted = ids(wanted);
-    let rows: Vec<CustomerRow> =
-        sqlx::query_as(SELECT_CUSTOMERS).bind(&wanted).fetch_all(&mut *connection).await?;
-    let points: Vec<ContactPointRow> =
-        sqlx::query_as(SELECT_POINTS).bind(&wanted).bind(now_ms).fetch_all(connection).await?;
-    let mut by_customer: HashMap<String, Vec<ContactPointRow>> = HashMap::new();
-    for point in points {
-        by_customer.entry(point.customer_id.clone()).or_default().push(point);
-    }
-    let mut customers = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let points = by_customer.remove(&row.id).unwrap_or_default();
+    let rows: Vec<CustomerRow> = sqlx::query_as(SELECT_CUSTOMERS)
+        .bind(ids(wanted))
+        .bind(now_ms)
+        .fetch_all(connection)
+        .await?;
+    let mut customers = HashMap::new();
+    let mut rows = rows.into_iter().peekable();
+    while let Some(mut row) = rows.next() {
+        let mut points: Vec<ContactPointRow> = row.point().into_iter().collect();
+        while let Some(mut next) = rows.next_if(|next| next.id == row.id) {
+            points.extend(next.point());
+        }
         customers.insert(CustomerId(row.id.clone()), row.customer(points)?);
     }
     Ok(customers)
@@ -169,42 +167,27 @@ impl Store {
         let source = source.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let wanted = ids(records.iter().map(|record| &record.id));
-            let known: Vec<CustomerRow> =
-                sqlx::query_as(SELECT_CUSTOMERS).bind(&wanted).fetch_all(&mut *tx).await?;
-            let mut known: HashMap<String, CustomerRow> =
-                known.into_iter().map(|row| (row.id.clone(), row)).collect();
-            let points: Vec<ContactPointRow> = sqlx::query_as(SELECT_POINTS)
-                .bind(&wanted)
-                .bind(now_ms)
-                .fetch_all(&mut *tx)
-                .await?;
+            let known = load(tx, records.iter().map(|record| &record.id), now_ms).await?;
             let mut done = Imported::default();
             let mut changed: BTreeMap<String, NewCustomer> = BTreeMap::new();
             let mut new_points: BTreeMap<String, Vec<NewPoint>> = BTreeMap::new();
             for record in records {
                 let id = record.id.0.clone();
-                let (profile, imported) = (json(&record.profile), json(&record.preferences));
-                let had: Vec<&ContactPointRow> =
-                    points.iter().filter(|point| point.customer_id == id).collect();
-                if let Some(row) = known.get(&id)
-                    && row.profile == profile
-                    && row.imported == imported
-                    && !row.erased
-                    && same_points(&had, &record.contact_points)
+                let before = known.get(&record.id);
+                if before.is_some_and(|before| is_same(before, &record))
                     && !changed.contains_key(&id)
                 {
                     done.unchanged += 1;
                     continue;
                 }
-                let before = known.get(&id);
                 if before.is_some() || changed.contains_key(&id) {
                     done.changed += 1;
                 } else {
                     done.new += 1;
                 }
-                let revision = before.map_or(0, |row| row.revision) + 1;
-                let chosen = before.map_or_else(|| "{}".to_owned(), |row| row.chosen.clone());
+                let revision = before.map_or(0, |before| before.revision) + 1;
+                let chosen = before.map_or_else(|| "{}".to_owned(), |before| json(&before.chosen));
+                let (profile, imported) = (json(&record.profile), json(&record.preferences));
                 let version = Version {
                     profile: &profile,
                     chosen: &chosen,
@@ -236,7 +219,6 @@ impl Store {
             if !released.is_empty() {
                 sqlx::query(CLOSE_WAITING_TASKS).bind(&touched).bind(now_ms).execute(tx).await?;
             }
-            known.clear();
             done.released = !released.is_empty();
             Ok(done)
         })
@@ -335,36 +317,6 @@ impl Store {
         })
     }
 
-    /// The choices in force for these cases; cases without one are left out.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn case_choices(
-        &self,
-        cases: impl IntoIterator<Item = &CaseId>,
-    ) -> Result<HashMap<CaseId, CaseChoice>> {
-        #[derive(FromRow)]
-        struct Row {
-            case_id: String,
-            channel: Option<String>,
-            muted: bool,
-        }
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT c.case_id, c.channel, c.muted
-             FROM jsonb_each($1) AS x JOIN case_choice AS c ON c.case_id = x.value->>'id'
-             ORDER BY c.case_id, c.at_ms",
-        )
-        .bind(ids(cases))
-        .fetch_all(&self.readers)
-        .await?;
-        let mut choices = HashMap::new();
-        for row in rows {
-            let channel = row.channel.as_deref().map(parse_channel).transpose()?;
-            choices.insert(CaseId(row.case_id), CaseChoice { channel, muted: row.muted });
-        }
-        Ok(choices)
-    }
-
     /// Notes that an address must not be used. Every customer who has it is decided anew.
     ///
     /// # Errors
@@ -416,12 +368,17 @@ pub(super) async fn suppress_in(
     Ok(())
 }
 
-fn same_points(had: &[&ContactPointRow], given: &[ContactPoint]) -> bool {
-    had.len() == given.len()
-        && had.iter().zip(given).all(|(had, given)| {
-            had.channel == given.channel.as_str()
-                && had.address == given.address.expose()
-                && had.verified == given.verified
+/// Does the record say what we already know?
+fn is_same(known: &Customer, record: &CustomerRecord) -> bool {
+    let points = known.contact_points.iter();
+    known.profile == record.profile
+        && known.imported == record.preferences
+        && !known.erased
+        && known.contact_points.len() == record.contact_points.len()
+        && points.zip(&record.contact_points).all(|(known, given)| {
+            known.channel == given.channel
+                && known.address == given.address
+                && known.verified == given.verified
         })
 }
 

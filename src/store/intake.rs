@@ -10,7 +10,7 @@ use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, EventKey};
 
 use super::rows::json;
-use super::{Result, Store, batch, in_tx};
+use super::{Result, Store, StoreError, batch, in_tx};
 
 /// An event with the fingerprint of what was sent, so that the same event sent again is
 /// known from another one under the same id.
@@ -43,18 +43,20 @@ pub enum Accepted {
     OtherCaseType { known: String },
 }
 
+/// What the store already knows about one incoming event and its case.
 #[derive(FromRow)]
-struct KnownEvent {
-    source: String,
-    id: String,
-    body_hash: String,
+struct Known {
+    n: String,
+    body_hash: Option<String>,
+    case_type: Option<String>,
+    head: Option<i64>,
 }
 
-#[derive(FromRow)]
-struct KnownCase {
-    id: String,
-    case_type: String,
-    head: i64,
+#[derive(Serialize)]
+struct Asked<'a> {
+    source: &'a str,
+    id: &'a str,
+    case_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -78,15 +80,11 @@ struct CaseRow {
     events: i64,
 }
 
-const KNOWN_EVENTS: &str = "
-    SELECT e.source, e.id, e.body_hash
+const KNOWN: &str = "
+    SELECT x.key AS n, e.body_hash, c.case_type, c.head
     FROM jsonb_each($1) AS x
-    JOIN event AS e ON e.source = x.value->>'source' AND e.id = x.value->>'id'";
-
-const KNOWN_CASES: &str = "
-    SELECT c.id, c.case_type, c.head
-    FROM jsonb_each($1) AS x
-    JOIN cases AS c ON c.id = x.value->>'id'";
+    LEFT JOIN event AS e ON e.source = x.value->>'source' AND e.id = x.value->>'id'
+    LEFT JOIN cases AS c ON c.id = x.value->>'case_id'";
 
 const INSERT_EVENTS: &str = "
     INSERT INTO event (source, id, case_id, case_type, customer_id, ordinal, occurred_at_ms,
@@ -116,18 +114,24 @@ impl Store {
     ) -> Result<Vec<Accepted>> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let keys = batch(incoming.iter().map(|incoming| incoming.event.key()));
-            let known: Vec<KnownEvent> =
-                sqlx::query_as(KNOWN_EVENTS).bind(keys).fetch_all(&mut *tx).await?;
-            let mut hashes: HashMap<EventKey, String> = known
-                .into_iter()
-                .map(|row| (EventKey { source: row.source, id: row.id }, row.body_hash))
-                .collect();
-            let cases = super::ids(incoming.iter().map(|incoming| &incoming.event.case));
-            let known: Vec<KnownCase> =
-                sqlx::query_as(KNOWN_CASES).bind(cases).fetch_all(&mut *tx).await?;
-            let mut cases: HashMap<String, (String, i64)> =
-                known.into_iter().map(|row| (row.id, (row.case_type, row.head))).collect();
+            let asked = batch(incoming.iter().map(|Incoming { event, .. }| Asked {
+                source: &event.source,
+                id: &event.id,
+                case_id: event.case.as_str(),
+            }));
+            let known: Vec<Known> = sqlx::query_as(KNOWN).bind(asked).fetch_all(&mut *tx).await?;
+            let mut hashes: HashMap<EventKey, String> = HashMap::new();
+            let mut cases: HashMap<String, (String, i64)> = HashMap::new();
+            for row in known {
+                let event = row.n.parse().ok().and_then(|n: usize| incoming.get(n));
+                let event = &event.ok_or_else(StoreError::closed)?.event;
+                if let Some(hash) = row.body_hash {
+                    hashes.insert(event.key(), hash);
+                }
+                if let (Some(case_type), Some(head)) = (row.case_type, row.head) {
+                    cases.insert(event.case.0.clone(), (case_type, head));
+                }
+            }
 
             let mut results = Vec::with_capacity(incoming.len());
             let mut new_events = Vec::new();

@@ -115,13 +115,15 @@ pub(crate) fn batch<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Json<Box
     Json(serde_json::value::to_raw_value(&rows).expect("rows are plain data"))
 }
 
-/// One JSON parameter that carries many ids.
+/// One JSON parameter that carries many ids, each once.
 pub(crate) fn ids<T: std::fmt::Display>(ids: impl IntoIterator<Item = T>) -> Json<Box<RawValue>> {
     #[derive(Serialize)]
     struct Row {
         id: String,
     }
-    batch(ids.into_iter().map(|id| Row { id: id.to_string() }))
+    let ids: std::collections::BTreeSet<String> =
+        ids.into_iter().map(|id| id.to_string()).collect();
+    batch(ids.into_iter().map(|id| Row { id }))
 }
 
 impl Store {
@@ -149,6 +151,7 @@ impl Store {
             .max_connections(4)
             .idle_timeout(None)
             .max_lifetime(None)
+            .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self { writer: Writer::start(connection), readers, file })

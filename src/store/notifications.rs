@@ -113,6 +113,15 @@ const CLOSE_ATTEMPTS: &str = "
           FROM jsonb_each($1)) AS x
     WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no AND attempt.state = 'open'";
 
+/// Whether anything is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Something is due, claimed, on the wire or waiting to be planned.
+    Busy,
+    /// Nothing is, until this instant; `None` when nothing is planned at all.
+    Quiet { until: Option<Instant> },
+}
+
 /// Ends of claims that led to no attempt: a snooze, or the end of the notification.
 #[derive(Debug, Clone)]
 pub struct EndOfClaim {
@@ -277,48 +286,51 @@ impl Store {
         rows.iter().map(|(id, _)| parse_id(id)).collect()
     }
 
-    /// Is anything of this lane due and not rung? Asked before `take_due`, which writes.
+    /// Which lanes have something due and not rung? Asked before `take_due`, which writes.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn any_due(&self, lane: Lane, now: Instant) -> Result<bool> {
-        let (lowest, highest) = match lane {
-            Lane::Now => (2_i64, 3_i64),
-            Lane::Bulk => (0, 1),
-        };
-        let found: Option<(i64,)> = sqlx::query_as(
-            "SELECT 1 FROM notification WHERE status = 'planned' AND urgency >= $2 AND urgency <= $3
-               AND next_at_ms <= $1 AND ring_again_at_ms <= $1 LIMIT 1",
+    pub async fn lanes_due(&self, now: Instant) -> Result<Vec<Lane>> {
+        let (soon, bulk): (bool, bool) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency >= 2
+                            AND next_at_ms <= $1 AND ring_again_at_ms <= $1),
+                    EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency <= 1
+                            AND next_at_ms <= $1 AND ring_again_at_ms <= $1)",
         )
         .bind(now.timestamp_millis())
-        .bind(lowest)
-        .bind(highest)
-        .fetch_optional(&self.readers)
+        .fetch_one(&self.readers)
         .await?;
-        Ok(found.is_some())
+        Ok([(soon, Lane::Now), (bulk, Lane::Bulk)]
+            .into_iter()
+            .filter_map(|(due, lane)| due.then_some(lane))
+            .collect())
     }
 
-    /// The next instant at which something planned falls due, a case stops waiting, a lease
-    /// runs out or a doubt must be settled.
+    /// Is anything going on at `now`, and if not, when does something next?
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn next_instant(&self, after: Instant) -> Result<Option<Instant>> {
-        let (next,): (Option<i64>,) = sqlx::query_as(
-            "SELECT min(at) FROM (
-                SELECT min(next_at_ms) AS at FROM notification WHERE status = 'planned' AND urgency = 0 AND next_at_ms > $1
-                UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 1 AND next_at_ms > $1
-                UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 2 AND next_at_ms > $1
-                UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 3 AND next_at_ms > $1
-                UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'in_doubt' AND next_at_ms > $1
-                UNION ALL SELECT min(lease_until_ms) FROM notification WHERE status IN ('claimed', 'sending') AND lease_until_ms > $1
-                UNION ALL SELECT min(wait_until_ms) FROM cases WHERE head > planned AND wait_until_ms > $1
-             ) AS instants",
+    pub async fn outlook(&self, now: Instant) -> Result<Outlook> {
+        // Each minimum is the first entry of a partial index.
+        let (first, busy): (Option<i64>, bool) = sqlx::query_as(
+            "SELECT (SELECT min(at) FROM (
+                  SELECT min(next_at_ms) AS at FROM notification WHERE status = 'planned' AND urgency = 0
+                  UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 1
+                  UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 2
+                  UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 3
+                  UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'in_doubt'
+                  UNION ALL SELECT min(wait_until_ms) FROM cases WHERE head > planned) AS instants),
+               EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending'))
+                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)",
         )
-        .bind(after.timestamp_millis())
         .fetch_one(&self.readers)
         .await?;
-        Ok(next.filter(|ms| *ms < i64::MAX).map(from_ms))
+        let first = first.map(from_ms);
+        Ok(match first {
+            _ if busy => Outlook::Busy,
+            Some(first) if first <= now => Outlook::Busy,
+            first => Outlook::Quiet { until: first },
+        })
     }
 
     /// Takes those of these notifications that are planned and due, for `owner`.
@@ -365,8 +377,7 @@ impl Store {
             });
             let ended: Vec<(String,)> =
                 sqlx::query_as(END_CLAIMED).bind(batch(rows)).fetch_all(&mut *tx).await?;
-            let ended: HashSet<String> =
-                ended.into_iter().map(|(id,)| id).collect();
+            let ended: HashSet<String> = ended.into_iter().map(|(id,)| id).collect();
             let ends =
                 || ends.iter().filter(|end| ended.contains(&end.notification.id.to_string()));
             let decisions = ends().map(|end| DecisionRow {
@@ -387,12 +398,12 @@ impl Store {
         })
     }
 
-    /// Gives claims back unused: planned again, to be looked at once more now.
+    /// Gives claims back unused: planned again, to be looked at once more at `at`.
     ///
     /// # Errors
     /// `Unavailable`; the lease brings the rows back then.
-    pub async fn release(&self, claims: &[(NotificationId, i64)], now: Instant) -> Result<()> {
-        let now_ms = now.timestamp_millis();
+    pub async fn release(&self, claims: &[(NotificationId, i64)], at: Instant) -> Result<()> {
+        let at_ms = at.timestamp_millis();
         let rows: Vec<EndRow> = claims
             .iter()
             .map(|(id, epoch)| EndRow {
@@ -400,7 +411,7 @@ impl Store {
                 epoch: *epoch,
                 status: "planned",
                 reason: None,
-                next_at_ms: now_ms,
+                next_at_ms: at_ms,
             })
             .collect();
         in_tx!(self, |tx| {
@@ -415,11 +426,7 @@ impl Store {
     ///
     /// # Errors
     /// `Unavailable`; nothing was opened then.
-    pub async fn open_attempts(
-        &self,
-        openings: Vec<Opening>,
-        now: Instant,
-    ) -> Result<Vec<Opened>> {
+    pub async fn open_attempts(&self, openings: Vec<Opening>, now: Instant) -> Result<Vec<Opened>> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
             let rows = openings.iter().map(|opening| OpenRow {
@@ -492,8 +499,7 @@ impl Store {
             let rows = batch(&rows);
             let closed: Vec<(String,)> =
                 sqlx::query_as(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
-            let closed: HashSet<String> =
-                closed.into_iter().map(|(id,)| id).collect();
+            let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
             sqlx::query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
             let mut decisions = Vec::new();
             let mut tasks = Vec::new();
@@ -789,23 +795,5 @@ impl Store {
         .fetch_one(&self.readers)
         .await?;
         Ok(needed)
-    }
-
-    /// Is anything due, claimed, on the wire or waiting to be planned at `now`?
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn is_busy(&self, now: Instant) -> Result<bool> {
-        let (busy,): (bool,) = sqlx::query_as(
-            "SELECT EXISTS (SELECT 1 FROM cases WHERE head > planned AND wait_until_ms <= $1)
-                 OR EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency >= 0 AND next_at_ms <= $1)
-                 OR EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending'))
-                 OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)
-                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)",
-        )
-        .bind(now.timestamp_millis())
-        .fetch_one(&self.readers)
-        .await?;
-        Ok(busy)
     }
 }

@@ -9,9 +9,14 @@ use sqlx::FromRow;
 
 use crate::domain::plan::{Created, NewTask, Plan};
 use crate::domain::time::{Instant, from_ms};
-use crate::domain::{Case, CaseEvent, CaseId, CustomerId, Notification, Reason};
+use crate::domain::{
+    Case, CaseChoice, CaseEvent, CaseId, CustomerId, Notification, NotificationId, Reason,
+};
 
-use super::rows::{NewNotification, NotificationRow, json, notification_columns, notifications};
+use super::notifications::LEASE_MS;
+use super::rows::{
+    NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
+};
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx};
 
@@ -22,9 +27,21 @@ pub struct PendingCase {
     /// How many events were planned: what `record_plans` compares.
     pub planned: i64,
     pub case: Option<Case>,
+    /// The customer's choice for this case.
+    pub choice: CaseChoice,
     /// In their order; events of one case are planned one after the other.
     pub events: Vec<PendingEvent>,
     pub notifications: Vec<Notification>,
+}
+
+/// A case as it stands.
+#[derive(Debug, Clone)]
+pub struct StandingCase {
+    pub case: Case,
+    /// How many events were accepted; more than the case's revision, and some are unplanned.
+    pub head: i64,
+    /// The customer's choice for this case.
+    pub choice: CaseChoice,
 }
 
 #[derive(Debug, Clone)]
@@ -45,32 +62,30 @@ pub struct PlannedCase {
 }
 
 #[derive(FromRow)]
-struct CaseRow {
-    id: String,
-    planned: i64,
-    body: Option<String>,
-}
-
-#[derive(FromRow)]
 struct EventRow {
     seq: i64,
     case_id: String,
     accepted_at_ms: i64,
     body: String,
+    planned: i64,
+    case_body: Option<String>,
+    choice_channel: Option<String>,
+    choice_muted: Option<bool>,
 }
 
 /// The most events of one case planned in one go.
-const MAX_EVENTS_PER_CASE: i64 = 100;
-
-const SELECT_CASES: &str = "
-    SELECT c.id, c.planned, c.body
-    FROM jsonb_each($1) AS x JOIN cases AS c ON c.id = x.value->>'id'
-    WHERE c.head > c.planned";
+pub const MAX_EVENTS_PER_CASE: usize = 100;
 
 const SELECT_EVENTS: &str = "
-    SELECT e.seq, e.case_id, e.accepted_at_ms, e.body
-    FROM jsonb_each($1) AS x JOIN cases AS c ON c.id = x.value->>'id'
+    SELECT e.seq, e.case_id, e.accepted_at_ms, e.body, c.planned, c.body AS case_body,
+           (SELECT h.channel FROM case_choice AS h WHERE h.case_id = c.id
+             ORDER BY h.at_ms DESC LIMIT 1) AS choice_channel,
+           (SELECT h.muted FROM case_choice AS h WHERE h.case_id = c.id
+             ORDER BY h.at_ms DESC LIMIT 1) AS choice_muted
+    FROM cases AS c
     JOIN event AS e ON e.case_id = c.id AND e.ordinal > c.planned AND e.ordinal <= c.planned + $2
+    WHERE c.id IN (SELECT y.case_id FROM jsonb_each($1) AS x
+                   JOIN event AS y ON y.seq = CAST(x.value->>'seq' AS BIGINT))
     ORDER BY e.case_id, e.ordinal";
 
 const SELECT_OF_CASES: &str = concat!(
@@ -103,8 +118,8 @@ pub(super) const INSERT_NOTIFICATIONS: &str = "
     INSERT INTO notification (id, case_id, case_type, customer_id, notice, topic, urgency,
         trigger_key, occurrence, event_seq, state, happened_at_ms, collapse, status, reason,
         planned_at_ms, due_at_ms, next_at_ms, expires_at_ms, ring_again_at_ms, failed_channels,
-        skipped, version, code, because, versions, keyed, once_customer, epoch, lease_until_ms,
-        claims, attempts, on_channel)
+        skipped, version, code, because, versions, keyed, once_customer, epoch, owner,
+        lease_until_ms, claims, attempts, on_channel)
     SELECT value->>'id', value->>'case_id', value->>'case_type', value->>'customer_id',
         value->>'notice', value->>'topic', CAST(value->>'urgency' AS BIGINT),
         value->>'trigger_key', CAST(value->>'occurrence' AS BIGINT),
@@ -112,10 +127,12 @@ pub(super) const INSERT_NOTIFICATIONS: &str = "
         CAST(value->>'happened_at_ms' AS BIGINT), value->>'collapse', value->>'status',
         value->>'reason', CAST(value->>'planned_at_ms' AS BIGINT),
         CAST(value->>'due_at_ms' AS BIGINT), CAST(value->>'next_at_ms' AS BIGINT),
-        CAST(value->>'expires_at_ms' AS BIGINT), CAST(value->>'ring_again_at_ms' AS BIGINT),
+        CAST(value->>'expires_at_ms' AS BIGINT), 0,
         value->>'failed_channels', value->>'skipped', value->>'version', value->>'code',
         value->>'because', value->>'versions', CAST(value->>'keyed' AS BOOLEAN),
-        CAST(value->>'once_customer' AS BOOLEAN), 0, 0, 0, 0, 0
+        CAST(value->>'once_customer' AS BOOLEAN), CAST(value->>'epoch' AS BIGINT),
+        value->>'owner', CAST(value->>'lease_until_ms' AS BIGINT),
+        CAST(value->>'claims' AS BIGINT), 0, 0
     FROM jsonb_each($1) WHERE true
     ON CONFLICT (id) DO NOTHING
     RETURNING id";
@@ -173,6 +190,14 @@ struct MovedRow {
     expires: i64,
 }
 
+/// Who claims new notifications as they are written.
+#[derive(Debug)]
+pub(super) struct Claim {
+    ids: HashSet<NotificationId>,
+    pub owner: String,
+    pub lease_until_ms: i64,
+}
+
 /// A decision that led to no attempt.
 #[derive(Debug, Serialize)]
 pub(super) struct DecisionRow {
@@ -218,120 +243,137 @@ impl Store {
         Ok(rows.into_iter().map(|(seq,)| seq).collect())
     }
 
-    /// Cases as they stand, with how many events were accepted for each. Cases of which
-    /// nothing is planned yet are left out.
+    /// Cases as they stand, for dispatch. Cases of which nothing is planned yet are left out.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn cases(
         &self,
         wanted: impl IntoIterator<Item = &CaseId>,
-    ) -> Result<HashMap<CaseId, (Case, i64)>> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT c.body, c.head FROM jsonb_each($1) AS x
+    ) -> Result<HashMap<CaseId, StandingCase>> {
+        #[derive(FromRow)]
+        struct Row {
+            body: String,
+            head: i64,
+            choice_channel: Option<String>,
+            choice_muted: Option<bool>,
+        }
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT c.body, c.head,
+                    (SELECT h.channel FROM case_choice AS h WHERE h.case_id = c.id
+                      ORDER BY h.at_ms DESC LIMIT 1) AS choice_channel,
+                    (SELECT h.muted FROM case_choice AS h WHERE h.case_id = c.id
+                      ORDER BY h.at_ms DESC LIMIT 1) AS choice_muted
+             FROM jsonb_each($1) AS x
              JOIN cases AS c ON c.id = x.value->>'id' WHERE c.body IS NOT NULL",
         )
         .bind(ids(wanted))
         .fetch_all(&self.readers)
         .await?;
         let mut cases = HashMap::with_capacity(rows.len());
-        for (body, head) in rows {
-            let case: Case = serde_json::from_str(&body)?;
-            cases.insert(case.id.clone(), (case, head));
+        for row in rows {
+            let case: Case = serde_json::from_str(&row.body)?;
+            let channel = row.choice_channel.as_deref().map(parse_channel).transpose()?;
+            let choice = CaseChoice { channel, muted: row.choice_muted.unwrap_or(false) };
+            cases.insert(case.id.clone(), StandingCase { case, head: row.head, choice });
         }
         Ok(cases)
     }
 
-    /// The cases of these events that still have something to plan.
+    /// What planning needs of the cases of these events: everything each still has to plan.
+    /// `once_per_customer` asks for what is said once per customer, whatever the case.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn cases_of_events(&self, seqs: &[i64]) -> Result<Vec<CaseId>> {
+    pub async fn pending_cases(
+        &self,
+        events: &[i64],
+        once_per_customer: bool,
+    ) -> Result<Vec<PendingCase>> {
         #[derive(Serialize)]
         struct Seq {
             seq: i64,
         }
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT DISTINCT e.case_id
-             FROM jsonb_each($1) AS x
-             JOIN event AS e ON e.seq = CAST(x.value->>'seq' AS BIGINT)
-             JOIN cases AS c ON c.id = e.case_id
-             WHERE c.head > c.planned",
-        )
-        .bind(batch(seqs.iter().map(|seq| Seq { seq: *seq })))
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows.into_iter().map(|(id,)| CaseId(id)).collect())
-    }
-
-    /// Reads what planning needs of these cases. Cases with nothing to plan are left out.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn pending_cases(&self, wanted: &[CaseId]) -> Result<Vec<PendingCase>> {
-        let mut tx = self.readers.begin().await?; // one snapshot for all reads
-        let wanted = ids(wanted);
-        let cases: Vec<CaseRow> =
-            sqlx::query_as(SELECT_CASES).bind(&wanted).fetch_all(&mut *tx).await?;
-        let events: Vec<EventRow> = sqlx::query_as(SELECT_EVENTS)
-            .bind(&wanted)
-            .bind(MAX_EVENTS_PER_CASE)
-            .fetch_all(&mut *tx)
+        let rows: Vec<EventRow> = sqlx::query_as(SELECT_EVENTS)
+            .bind(batch(events.iter().map(|seq| Seq { seq: *seq })))
+            .bind(i64::try_from(MAX_EVENTS_PER_CASE).expect("100"))
+            .fetch_all(&self.readers)
             .await?;
-        let of_cases: Vec<NotificationRow> =
-            sqlx::query_as(SELECT_OF_CASES).bind(&wanted).fetch_all(&mut *tx).await?;
-        let mut pending: BTreeMap<String, PendingCase> = BTreeMap::new();
-        for row in cases {
-            let case = row.body.as_deref().map(serde_json::from_str).transpose()?;
-            let id = CaseId(row.id.clone());
-            let (planned, events, notifications) = (row.planned, Vec::new(), Vec::new());
-            pending.insert(row.id, PendingCase { id, planned, case, events, notifications });
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
+        let mut pending: BTreeMap<String, PendingCase> = BTreeMap::new();
         let mut customers: HashSet<CustomerId> = HashSet::new();
-        for row in events {
+        for row in rows {
             let event: CaseEvent = serde_json::from_str(&row.body)?;
             customers.insert(event.customer.clone());
+            let accepted_at = from_ms(row.accepted_at_ms);
+            let event = PendingEvent { seq: row.seq, accepted_at, event };
             if let Some(case) = pending.get_mut(&row.case_id) {
-                let accepted_at = from_ms(row.accepted_at_ms);
-                case.events.push(PendingEvent { seq: row.seq, accepted_at, event });
+                case.events.push(event);
+                continue;
             }
+            let case = row.case_body.as_deref().map(serde_json::from_str).transpose()?;
+            let channel = row.choice_channel.as_deref().map(parse_channel).transpose()?;
+            let choice = CaseChoice { channel, muted: row.choice_muted.unwrap_or(false) };
+            let id = CaseId(row.case_id.clone());
+            let events = vec![event];
+            let notifications = Vec::new();
+            let planned = row.planned;
+            let case = PendingCase { id, planned, case, choice, events, notifications };
+            pending.insert(row.case_id, case);
         }
-        let mut of_customers: HashMap<CustomerId, Vec<Notification>> = HashMap::new();
-        let once: Vec<NotificationRow> =
-            sqlx::query_as(SELECT_ONCE).bind(ids(&customers)).fetch_all(&mut *tx).await?;
-        for notification in notifications(once)? {
-            of_customers.entry(notification.customer.clone()).or_default().push(notification);
-        }
+        let of_cases: Vec<NotificationRow> = sqlx::query_as(SELECT_OF_CASES)
+            .bind(ids(pending.keys()))
+            .fetch_all(&self.readers)
+            .await?;
         for notification in notifications(of_cases)? {
             if let Some(case) = pending.get_mut(notification.case.as_str()) {
                 case.notifications.push(notification);
             }
         }
-        for case in pending.values_mut() {
-            let named: HashSet<&CustomerId> =
-                case.events.iter().map(|event| &event.event.customer).collect();
-            for elsewhere in named.into_iter().filter_map(|id| of_customers.get(id)).flatten() {
-                if !case.notifications.iter().any(|known| known.id == elsewhere.id) {
-                    case.notifications.push(elsewhere.clone());
+        if once_per_customer {
+            self.add_said_once(&mut pending, &customers).await?;
+        }
+        Ok(pending.into_values().collect())
+    }
+
+    /// Adds what was said once to the customers named, in whichever case.
+    async fn add_said_once(
+        &self,
+        pending: &mut BTreeMap<String, PendingCase>,
+        customers: &HashSet<CustomerId>,
+    ) -> Result<()> {
+        let once: Vec<NotificationRow> =
+            sqlx::query_as(SELECT_ONCE).bind(ids(customers)).fetch_all(&self.readers).await?;
+        for said in notifications(once)? {
+            for case in pending.values_mut() {
+                let named = case.events.iter().any(|event| event.event.customer == said.customer);
+                if named && !case.notifications.iter().any(|known| known.id == said.id) {
+                    case.notifications.push(said.clone());
                 }
             }
         }
-        Ok(pending.into_values().filter(|case| !case.events.is_empty()).collect())
+        Ok(())
     }
 
     /// Records the plans of up to 500 events in one transaction. Answers which cases were
     /// won; a case whose `planned` moved meanwhile is left for its reader to plan again.
-    /// Notifications due by `now` are marked as rung, for the caller to dispatch.
+    /// The notifications in `claim` are claimed by `owner` in the same breath, for the caller
+    /// to dispatch.
     ///
     /// # Errors
     /// `Unavailable`; nothing was recorded then.
     pub async fn record_plans(
         &self,
         cases: Vec<PlannedCase>,
+        claim: HashSet<NotificationId>,
+        owner: &str,
         now: Instant,
-        ring_again_at: Instant,
     ) -> Result<HashSet<CaseId>> {
-        let (now_ms, ring_again_ms) = (now.timestamp_millis(), ring_again_at.timestamp_millis());
+        let now_ms = now.timestamp_millis();
+        let claim =
+            Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + LEASE_MS };
         in_tx!(self, |tx| {
             let moved = cases.iter().filter_map(|case| {
                 let (_, last, _) = case.plans.last()?;
@@ -349,7 +391,7 @@ impl Store {
             let mut writes = Writes::default();
             for case in cases.iter().filter(|case| won.contains(&case.id)) {
                 for (seq, plan, versions) in &case.plans {
-                    writes.add(*seq, plan, versions, ring_again_ms);
+                    writes.add(*seq, plan, versions, &claim);
                 }
             }
             writes.write(tx, now_ms).await?;
@@ -405,9 +447,10 @@ struct Writes {
 }
 
 impl Writes {
-    fn add(&mut self, seq: i64, plan: &Plan, versions: &Value, ring_again_ms: i64) {
+    fn add(&mut self, seq: i64, plan: &Plan, versions: &Value, claim: &Claim) {
         for created in &plan.create {
-            self.created.push(NewNotification::new(created, versions, ring_again_ms));
+            let claimed = claim.ids.contains(&created.notification.id).then_some(claim);
+            self.created.push(NewNotification::new(created, versions, claimed));
             if let Some(why) = created.task {
                 self.tasks.push(NewTaskRow::not_told(&created.notification, why));
             }
@@ -493,7 +536,8 @@ pub(super) async fn insert_created(
     if created.is_empty() {
         return Ok(());
     }
-    let rows = created.iter().map(|(created, versions)| NewNotification::new(created, versions, 0));
+    let rows =
+        created.iter().map(|(created, versions)| NewNotification::new(created, versions, None));
     sqlx::query(INSERT_NOTIFICATIONS).bind(batch(rows)).execute(tx).await?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::domain::{
     Urgency,
 };
 
+use super::plans::Claim;
 use super::{Result, StoreError};
 
 /// The columns of [`NotificationRow`], for every statement that reads notifications.
@@ -110,7 +111,8 @@ pub(super) struct NewNotification {
     #[serde(flatten)]
     row: NotificationRow,
     reason: Option<String>,
-    ring_again_at_ms: i64,
+    owner: Option<String>,
+    lease_until_ms: i64,
     because: String,
     versions: String,
     keyed: bool,
@@ -118,8 +120,10 @@ pub(super) struct NewNotification {
 }
 
 impl NewNotification {
-    pub fn new(created: &Created, versions: &Value, ring_again_at_ms: i64) -> Self {
+    /// `claim` names who claims it in the same breath.
+    pub fn new(created: &Created, versions: &Value, claim: Option<&Claim>) -> Self {
         let n = &created.notification;
+        let status = if claim.is_some() { Status::Claimed } else { n.status };
         let settled = !n.status.is_open();
         Self {
             row: NotificationRow {
@@ -136,7 +140,7 @@ impl NewNotification {
                 state: n.state.clone(),
                 happened_at_ms: n.happened_at.timestamp_millis(),
                 collapse: n.collapse.clone(),
-                status: n.status.as_str().to_owned(),
+                status: status.as_str().to_owned(),
                 planned_at_ms: n.planned_at.timestamp_millis(),
                 due_at_ms: n.due_at.timestamp_millis(),
                 next_at_ms: n.next_at.timestamp_millis(),
@@ -145,12 +149,13 @@ impl NewNotification {
                 skipped: json(&n.skipped),
                 version: n.version.clone(),
                 code: n.code.clone(),
-                epoch: n.epoch,
-                claims: n.claims,
+                epoch: n.epoch + i64::from(claim.is_some()),
+                claims: n.claims + i64::from(claim.is_some()),
                 attempts: n.attempts,
             },
             reason: created.reasons.last().filter(|_| settled).map(Reason::code),
-            ring_again_at_ms,
+            owner: claim.map(|claim| claim.owner.clone()),
+            lease_until_ms: claim.map_or(0, |claim| claim.lease_until_ms),
             because: json(&created.reasons),
             versions: versions.to_string(),
             keyed: created.keyed,
@@ -164,6 +169,7 @@ pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data")
 }
 
+/// A customer and one of its addresses.
 #[derive(Debug, FromRow)]
 pub(super) struct CustomerRow {
     pub id: String,
@@ -172,18 +178,31 @@ pub(super) struct CustomerRow {
     pub chosen: String,
     pub imported: String,
     pub erased: bool,
+    channel: Option<String>,
+    address: Option<String>,
+    verified: Option<bool>,
+    suppressed: Option<String>,
 }
 
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug)]
 pub(super) struct ContactPointRow {
-    pub customer_id: String,
-    pub channel: String,
-    pub address: String,
-    pub verified: bool,
-    pub suppressed: Option<String>,
+    channel: String,
+    address: String,
+    verified: bool,
+    suppressed: Option<String>,
 }
 
 impl CustomerRow {
+    /// The address of this row, taken out of it.
+    pub fn point(&mut self) -> Option<ContactPointRow> {
+        Some(ContactPointRow {
+            channel: self.channel.take()?,
+            address: self.address.take()?,
+            verified: self.verified.unwrap_or(false),
+            suppressed: self.suppressed.take(),
+        })
+    }
+
     /// `points` are those of this customer, in their order.
     pub fn customer(self, points: Vec<ContactPointRow>) -> Result<Customer> {
         let profile: Profile = serde_json::from_str(&self.profile)?;
@@ -203,6 +222,7 @@ impl CustomerRow {
             profile,
             preferences: Preferences::effective(&chosen, &imported),
             chosen,
+            imported,
             contact_points,
             erased: self.erased,
             revision: self.revision,

@@ -26,18 +26,7 @@ pub struct Busy {
 impl Activity {
     #[must_use]
     pub fn begin(&self) -> Busy {
-        self.announce();
-        self.adopt()
-    }
-
-    /// Something will go on elsewhere, which [`Activity::adopt`]s it.
-    pub fn announce(&self) {
         self.inner.going_on.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Takes over what was announced.
-    #[must_use]
-    pub fn adopt(&self) -> Busy {
         Busy { inner: Arc::clone(&self.inner) }
     }
 

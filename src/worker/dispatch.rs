@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
 
 use crate::channel::Outgoing;
 use crate::domain::customer::Address;
@@ -10,9 +13,7 @@ use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::domain::token::Grant;
-use crate::domain::{
-    Case, CaseChoice, Channel, Customer, Notification, NotificationId, Status,
-};
+use crate::domain::{Case, CaseChoice, Channel, Customer, Notification, NotificationId, Status};
 use crate::planning::eligibility::{Matter, decide};
 use crate::planning::journey::Journey;
 use crate::render::message::{Scene, SkippedStep};
@@ -22,6 +23,12 @@ use crate::store::notifications::{EndOfClaim, Opening};
 
 use super::activity::Busy;
 use super::{Engine, Live};
+
+/// How long one ticket's messages wait for room in their lanes, all together.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
+
+/// After how long a message is looked at again that found no room.
+const LOOK_AGAIN_MS: i64 = 1_000;
 
 /// A message that may go as soon as its channel has room.
 #[derive(Debug)]
@@ -35,56 +42,84 @@ pub struct Ready {
     pub busy: Busy,
 }
 
+/// A notification this process has claimed, with what its decision reads.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub notification: Notification,
+    pub case: Case,
+    pub customer: Customer,
+    pub choice: CaseChoice,
+}
+
 /// Claims these notifications and brings each to its lane or to its end.
 ///
 /// # Errors
 /// `Unavailable` when the store is away; what is claimed comes back by its lease.
 pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
     let now = engine.clock.now();
-    let mut claimed = engine.store.claim(ids, &engine.behaviour.owner, now).await?;
-    if claimed.is_empty() {
+    let notifications = engine.store.claim(ids, &engine.behaviour.owner, now).await?;
+    if notifications.is_empty() {
         return Ok(());
     }
-    claimed.sort_by(|a, b| (b.urgency, a.due_at, a.id).cmp(&(a.urgency, b.due_at, b.id)));
     let live = engine.live.load_full();
-    let cases = engine.store.cases(claimed.iter().map(|n| &n.case)).await?;
-    let customers = engine.store.customers(claimed.iter().map(|n| &n.customer), now).await?;
-    let choices = engine.store.case_choices(claimed.iter().map(|n| &n.case)).await?;
-
-    let mut ends = Vec::new();
-    let mut ready = Vec::new();
+    let cases = engine.store.cases(notifications.iter().map(|n| &n.case)).await?;
+    let customers = engine.store.customers(notifications.iter().map(|n| &n.customer), now).await?;
+    let mut claimed = Vec::with_capacity(notifications.len());
     let mut unplanned = Vec::new();
-    for notification in claimed {
-        let (Some((case, head)), Some(customer)) =
-            (cases.get(&notification.case), customers.get(&notification.customer))
-        else {
-            unplanned.push((notification.id, notification.epoch));
-            continue;
-        };
-        if case.revision != *head {
+    for notification in notifications {
+        match (cases.get(&notification.case), customers.get(&notification.customer)) {
+            (Some(standing), Some(customer)) if standing.case.revision == standing.head => {
+                let (case, customer) = (standing.case.clone(), customer.clone());
+                claimed.push(Claimed { notification, case, customer, choice: standing.choice });
+            }
             // The case has news that are not planned yet; they may change this message.
-            unplanned.push((notification.id, notification.epoch));
-            continue;
-        }
-        let choice = choices.get(&notification.case).copied().unwrap_or_default();
-        match look_at(engine, &live, notification, case, customer, choice, now) {
-            Look::Ready(message) => ready.push(*message),
-            Look::Over(end) => ends.push(*end),
+            _ => unplanned.push((notification.id, notification.epoch)),
         }
     }
-    engine.store.end_claims(ends, now).await?;
     if !unplanned.is_empty() {
         engine.store.release(&unplanned, now).await?;
         let events = engine.store.unplanned_events(now, 500).await?;
         engine.ring_plan(events);
         engine.wake.notify_one();
     }
-    for message in ready {
-        let channel = message.opening.channel;
-        match engine.lanes.get(channel) {
-            Some(lane) => lane.push(message).await,
-            None => tracing::error!(%channel, "a channel without a lane was chosen"),
+    bring_on_the_way(engine, &live, claimed, now).await
+}
+
+/// Decides about what is claimed: each goes to its lane, or its claim ends.
+///
+/// # Errors
+/// `Unavailable` when the store is away; what is claimed comes back by its lease.
+pub async fn bring_on_the_way(
+    engine: &Engine,
+    live: &Arc<Live>,
+    mut claimed: Vec<Claimed>,
+    now: Instant,
+) -> Result<()> {
+    claimed.sort_by(|a, b| {
+        let order = |n: &Notification| (std::cmp::Reverse(n.urgency), n.due_at, n.id);
+        order(&a.notification).cmp(&order(&b.notification))
+    });
+    let mut ends = Vec::new();
+    let mut ready = Vec::new();
+    for claimed in claimed {
+        match look_at(engine, live, claimed, now) {
+            Look::Ready(message) => ready.push(*message),
+            Look::Over(end) => ends.push(*end),
         }
+    }
+    engine.store.end_claims(ends, now).await?;
+    let deadline = tokio::time::Instant::now() + WAIT_FOR_ROOM;
+    let mut no_room = Vec::new();
+    for message in ready {
+        let lane = engine.lanes.get(message.opening.channel).as_ref();
+        let lane = lane.expect("routing offers only channels that have a lane");
+        if let Err(message) = lane.push(message, deadline).await {
+            no_room.push((message.notification.id, message.notification.epoch));
+        }
+    }
+    if !no_room.is_empty() {
+        let later = now + TimeDelta::milliseconds(LOOK_AGAIN_MS);
+        engine.store.release(&no_room, later).await?;
     }
     Ok(())
 }
@@ -94,15 +129,9 @@ enum Look {
     Over(Box<EndOfClaim>),
 }
 
-fn look_at(
-    engine: &Engine,
-    live: &Arc<Live>,
-    notification: Notification,
-    case: &Case,
-    customer: &Customer,
-    choice: CaseChoice,
-    now: Instant,
-) -> Look {
+fn look_at(engine: &Engine, live: &Arc<Live>, claimed: Claimed, now: Instant) -> Look {
+    let Claimed { notification, case, customer, choice } = claimed;
+    let (case, customer) = (&case, &customer);
     let rules = &live.rules;
     let versions = versions(
         &rules.journeys.version,
@@ -161,7 +190,8 @@ fn look_at(
         body_hash: written.shaped.hash(),
         parts: written.shaped.parts(),
     };
-    let outgoing = address_it(engine, live, &notification, customer, channel, address, written, now);
+    let outgoing =
+        address_it(engine, live, &notification, customer, channel, address, written, now);
     Look::Ready(Box::new(Ready {
         notification,
         customer: customer.clone(),
@@ -197,8 +227,14 @@ fn write_message(
         })
         .collect();
     let behaviour = &engine.behaviour;
-    let links =
-        engine.links(customer, notification.id, &notification.code, &notification.topic, channel, now);
+    let links = engine.links(
+        customer,
+        notification.id,
+        &notification.code,
+        &notification.topic,
+        channel,
+        now,
+    );
     let scene = Scene {
         case,
         customer,
@@ -241,11 +277,7 @@ fn address_it(
         to_name: customer.profile.name.clone(),
         shaped: written.shaped,
         message_id: engine.keys.message_id(notification.id, &behaviour.mail_domain),
-        thread_id: engine.keys.thread_id(
-            &notification.case,
-            &customer.id,
-            &behaviour.mail_domain,
-        ),
+        thread_id: engine.keys.thread_id(&notification.case, &customer.id, &behaviour.mail_domain),
         unsubscribe,
         topic: notification.topic.clone(),
         receipt_url: String::new(),

@@ -14,9 +14,9 @@ use crate::channel::{Gateway, HandOverWindow};
 use crate::domain::NotificationId;
 use crate::store::notifications::{Closing, Opened};
 
-use super::{Engine, Stopping, stopped};
 use super::dispatch::{ById, Ready, number};
 use super::outcome;
+use super::{Engine, Stopping, stopped};
 
 /// Ready messages that wait for a channel.
 const MAX_READY: usize = 500;
@@ -45,9 +45,29 @@ pub fn lane(gateway: Gateway) -> (LaneHandle, LaneEnd) {
 }
 
 impl LaneHandle {
-    /// Waits for room. After shutdown the claim is left to its lease.
-    pub async fn push(&self, message: Ready) {
-        let _ = self.ready.send(message).await;
+    /// How many more messages find room at once.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.ready.capacity()
+    }
+
+    /// Waits for room until `deadline`. A message that finds none comes back: one slow
+    /// provider must not hold up the others.
+    ///
+    /// # Errors
+    /// The message, for its claim to be given back.
+    pub async fn push(
+        &self,
+        message: Ready,
+        deadline: tokio::time::Instant,
+    ) -> std::result::Result<(), Box<Ready>> {
+        match tokio::time::timeout_at(deadline, self.ready.reserve()).await {
+            Ok(Ok(place)) => {
+                place.send(message);
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Box::new(message)),
+        }
     }
 }
 
@@ -117,13 +137,7 @@ pub fn start(
             outcomes.clone(),
         )));
     }
-    tasks.push(tokio::spawn(open_all(
-        Arc::clone(engine),
-        end,
-        sender,
-        pace,
-        stopping.clone(),
-    )));
+    tasks.push(tokio::spawn(open_all(Arc::clone(engine), end, sender, pace, stopping.clone())));
     tasks
 }
 
@@ -192,8 +206,10 @@ async fn give_back(engine: &Engine, messages: ById) {
     if messages.is_empty() {
         return;
     }
-    let claims: Vec<(NotificationId, i64)> =
-        messages.values().map(|message| (message.notification.id, message.notification.epoch)).collect();
+    let claims: Vec<(NotificationId, i64)> = messages
+        .values()
+        .map(|message| (message.notification.id, message.notification.epoch))
+        .collect();
     if let Err(error) = engine.store.release(&claims, engine.clock.now()).await {
         tracing::warn!(%error, "claims could not be given back; their leases bring them back");
     }

@@ -22,15 +22,16 @@ use tokio::sync::Notify;
 use crate::channel::Gateways;
 use crate::clock::Clock;
 use crate::domain::notification::Lane;
-use crate::domain::token::{Grant, Keyring};
 use crate::domain::time::Instant;
+use crate::domain::token::{Grant, Keyring};
 use crate::domain::{Channel, ChannelMap, Customer, CustomerId, NotificationId, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Rules;
 use crate::queue::{Queue, Ticket};
 use crate::render::message::{Links, Messages, Sender};
 use crate::render::presentation::Presentation;
-use crate::store::{Result, Store};
+use crate::store::notifications::Outlook;
+use crate::store::{Result, Store, StoreError};
 
 use activity::Activity;
 use lane::LaneHandle;
@@ -75,6 +76,9 @@ pub struct Engine {
     pub lanes: ChannelMap<Option<LaneHandle>>,
 }
 
+/// Rounds after which work that never ends is called a fault.
+const MAX_ROUNDS: u32 = 100_000;
+
 /// Turns true when the process is asked to stop.
 pub type Stopping = tokio::sync::watch::Receiver<bool>;
 
@@ -96,38 +100,31 @@ impl Engine {
     }
 
     pub(crate) fn ring(&self, lane: Lane, ticket: Ticket) -> bool {
-        self.activity.announce();
-        let rung = self.queue.push(lane, ticket);
-        if !rung {
-            drop(self.activity.adopt());
-        }
-        rung
+        self.queue.push(lane, ticket, self.activity.begin())
     }
 
     /// Works one ticket off. What fails is logged and left to the scheduler.
     pub async fn handle(self: Arc<Self>, ticket: Ticket) {
-        let _busy = self.activity.adopt();
         let done = match ticket {
             Ticket::PlanV1 { events } => plan::plan_events(&self, &events).await,
-            Ticket::DispatchV1 { notifications } => {
-                dispatch::dispatch(&self, &notifications).await
-            }
+            Ticket::DispatchV1 { notifications } => dispatch::dispatch(&self, &notifications).await,
         };
         if let Err(error) = done {
             tracing::warn!(%error, "a ticket was left undone and will be rung again");
         }
     }
 
-    /// Works until nothing is due, claimed or on the wire at the clock's `now`.
+    /// Works until nothing is due, claimed or on the wire at the clock's `now`. Answers when
+    /// something falls due next.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn run_until_idle(&self) -> Result<()> {
-        loop {
+    pub async fn run_until_idle(&self) -> Result<Option<Instant>> {
+        for _ in 0..MAX_ROUNDS {
             self.activity.idle().await;
             let now = self.clock.now();
-            if !self.store.is_busy(now).await? {
-                return Ok(());
+            if let Outlook::Quiet { until } = self.store.outlook(now).await? {
+                return Ok(until);
             }
             if self.store.needs_housekeeping(now).await? {
                 reconcile::run_once(self, now).await?;
@@ -138,6 +135,7 @@ impl Engine {
                 self.store.ring_lost(now).await?;
             }
         }
+        Err(StoreError::Damaged("something stays due however often it is rung".into()))
     }
 
     /// The links of one notification.

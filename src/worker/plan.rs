@@ -1,22 +1,18 @@
 //! Plans accepted events: case by case, each event against the case as it stood after the
 //! one before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-
-use crate::domain::notification::Lane;
 use crate::domain::plan::{NewTask, Plan, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
-use crate::domain::{CaseChoice, Customer, CustomerId, Notification, NotificationId, Status};
+use crate::domain::{Case, Customer, CustomerId, Notification, NotificationId, Status};
 use crate::planning::schedule::{Calendar, shift};
 use crate::planning::{CaseFile, plan};
-use crate::queue::{MAX_IDS, Ticket};
 use crate::store::Result;
-use crate::store::notifications::RING_AGAIN_MS;
-use crate::store::plans::{PendingCase, PendingEvent, PlannedCase};
+use crate::store::plans::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent, PlannedCase};
 
+use super::dispatch::{Claimed, bring_on_the_way};
 use super::{Engine, Live};
 
 /// When a case is looked at again that waits for a customer of whom nobody has told us even
@@ -28,88 +24,100 @@ const UNTIL_THE_CUSTOMER_ARRIVES_MS: i64 = 253_402_214_400_000;
 /// # Errors
 /// `Unavailable` when the store is away; the events stay unplanned and are rung again.
 pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
-    let mut cases = engine.store.cases_of_events(events).await?;
-    while !cases.is_empty() {
-        let now = engine.clock.now();
-        let live = engine.live.load_full();
-        let pending = engine.store.pending_cases(&cases).await?;
-        let named = pending.iter().flat_map(|case| &case.events).map(|event| &event.event.customer);
-        let customers = engine.store.customers(named, now).await?;
-        let choices = engine.store.case_choices(pending.iter().map(|case| &case.id)).await?;
-        let mut planned = Vec::with_capacity(pending.len());
-        let mut waiting = Vec::new();
-        for case in &pending {
-            let choice = choices.get(&case.id).copied().unwrap_or_default();
-            let (done, stopped_at) = plan_case(engine, &live, case, &customers, choice, now);
-            waiting.extend(stopped_at.map(|event| (case, event)));
-            if !done.plans.is_empty() {
-                planned.push(done);
-            }
-        }
-        for (case, event) in waiting {
-            wait_for_customer(engine, case, event, now).await?;
-        }
-        let expected: Vec<_> = planned.iter().map(|case| case.id.clone()).collect();
-        let due = due_now(engine, &planned, now);
-        let won = if planned.is_empty() {
-            std::collections::HashSet::new()
-        } else {
-            record(engine, planned, &due, now).await?
-        };
-        // Lost to another planner, or more events came: look again.
-        let lost: Vec<_> = expected.into_iter().filter(|id| !won.contains(id)).collect();
-        let full = pending.iter().filter(|case| case.events.len() >= 100).map(|case| case.id.clone());
-        cases = lost.into_iter().chain(full).collect();
+    let mut events = events.to_vec();
+    while !events.is_empty() {
+        events = plan_once(engine, &events).await?;
     }
     Ok(())
 }
 
-type DueByLane = BTreeMap<Lane, Vec<NotificationId>>;
-
-/// What is due at once, by lane, as long as the lanes have room: it is rung right away.
-fn due_now(engine: &Engine, planned: &[PlannedCase], now: Instant) -> DueByLane {
-    let mut due: DueByLane = BTreeMap::new();
-    for (_, plan, _) in planned.iter().flat_map(|case| &case.plans) {
-        for created in &plan.create {
-            let notification = &created.notification;
-            if notification.status == Status::Planned && notification.next_at <= now {
-                due.entry(notification.urgency.lane()).or_default().push(notification.id);
-            }
-        }
+/// Plans what these events' cases have to plan, and answers the events to look at again:
+/// of cases another planner won, or that have more than fits into one go.
+async fn plan_once(engine: &Engine, events: &[i64]) -> Result<Vec<i64>> {
+    let now = engine.clock.now();
+    let live = engine.live.load_full();
+    let once_per_customer = live.rules.journeys.any_once_per_customer();
+    let pending = engine.store.pending_cases(events, once_per_customer).await?;
+    if pending.is_empty() {
+        return Ok(Vec::new());
     }
-    due.retain(|lane, ids| engine.queue.room(*lane) > ids.len().div_ceil(MAX_IDS));
-    due
+    let named = pending.iter().flat_map(|case| &case.events).map(|event| &event.event.customer);
+    let customers = engine.store.customers(named, now).await?;
+    let mut again = HashMap::new();
+    let mut planned = Vec::with_capacity(pending.len());
+    let mut due_now = Vec::new();
+    let mut waiting = Vec::new();
+    for case in &pending {
+        let (done, after, stopped_at) = plan_case(engine, &live, case, &customers, now);
+        waiting.extend(stopped_at.map(|event| (case, event)));
+        if done.plans.is_empty() {
+            continue;
+        }
+        due_now.extend(due_at_once(case, after, &customers, now));
+        let full = case.events.len() >= MAX_EVENTS_PER_CASE;
+        again.insert(case.id.clone(), (case.events[0].seq, full));
+        planned.push(done);
+    }
+    for (case, event) in waiting {
+        wait_for_customer(engine, case, event, now).await?;
+    }
+    if planned.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What the channels have room for is claimed as it is written; the rest is rung when due.
+    due_now.truncate(room(engine));
+    let claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
+    let owner = &engine.behaviour.owner;
+    let won = engine.store.record_plans(planned, claim, owner, now).await?;
+    due_now.retain(|claimed| won.contains(&claimed.case.id));
+    bring_on_the_way(engine, &live, due_now, now).await?;
+    engine.wake.notify_one();
+    let lost_or_full = again.into_iter().filter(|(id, (_, full))| *full || !won.contains(id));
+    Ok(lost_or_full.map(|(_, (seq, _))| seq).collect())
 }
 
-async fn record(
-    engine: &Engine,
-    planned: Vec<PlannedCase>,
-    due: &DueByLane,
+/// How many messages find room on the channels, whichever they need.
+fn room(engine: &Engine) -> usize {
+    let lanes = [&engine.lanes.email, &engine.lanes.sms, &engine.lanes.voice];
+    lanes.into_iter().flatten().map(super::lane::LaneHandle::room).min().unwrap_or(0)
+}
+
+/// What a case's plans want said right away, claimed as the store will have it.
+fn due_at_once(
+    pending: &PendingCase,
+    after: CaseFile,
+    customers: &HashMap<CustomerId, Customer>,
     now: Instant,
-) -> Result<std::collections::HashSet<crate::domain::CaseId>> {
-    let rung = !due.is_empty();
-    let ring_again_at = if rung { now + TimeDelta::milliseconds(RING_AGAIN_MS) } else { from_ms(0) };
-    let won = engine.store.record_plans(planned, now, ring_again_at).await?;
-    for (lane, ids) in due {
-        for ids in ids.chunks(MAX_IDS) {
-            engine.ring(*lane, Ticket::DispatchV1 { notifications: ids.to_vec() });
-        }
-    }
-    if !rung {
-        engine.wake.notify_one();
-    }
-    Ok(won)
+) -> Vec<Claimed> {
+    let Some(case) = after.case else { return Vec::new() };
+    let new = &after.notifications[pending.notifications.len()..];
+    new.iter()
+        .filter(|notification| {
+            notification.status == Status::Planned && notification.next_at <= now
+        })
+        .filter_map(|notification| {
+            let customer = customers.get(&notification.customer)?.clone();
+            let notification = Notification {
+                status: Status::Claimed,
+                epoch: notification.epoch + 1,
+                claims: notification.claims + 1,
+                ..notification.clone()
+            };
+            let case: Case = case.clone();
+            Some(Claimed { notification, case, customer, choice: pending.choice })
+        })
+        .collect()
 }
 
-/// Plans one case's events until one names a customer nobody told us about.
+/// Plans one case's events until one names a customer nobody told us about. Answers the
+/// plans, the case file after them, and the event that waits.
 fn plan_case<'a>(
     engine: &Engine,
     live: &Arc<Live>,
     pending: &'a PendingCase,
     customers: &HashMap<CustomerId, Customer>,
-    choice: CaseChoice,
     now: Instant,
-) -> (PlannedCase, Option<&'a PendingEvent>) {
+) -> (PlannedCase, CaseFile, Option<&'a PendingEvent>) {
     let rules = &live.rules;
     let mut file =
         CaseFile { case: pending.case.clone(), notifications: pending.notifications.clone() };
@@ -117,8 +125,9 @@ fn plan_case<'a>(
         PlannedCase { id: pending.id.clone(), expected: pending.planned, plans: Vec::new() };
     for event in &pending.events {
         let Some(customer) = customers.get(&event.event.customer) else {
-            return (done, Some(event));
+            return (done, file, Some(event));
         };
+        let choice = pending.choice;
         let mut plan = plan(&event.event, event.seq, &file, customer, choice, rules, now);
         for created in &mut plan.create {
             created.notification.code = engine.keys.code(created.notification.id);
@@ -132,7 +141,7 @@ fn plan_case<'a>(
         );
         done.plans.push((event.seq, plan, versions));
     }
-    (done, None)
+    (done, file, None)
 }
 
 /// The case file after a plan, for the next event of the same case.

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::Status;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
-use crate::domain::Status;
 use crate::planning::rules::InDoubt;
 use crate::store::Result;
 

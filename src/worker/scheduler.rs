@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::notification::Lane;
 use crate::domain::time::Instant;
 use crate::queue::{MAX_IDS, Ticket};
 use crate::store::Result;
@@ -19,15 +18,16 @@ const TICK: Duration = Duration::from_millis(100);
 /// `Unavailable` when the store is away.
 pub async fn run_once(engine: &Engine, now: Instant) -> Result<bool> {
     let mut rung = false;
-    for lane in [Lane::Now, Lane::Bulk] {
-        while engine.queue.room(lane) > 0 && engine.store.any_due(lane, now).await? {
+    for lane in engine.store.lanes_due(now).await? {
+        while engine.queue.room(lane) > 0 {
             let limit = u32::try_from(MAX_IDS).expect("500");
             let notifications = engine.store.take_due(lane, now, limit).await?;
+            let full = notifications.len() == MAX_IDS;
             if notifications.is_empty() {
                 break;
             }
             rung = true;
-            if !engine.ring(lane, Ticket::DispatchV1 { notifications }) {
+            if !engine.ring(lane, Ticket::DispatchV1 { notifications }) || !full {
                 break;
             }
         }

@@ -1,0 +1,128 @@
+//! One file per command: parse, call `app`, print.
+
+mod import;
+mod play;
+mod print;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{LogFormat, Settings};
+use crate::store::Store;
+
+/// The right message, when it matters, on the channel the customer chose.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The settings file [default: config/tidings.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take in customers from a file
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Take in case events from a file of JSON lines
+    SendEvents(import::SendEvents),
+    /// Play case events at their own times on a virtual clock
+    Play(play::Play),
+}
+
+/// What a command ends with.
+pub type Outcome = Result<ExitCode, anyhow::Error>;
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    Done = 0,
+    Failed = 1,
+    BadInput = 2,
+}
+
+/// A fault of input or settings: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+impl Cli {
+    /// Does the command do one thing after the other?
+    #[must_use]
+    pub const fn is_sequential(&self) -> bool {
+        matches!(self.command, Command::Play(_))
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    pub async fn run(self) -> Outcome {
+        let context = Context { config: self.config };
+        match self.command {
+            Command::Import(command) => command.run(&context).await,
+            Command::SendEvents(command) => command.run(&context).await,
+            Command::Play(command) => command.run(&context).await,
+        }
+    }
+}
+
+/// What every command may need.
+#[derive(Debug)]
+struct Context {
+    config: Option<PathBuf>,
+}
+
+impl Context {
+    fn settings(&self) -> Result<Settings, anyhow::Error> {
+        let settings = Settings::load(self.config.as_deref(), std::env::vars())
+            .map_err(|finding| BadInput(print::finding(&finding)))?;
+        start_log(&settings);
+        Ok(settings)
+    }
+
+    async fn store(&self, settings: &Settings) -> Result<Store, anyhow::Error> {
+        Ok(Store::open(&settings.store.url).await?)
+    }
+
+    async fn app(
+        &self,
+        settings: Settings,
+        clock: Clock,
+        store: Store,
+    ) -> Result<App, anyhow::Error> {
+        match App::build(settings, clock, store).await {
+            Ok(app) => Ok(app),
+            Err(crate::app::AppError::Findings(findings)) => {
+                let errors = findings.iter().filter(|finding| finding.is_error());
+                let text: Vec<String> = errors.map(print::finding).collect();
+                Err(BadInput(text.join("\n")).into())
+            }
+            Err(crate::app::AppError::Settings(why)) => Err(BadInput(why).into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn start_log(settings: &Settings) {
+    use tracing_subscriber::EnvFilter;
+    // Libraries that would log what people wrote stay at warn, whatever is asked for.
+    let floor = "lettre=warn,hyper=warn,reqwest=warn,sqlx=warn,apalis=warn,apalis_core=warn";
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log.level.clone());
+    let filter = EnvFilter::try_new(format!("{wanted},{floor}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{floor}")));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // A second call, in tests, keeps the first.
+    let _ = match settings.log.format {
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Pretty => subscriber.with_target(false).try_init(),
+    };
+}
