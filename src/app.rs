@@ -1,6 +1,8 @@
 //! Composition root: builds every part once, starts the roles, shuts down.
 
 pub mod content;
+pub mod doctor;
+pub mod explain;
 pub mod files;
 pub mod play;
 

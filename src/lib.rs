@@ -9,4 +9,5 @@ pub mod planning;
 pub mod queue;
 pub mod render;
 pub mod store;
+pub mod web;
 pub mod worker;

@@ -1,8 +1,12 @@
 //! One file per command: parse, call `app`, print.
 
+mod admin;
+mod check;
+mod explain;
 mod import;
 mod play;
 mod print;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -26,6 +30,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the API and do the work, until Ctrl-C
+    Serve(serve::Serve),
+    /// Do what is due, without serving
+    Work(serve::Work),
     /// Take in customers from a file
     #[command(subcommand)]
     Import(import::Import),
@@ -33,6 +41,22 @@ enum Command {
     SendEvents(import::SendEvents),
     /// Play case events at their own times on a virtual clock
     Play(play::Play),
+    /// Check settings, journeys and every message × language × channel
+    Check(check::Check),
+    /// See a message as it is sent, with its sample values
+    Preview(check::Preview),
+    /// Say in plain words why a message was sent, held, changed or not sent
+    Explain(explain::Explain),
+    /// Publish journeys and messages, and see what was published
+    #[command(subcommand)]
+    Journeys(admin::Journeys),
+    /// API keys
+    #[command(subcommand)]
+    Key(admin::Key),
+    /// Bring the store to this version's schema
+    Migrate(admin::Migrate),
+    /// Say what is wrong with this installation, and how to mend it
+    Doctor(admin::Doctor),
 }
 
 /// What a command ends with.
@@ -67,7 +91,16 @@ impl Cli {
         match self.command {
             Command::Import(command) => command.run(&context).await,
             Command::SendEvents(command) => command.run(&context).await,
+            Command::Serve(command) => command.run(&context).await,
+            Command::Work(command) => command.run(&context).await,
             Command::Play(command) => command.run(&context).await,
+            Command::Check(command) => command.run(&context).await,
+            Command::Preview(command) => command.run(&context).await,
+            Command::Explain(command) => command.run(&context).await,
+            Command::Journeys(command) => command.run(&context).await,
+            Command::Key(command) => command.run().await,
+            Command::Migrate(command) => command.run(&context).await,
+            Command::Doctor(command) => command.run(&context).await,
         }
     }
 }

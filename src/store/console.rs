@@ -196,7 +196,37 @@ pub struct Filter {
     pub limit: i64,
 }
 
+/// Figures of this moment, for `/metrics`.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Standing {
+    /// When the first thing planned is due.
+    pub first_due_ms: Option<i64>,
+    pub in_doubt: i64,
+    pub tasks_open: i64,
+    pub unplanned: i64,
+}
+
 impl Store {
+    /// Figures of this moment.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn standing(&self) -> Result<Standing> {
+        Ok(sqlx::query_as(
+            "SELECT (SELECT min(at) FROM (
+                        SELECT min(next_at_ms) AS at FROM notification WHERE status = 'planned' AND urgency = 0
+                        UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 1
+                        UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 2
+                        UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 3
+                     ) AS firsts) AS first_due_ms,
+                    (SELECT count(*) FROM notification WHERE status = 'in_doubt') AS in_doubt,
+                    (SELECT count(*) FROM task WHERE done_at_ms IS NULL) AS tasks_open,
+                    (SELECT count(*) FROM cases WHERE head > planned) AS unplanned",
+        )
+        .fetch_one(&self.readers)
+        .await?)
+    }
+
     /// The sums over everything.
     ///
     /// # Errors

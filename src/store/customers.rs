@@ -65,6 +65,28 @@ const CLOSE_WAITING_TASKS: &str = "
     WHERE done_at_ms IS NULL
       AND key IN (SELECT 'unknown_customer/' || (x.value->>'id') FROM jsonb_each($1) AS x)";
 
+/// What erasing a customer touches besides the customer. `$1` is the customer.
+const ERASE: &[&str] = &[
+    "DELETE FROM contact_point WHERE customer_id = $1",
+    "UPDATE customer_version SET body = '{}' WHERE customer_id = $1",
+    "UPDATE event SET body = '{}', looked_at = NULL WHERE customer_id = $1 AND planned_at_ms IS NOT NULL",
+    "UPDATE attempt SET address = '', detail = NULL WHERE notification_id IN
+        (SELECT id FROM notification WHERE customer_id = $1)",
+    "UPDATE notification SET status = 'cancelled', reason = 'erased', epoch = epoch + 1
+     WHERE customer_id = $1 AND status IN ('planned', 'claimed')",
+    "UPDATE task SET detail = 'erased' WHERE customer_id = $1",
+];
+
+/// One version of a customer.
+#[derive(Debug, Clone, sqlx::FromRow, Serialize)]
+pub struct CustomerVersion {
+    pub revision: i64,
+    pub at_ms: i64,
+    pub source: String,
+    #[serde(skip)]
+    pub body: String,
+}
+
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -313,6 +335,87 @@ impl Store {
                 .bind(customer)
                 .execute(tx)
                 .await?;
+            Ok(())
+        })
+    }
+
+    /// Is a message to this customer on the wire right now?
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn any_on_the_wire(&self, id: &CustomerId) -> Result<bool> {
+        let (any,): (bool,) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM notification
+                            WHERE status = 'sending' AND customer_id = $1)",
+        )
+        .bind(id.as_str())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(any)
+    }
+
+    /// Every version of what we know about a customer, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn customer_versions(&self, id: &CustomerId) -> Result<Vec<CustomerVersion>> {
+        Ok(sqlx::query_as(
+            "SELECT revision, at_ms, source, body FROM customer_version
+             WHERE customer_id = $1 ORDER BY revision",
+        )
+        .bind(id.as_str())
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// Forgets a person: name, addresses, choices and facts, in every version; what is planned
+    /// is cancelled. What was decided and when stays, without them.
+    ///
+    /// # Errors
+    /// `NotFound` when nobody told us about the customer.
+    pub async fn erase(&self, id: &CustomerId, who: &str, now: Instant) -> Result<()> {
+        let (id, who) = (id.0.clone(), who.to_owned());
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let erased = sqlx::query(
+                "UPDATE customer SET erased = true, profile = '{\"name\":\"\"}', chosen = '{}',
+                        imported = '{}', revision = revision + 1, updated_at_ms = $2
+                 WHERE id = $1 AND NOT erased",
+            )
+            .bind(&id)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if erased.rows_affected() == 0 {
+                return Err(StoreError::NotFound { what: format!("the customer {id:?}") });
+            }
+            for sql in ERASE {
+                sqlx::query(*sql).bind(&id).execute(&mut *tx).await?;
+            }
+            let cases: Vec<(String,)> = sqlx::query_as(
+                "SELECT body FROM cases WHERE customer_id = $1 AND body IS NOT NULL",
+            )
+            .bind(&id)
+            .fetch_all(&mut *tx)
+            .await?;
+            for (body,) in cases {
+                let mut case: crate::domain::Case = serde_json::from_str(&body)?;
+                case.facts.clear();
+                sqlx::query("UPDATE cases SET body = $2 WHERE id = $1")
+                    .bind(case.id.as_str())
+                    .bind(json(&case))
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            sqlx::query(
+                "INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
+                 SELECT id, revision, $2, 'erased by ' || $3, '{}' FROM customer WHERE id = $1",
+            )
+            .bind(&id)
+            .bind(now_ms)
+            .bind(who)
+            .execute(tx)
+            .await?;
             Ok(())
         })
     }

@@ -1,0 +1,177 @@
+//! `tidings serve` and `tidings work`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::web::{Metrics, Web, router, serve};
+
+use super::{Context, ExitCode, Outcome, print};
+
+/// Serve the API and do the work, until Ctrl-C
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// What this process does
+    #[arg(long, value_delimiter = ',', default_value = "api,worker,scheduler")]
+    roles: Vec<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    Api,
+    Worker,
+    Scheduler,
+}
+
+/// Do what is due, without serving
+#[derive(Debug, Args)]
+pub struct Work {
+    /// Exit once nothing is due
+    #[arg(long)]
+    until_idle: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Serve {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let settings = context.settings()?;
+        let works = self.roles.contains(&Role::Worker) || self.roles.contains(&Role::Scheduler);
+        let serves = self.roles.contains(&Role::Api);
+        let listen = settings.http.listen;
+        // Bound first: a port that is taken is better known before anything is claimed.
+        let listener = match serves {
+            true => Some(
+                tokio::net::TcpListener::bind(listen)
+                    .await
+                    .with_context(|| format!("[http] listen {listen} cannot be had"))?,
+            ),
+            false => None,
+        };
+        let store = context.store(&settings).await?;
+        let lock = if works { Some(store.lock_dispatch("serve")?) } else { None };
+        say_what_is_set(&settings);
+        let metrics = Metrics::install();
+        let app = Arc::new(context.app(settings, Clock::System, store).await?);
+        if app.files_differ {
+            tracing::warn!(
+                "the journeys and messages on disk differ from the published version, which is in force; `tidings journeys publish` publishes them"
+            );
+        }
+        let workers = if works {
+            app.recover().await?;
+            Some(app.start_workers(true))
+        } else {
+            None
+        };
+        if let Some(listener) = listener {
+            let url = format!("http://{}", listener.local_addr()?);
+            tracing::info!(%url, "serving");
+            let web = Web { app: Arc::clone(&app), metrics };
+            serve(listener, router(web), asked_to_stop()).await;
+        } else {
+            asked_to_stop().await;
+        }
+        tracing::info!("stopping; what is on the wire is finished first");
+        if let Some(workers) = workers {
+            workers.stop().await;
+        }
+        drop(lock);
+        Ok(ExitCode::Done)
+    }
+}
+
+impl Work {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let settings = context.settings()?;
+        let store = context.store(&settings).await?;
+        let _lock = store.lock_dispatch("work")?;
+        let app = context.app(settings, Clock::System, store).await?;
+        app.recover().await?;
+        if !self.until_idle {
+            let workers = app.start_workers(true);
+            asked_to_stop().await;
+            workers.stop().await;
+            return Ok(ExitCode::Done);
+        }
+        let before = app.engine.store.summary().await?;
+        let began = Instant::now();
+        let workers = app.start_workers(false);
+        app.engine.run_until_idle().await?;
+        workers.stop().await;
+        let duration_s = began.elapsed().as_secs_f64();
+        finish(&app, &before, duration_s, self.json).await
+    }
+}
+
+async fn finish(
+    app: &App,
+    before: &crate::store::console::Summary,
+    duration_s: f64,
+    json: bool,
+) -> Outcome {
+    let summary = app.engine.store.summary().await?;
+    let sum = |summary: &crate::store::console::Summary| summary.by_channel.values().sum::<i64>();
+    let told = sum(&summary) - sum(before);
+    #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+    let per_second = told as f64 / duration_s.max(0.001);
+    if json {
+        print::json(&json!({
+            "events": {},
+            "balance": summary.balance,
+            "by_status": summary.by_status,
+            "by_reason": summary.by_reason,
+            "by_channel": summary.by_channel,
+            "duration_s": duration_s,
+            "per_second": per_second,
+        }))?;
+    } else {
+        print::summary(&summary);
+        println!("{told} messages told in {duration_s:.1} s, {per_second:.0} a second");
+    }
+    Ok(ExitCode::Done)
+}
+
+/// What an operator should know at a glance.
+fn say_what_is_set(settings: &Settings) {
+    if settings.auth.api_keys.is_empty() {
+        if settings.http.listen.ip().is_loopback() {
+            tracing::warn!(
+                "no API key is configured: requests from this machine are answered, others are refused"
+            );
+        } else {
+            tracing::warn!(
+                "no API key is configured: every request to /v1 is refused; `tidings key new` prints one"
+            );
+        }
+    }
+    let channels = &settings.channels;
+    let outbox = |name: &str, dir: &std::path::Path| {
+        tracing::warn!(channel = name, dir = %dir.display(), "messages are captured as files; nothing leaves");
+    };
+    if channels.email.provider == crate::config::EmailProvider::Outbox {
+        outbox("email", &channels.email.dir);
+    }
+    for (name, telephone) in [("sms", &channels.sms), ("voice", &channels.voice)] {
+        if telephone.provider == crate::config::TelephoneProvider::Outbox {
+            outbox(name, &telephone.dir);
+        }
+    }
+}
+
+/// Completes on Ctrl-C or SIGTERM.
+pub async fn asked_to_stop() {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .expect("signals can be listened for");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

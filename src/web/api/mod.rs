@@ -1,0 +1,9 @@
+//! `/v1`: JSON in snake_case, problems with pointers, keyset pages.
+
+pub mod body;
+pub mod cases;
+pub mod customers;
+pub mod events;
+pub mod health;
+pub mod notifications;
+pub mod tasks;
