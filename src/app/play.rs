@@ -62,8 +62,6 @@ impl Script {
 
 /// Plays a script to its end and `tail` beyond, then cancels what is still planned.
 ///
-/// The clock moves only when nothing is due, claimed or on the wire.
-///
 /// # Errors
 /// `Unavailable` when the store is away.
 pub async fn play(
@@ -72,41 +70,99 @@ pub async fn play(
     tail: Span,
     progress: impl Fn(usize),
 ) -> Result<Report> {
-    let engine = &app.engine;
-    let Script { events, mut report } = script;
-    let mut events = events.into_iter().peekable();
-    let mut last = engine.clock.now();
-    let mut done = 0;
-    let mut due = engine.run_until_idle().await?;
-    while let Some(next) = events.peek().map(|played| played.incoming.event.occurred_at) {
-        advance(app, due, next).await?;
+    let mut steps = play_with(app, script, tail);
+    while let Step::Moved = steps.next().await? {
+        progress(steps.done);
+    }
+    Ok(steps.report)
+}
+
+/// A play, an instant at a time.
+#[must_use]
+pub fn play_with(app: &App, script: Script, tail: Span) -> Steps<'_> {
+    let last = app.engine.clock.now();
+    let events = script.events.into_iter().peekable();
+    Steps { app, events, tail, last, due: None, begun: false, ended: false, done: 0, report: script.report }
+}
+
+/// What a play did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The clock moved to the next instant at which something happened.
+    Moved,
+    /// Nothing is left.
+    Ended,
+}
+
+/// A play on its way. The clock moves only when nothing is due, claimed or on the wire.
+#[derive(Debug)]
+pub struct Steps<'a> {
+    app: &'a App,
+    events: std::iter::Peekable<std::vec::IntoIter<Played>>,
+    tail: Span,
+    /// When the last event happened.
+    last: Instant,
+    /// When something falls due next.
+    due: Option<Instant>,
+    begun: bool,
+    ended: bool,
+    /// Events played so far.
+    pub done: usize,
+    pub report: Report,
+}
+
+impl Steps<'_> {
+    /// Moves to the next instant at which an event happens or something falls due, and works
+    /// until nothing is left to do there.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn next(&mut self) -> Result<Step> {
+        let engine = &self.app.engine;
+        if !self.begun {
+            self.begun = true;
+            self.due = engine.run_until_idle().await?;
+        }
+        if self.ended {
+            return Ok(Step::Ended);
+        }
+        let event = self.events.peek().map(|played| played.incoming.event.occurred_at);
+        let end = event.is_none().then(|| {
+            let zone = jiff::tz::TimeZone::UTC;
+            shift(self.last, self.tail, false, &zone, &Calendar::default())
+        });
+        let target = event.or(end).expect("an event, or the end");
+        if let Some(due) = self.due.filter(|due| *due < target) {
+            engine.clock.advance_to(due);
+        } else if event.is_some() {
+            engine.clock.advance_to(target);
+            self.take_events(target).await?;
+        } else {
+            engine.clock.advance_to(target);
+            engine.run_until_idle().await?;
+            engine.store.cancel_planned(Reason::EndOfPlay, engine.clock.now()).await?;
+            self.ended = true;
+            return Ok(Step::Moved);
+        }
+        self.due = engine.run_until_idle().await?;
+        Ok(Step::Moved)
+    }
+
+    /// Hands in the events of one instant, as one batch in file order.
+    async fn take_events(&mut self, at: Instant) -> Result<()> {
+        let engine = &self.app.engine;
         let mut batch = Vec::new();
         while batch.len() < BATCH
-            && let Some(played) = events.next_if(|played| played.incoming.event.occurred_at == next)
+            && let Some(played) =
+                self.events.next_if(|played| played.incoming.event.occurred_at == at)
         {
             batch.push((played.line, played.incoming));
         }
-        done += batch.len();
-        last = next;
-        let seqs = accept(&engine.store, batch, engine.clock.now(), &mut report).await?;
+        self.done += batch.len();
+        self.last = at;
+        let now = engine.clock.now();
+        let seqs = accept(&engine.store, batch, now, &mut self.report).await?;
         engine.ring_plan(seqs);
-        due = engine.run_until_idle().await?;
-        progress(done);
+        Ok(())
     }
-    let zone = jiff::tz::TimeZone::UTC;
-    let end = shift(last, tail, false, &zone, &Calendar::default());
-    advance(app, due, end).await?;
-    engine.store.cancel_planned(Reason::EndOfPlay, engine.clock.now()).await?;
-    Ok(report)
-}
-
-/// Moves the clock to `target`, stopping at every instant at which something falls due.
-async fn advance(app: &App, mut due: Option<Instant>, target: Instant) -> Result<()> {
-    let engine = &app.engine;
-    while let Some(next) = due.filter(|due| *due <= target) {
-        engine.clock.advance_to(next);
-        due = engine.run_until_idle().await?;
-    }
-    engine.clock.advance_to(target);
-    Ok(())
 }

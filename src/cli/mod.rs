@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod demo;
 mod explain;
 mod import;
 mod play;
@@ -30,6 +31,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See Tidings at work: sample customers and cases, captured messages
+    Demo(demo::Demo),
     /// Serve the API and do the work, until Ctrl-C
     Serve(serve::Serve),
     /// Do what is due, without serving
@@ -79,7 +82,7 @@ impl Cli {
     /// Does the command do one thing after the other?
     #[must_use]
     pub const fn is_sequential(&self) -> bool {
-        matches!(self.command, Command::Play(_))
+        matches!(self.command, Command::Play(_) | Command::Demo(_))
     }
 
     /// Runs the command.
@@ -91,6 +94,7 @@ impl Cli {
         match self.command {
             Command::Import(command) => command.run(&context).await,
             Command::SendEvents(command) => command.run(&context).await,
+            Command::Demo(command) => command.run().await,
             Command::Serve(command) => command.run(&context).await,
             Command::Work(command) => command.run(&context).await,
             Command::Play(command) => command.run(&context).await,

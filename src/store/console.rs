@@ -196,6 +196,36 @@ pub struct Filter {
     pub limit: i64,
 }
 
+/// What happened since three points in the logs.
+#[derive(Debug)]
+pub struct News {
+    pub events: Vec<EventView>,
+    pub held: Vec<Held>,
+    pub sent: Vec<SentOut>,
+}
+
+/// A decision that led to no attempt, with whom it is about.
+#[derive(Debug, FromRow)]
+pub struct Held {
+    pub seq: i64,
+    pub customer_id: String,
+    pub notice: String,
+    pub at_ms: i64,
+    pub what: String,
+    pub reasons: String,
+}
+
+/// A hand-over, with whom it is to.
+#[derive(Debug, FromRow)]
+pub struct SentOut {
+    pub seq: i64,
+    pub customer_id: String,
+    pub notice: String,
+    pub channel: String,
+    pub opened_at_ms: i64,
+    pub detail: Option<String>,
+}
+
 /// Figures of this moment, for `/metrics`.
 #[derive(Debug, Clone, Copy, FromRow)]
 pub struct Standing {
@@ -225,6 +255,38 @@ impl Store {
         )
         .fetch_one(&self.readers)
         .await?)
+    }
+
+    /// What happened since: events, silences and hand-overs, each in its order.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn news(&self, event: i64, attempt: i64, decision: i64) -> Result<News> {
+        let events = sqlx::query_as(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event WHERE seq > $1 ORDER BY seq"
+        ))
+        .bind(event)
+        .fetch_all(&self.readers)
+        .await?;
+        let held = sqlx::query_as(
+            "SELECT d.seq, n.customer_id, n.notice, d.at_ms, d.what, d.reasons
+             FROM decision AS d JOIN notification AS n ON n.id = d.notification_id
+             WHERE d.seq > $1 ORDER BY d.seq",
+        )
+        .bind(decision)
+        .fetch_all(&self.readers)
+        .await?;
+        let sent = sqlx::query_as(
+            "SELECT a.seq, n.customer_id, n.notice, a.channel, a.opened_at_ms, a.detail
+             FROM attempt AS a JOIN notification AS n ON n.id = a.notification_id
+             WHERE a.seq > $1 ORDER BY a.seq",
+        )
+        .bind(attempt)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(News { events, held, sent })
     }
 
     /// The sums over everything.

@@ -154,6 +154,7 @@ CREATE INDEX decision_by_notification ON decision (notification_id);
 -- One hand-over to a provider, written down before its first byte leaves. Append-only but
 -- for its outcome.
 CREATE TABLE attempt (
+    seq             INTEGER PRIMARY KEY,
     notification_id TEXT NOT NULL,
     no              BIGINT NOT NULL,
     channel         TEXT NOT NULL,
@@ -169,7 +170,7 @@ CREATE TABLE attempt (
     closed_at_ms    BIGINT,
     provider_ref    TEXT,
     detail          TEXT,
-    PRIMARY KEY (notification_id, no)
+    UNIQUE (notification_id, no)
 );
 CREATE INDEX attempt_by_ref ON attempt (provider, provider_ref) WHERE provider_ref IS NOT NULL;
 
