@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::channel::{
-    EmailSender, Gateway, Gateways, MailIdentity, Outbox, Provider, SmtpPool, SmtpServer, Twilio,
+    EmailSender, Gateway, Gateways, MailIdentity, Outbox, SmtpPool, SmtpServer, Twilio, Wire,
     offered,
 };
 use crate::clock::Clock;
@@ -27,6 +27,7 @@ use crate::queue::{EmbeddedQueue, Queue, Receivers};
 use crate::store::journeys::VersionFiles;
 use crate::store::{Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
+use crate::worker::seams::Seams;
 use crate::worker::{Behaviour, Engine, reconcile, scheduler};
 
 /// Why Tidings could not be built.
@@ -76,13 +77,27 @@ impl App {
     /// # Errors
     /// What cannot be used as it is, and how to mend it.
     pub async fn build(settings: Settings, clock: Clock, store: Store) -> Result<Self, AppError> {
+        let gateways = gateways(&settings)?;
+        Self::build_with(settings, clock, store, gateways, Seams::default()).await
+    }
+
+    /// The same with ways out of the caller's, and its eyes on the seams: for tests.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_with(
+        settings: Settings,
+        clock: Clock,
+        store: Store,
+        gateways: Gateways,
+        seams: Seams,
+    ) -> Result<Self, AppError> {
         let zones = crate::clock::newest_zones();
         if let Err(why) = zones.get(&settings.locales.time_zone) {
             return Err(AppError::Settings(format!("[locales] time_zone: {why}")));
         }
         let now = clock.now();
         let keys = keyring(&settings, &store).await?;
-        let gateways = gateways(&settings)?;
         let (fingerprint, body) = settings.fingerprint();
         store.note_settings(&fingerprint, &body, now.timestamp_millis()).await?;
 
@@ -117,10 +132,11 @@ impl App {
             live: ArcSwap::from_pointee(compiled.live),
             keys,
             gateways,
-            behaviour: behaviour(&settings)?,
+            behaviour: behaviour(&settings),
             activity: crate::worker::activity::Activity::default(),
             wake: Notify::new(),
             lanes,
+            seams,
         };
         Ok(Self {
             engine: Arc::new(engine),
@@ -164,7 +180,7 @@ impl App {
         let (outcomes, to_record) = mpsc::channel(2_000);
         let mut senders = Vec::new();
         for end in lanes {
-            senders.extend(lane::start(&self.engine, end, outcomes.clone(), &stopping));
+            senders.extend(lane::start(&self.engine, end, &outcomes, &stopping));
         }
         drop(outcomes);
         senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
@@ -196,6 +212,13 @@ async fn run_queue(engine: Arc<Engine>, receivers: Receivers, mut stopping: watc
 }
 
 impl Workers {
+    /// Stops at once, wherever the work stands, as a crash would: for tests.
+    pub fn abort(self) {
+        for task in self.tasks.iter().chain(&self.senders) {
+            task.abort();
+        }
+    }
+
     /// Stops taking up work, finishes what is on the wire and records it.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
@@ -295,20 +318,21 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
     let email = &settings.channels.email;
     let identity = identity(settings);
     let outbox = |dir: &std::path::Path| {
-        Provider::Outbox(Arc::new(Outbox { dir: dir.to_owned(), identity: identity.clone() }))
+        let outbox = Outbox { dir: dir.to_owned(), identity: identity.clone() };
+        Arc::new(outbox) as Arc<dyn Wire>
     };
-    let by_email = match email.provider {
+    let by_email: Option<Arc<dyn Wire>> = match email.provider {
         EmailProvider::None => None,
         EmailProvider::Outbox => Some(outbox(&email.dir)),
         EmailProvider::Smtp => {
             let server = SmtpServer::parse(&email.url, email.hello_name.as_deref())
                 .map_err(|why| AppError::Settings(format!("[channels.email] url {why}")))?;
             let pool = SmtpPool::new(server);
-            Some(Provider::Email(Arc::new(EmailSender { identity: identity.clone(), pool })))
+            Some(Arc::new(EmailSender { identity: identity.clone(), pool }))
         }
     };
     let telephone = |telephone: &Telephone| -> Result<Option<Gateway>, AppError> {
-        let provider = match telephone.provider {
+        let provider: Arc<dyn Wire> = match telephone.provider {
             TelephoneProvider::None => return Ok(None),
             TelephoneProvider::Outbox => outbox(&telephone.dir),
             TelephoneProvider::Twilio => {
@@ -321,7 +345,7 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
                     telephone.max_connections,
                 );
                 let twilio = twilio.map_err(|error| AppError::Settings(error.to_string()))?;
-                Provider::Twilio(Arc::new(twilio))
+                Arc::new(twilio)
             }
         };
         Ok(Some(Gateway { provider, connections: telephone.max_connections }))
@@ -333,9 +357,9 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
     })
 }
 
-fn behaviour(settings: &Settings) -> Result<Behaviour, AppError> {
+fn behaviour(settings: &Settings) -> Behaviour {
     let owner: [u8; 8] = rand::random();
-    Ok(Behaviour {
+    Behaviour {
         owner: data_encoding::HEXLOWER.encode(&owner),
         public_url: settings.http.public_url.trim_end_matches('/').to_owned(),
         mail_domain: identity(settings).domain().to_owned(),
@@ -346,5 +370,5 @@ fn behaviour(settings: &Settings) -> Result<Behaviour, AppError> {
         settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
         retry: settings.retry.clone(),
         default_locale: settings.locales.default.clone(),
-    })
+    }
 }

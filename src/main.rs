@@ -4,6 +4,15 @@ use clap::Parser;
 use tidings::cli::{BadInput, Cli, ExitCode};
 
 fn main() -> std::process::ExitCode {
+    // `tidings … | head` ends quietly when the reader has seen enough.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|message| message.contains("Broken pipe")) {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
     let cli = Cli::parse();
     // A play does one thing after the other: a second thread would only be woken in vain.
     let mut builder = if cli.is_sequential() {

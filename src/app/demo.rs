@@ -34,9 +34,23 @@ pub enum Told {
     /// A case system said that a case changed.
     Event { at: Instant, case: String, customer: String, what: String },
     /// A message left.
-    Message { at: Instant, zone: TimeZone, customer: String, channel: Channel, notice: String, text: String },
+    Message {
+        at: Instant,
+        zone: TimeZone,
+        customer: String,
+        channel: Channel,
+        notice: String,
+        text: String,
+    },
     /// Something was held or not said, and why.
-    Silence { at: Instant, zone: TimeZone, customer: String, notice: String, what: String, why: String },
+    Silence {
+        at: Instant,
+        zone: TimeZone,
+        customer: String,
+        notice: String,
+        what: String,
+        why: String,
+    },
 }
 
 /// A demo on its way.
@@ -74,7 +88,8 @@ impl Demo {
         let begins_at = script.begins_at().unwrap_or_else(|| Clock::System.now());
         let clock = Clock::manual(begins_at);
         let now = clock.clone();
-        import_customers(&store, CUSTOMERS.as_bytes(), &newest_zones(), || now.now(), |_| {}).await?;
+        import_customers(&store, CUSTOMERS.as_bytes(), &newest_zones(), || now.now(), |_| {})
+            .await?;
         let app = Arc::new(App::build(settings, clock, store).await?);
         let workers = Some(app.start_workers(false));
         Ok(Self { app, workers, folder, last_decision: 0, last_attempt: 0, last_event: 0 })
@@ -128,10 +143,8 @@ impl Demo {
     async fn news(&mut self) -> Result<Vec<Told>, anyhow::Error> {
         let engine = &self.app.engine;
         let now = engine.clock.now();
-        let news = engine
-            .store
-            .news(self.last_event, self.last_attempt, self.last_decision)
-            .await?;
+        let news =
+            engine.store.news(self.last_event, self.last_attempt, self.last_decision).await?;
         let mut told = Vec::new();
         let person = async |id: &str| -> Result<(String, TimeZone), anyhow::Error> {
             let id = CustomerId(id.to_owned());
@@ -149,7 +162,7 @@ impl Demo {
             told.push(Told::Event { at, case, customer: customer.clone(), what: what.to_owned() });
             let looked_at: crate::store::plans::LookedAt = match &event.looked_at {
                 Some(stored) => serde_json::from_str(stored)?,
-                None => Default::default(),
+                None => crate::store::plans::LookedAt::default(),
             };
             for (notice, reason) in looked_at.skipped {
                 told.push(Told::Silence {
@@ -179,9 +192,8 @@ impl Demo {
         for sent in news.sent {
             let (customer, zone) = person(&sent.customer_id).await?;
             self.last_attempt = self.last_attempt.max(sent.seq);
-            let text = sent.detail.as_ref().and_then(|file| {
-                std::fs::read(self.outbox().join(file)).ok()
-            });
+            let text =
+                sent.detail.as_ref().and_then(|file| std::fs::read(self.outbox().join(file)).ok());
             told.push(Told::Message {
                 at: from_ms(sent.opened_at_ms),
                 zone,
@@ -213,7 +225,10 @@ fn why_silent(reasons: &[Reason]) -> impl Iterator<Item = &Reason> {
                 | Reason::AfterState { .. }
                 | Reason::CaseFits { .. }
                 | Reason::HourFits
-                | Reason::Candidate { verdict: Verdict::Allowed { .. } | Verdict::Taken { .. }, .. }
+                | Reason::Candidate {
+                    verdict: Verdict::Allowed { .. } | Verdict::Taken { .. },
+                    ..
+                }
                 | Reason::Candidate { verdict: Verdict::NoAddress, .. }
         )
     };
@@ -240,10 +255,10 @@ fn unquote(text: &str) -> String {
     while at < bytes.len() {
         let hex = (bytes[at] == b'=').then(|| bytes.get(at + 1..at + 3)).flatten();
         match hex {
-            Some(b"\n") => at += 2,
-            Some([b'\n', _]) => at += 2,
+            Some([b'\n', ..]) => at += 2,
             Some(hex) => {
-                let byte = std::str::from_utf8(hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                let byte =
+                    std::str::from_utf8(hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 out.extend(byte);
                 at += 3;
             }

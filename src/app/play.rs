@@ -82,7 +82,17 @@ pub async fn play(
 pub fn play_with(app: &App, script: Script, tail: Span) -> Steps<'_> {
     let last = app.engine.clock.now();
     let events = script.events.into_iter().peekable();
-    Steps { app, events, tail, last, due: None, begun: false, ended: false, done: 0, report: script.report }
+    Steps {
+        app,
+        events,
+        tail,
+        last,
+        due: None,
+        begun: false,
+        ended: false,
+        done: 0,
+        report: script.report,
+    }
 }
 
 /// What a play did.

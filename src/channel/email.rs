@@ -1,6 +1,9 @@
 //! E-mail by SMTP: builds the mail and hands it to the pool.
 
-use super::{HandOverWindow, MailIdentity, Outgoing, SendError, SmtpPool, Taken};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{HandOverWindow, MailIdentity, Outgoing, SendError, SmtpPool, Taken, Wire};
 
 #[derive(Debug)]
 pub struct EmailSender {
@@ -8,17 +11,24 @@ pub struct EmailSender {
     pub pool: SmtpPool,
 }
 
-impl EmailSender {
-    pub(super) async fn send(
-        &self,
-        outgoing: &Outgoing,
-        window: HandOverWindow,
-    ) -> Result<Taken, SendError> {
-        let (envelope, mail) = self.identity.build(outgoing)?;
-        self.pool.send(&envelope, &mail, window).await
+impl Wire for EmailSender {
+    fn name(&self) -> &'static str {
+        "smtp"
     }
 
-    pub(super) async fn probe(&self) -> Result<String, String> {
-        self.pool.probe().await
+    fn send<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
+        window: HandOverWindow,
+    ) -> BoxFuture<'a, Result<Taken, SendError>> {
+        async move {
+            let (envelope, mail) = self.identity.build(outgoing)?;
+            self.pool.send(&envelope, &mail, window).await
+        }
+        .boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
+        self.pool.probe().boxed()
     }
 }

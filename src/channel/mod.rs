@@ -12,6 +12,7 @@ mod window;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use futures::future::BoxFuture;
 
 use crate::domain::customer::Address;
 use crate::domain::message::Shaped;
@@ -76,59 +77,27 @@ pub enum SendError {
     Unanswered { reason: String },
 }
 
-/// The providers there are.
-#[derive(Debug, Clone)]
-pub enum Provider {
-    Email(Arc<EmailSender>),
-    Twilio(Arc<Twilio>),
-    Outbox(Arc<Outbox>),
-}
-
-impl Provider {
+/// A way out. The set is open: a provider is one file that implements this.
+pub trait Wire: std::fmt::Debug + Send + Sync {
     /// The name an attempt is recorded under.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Email(_) => "smtp",
-            Self::Twilio(_) => "twilio",
-            Self::Outbox(_) => "outbox",
-        }
-    }
+    fn name(&self) -> &'static str;
 
     /// Hands a message over. Dropping the future may leave a half-used connection behind:
     /// run it in a task of its own.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub async fn send(
-        &self,
-        outgoing: &Outgoing,
+    fn send<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
         window: HandOverWindow,
-    ) -> Result<Taken, SendError> {
-        match self {
-            Self::Email(email) => email.send(outgoing, window).await,
-            Self::Twilio(twilio) => twilio.send(outgoing, window).await,
-            Self::Outbox(outbox) => outbox.send(outgoing, window),
-        }
-    }
+    ) -> BoxFuture<'a, Result<Taken, SendError>>;
 
-    /// Can the provider be reached? For `doctor`.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong.
-    pub async fn probe(&self) -> Result<String, String> {
-        match self {
-            Self::Email(email) => email.probe().await,
-            Self::Twilio(twilio) => twilio.probe().await,
-            Self::Outbox(outbox) => outbox.probe(),
-        }
-    }
+    /// Can the provider be reached? For `doctor`: what was found, or what is wrong.
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// A channel's provider and how many messages may be on the wire at once.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    pub provider: Provider,
+    pub provider: Arc<dyn Wire>,
     pub connections: usize,
 }
 

@@ -3,9 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use crate::domain::message::Shaped;
 
-use super::{HandOverWindow, MailIdentity, Outgoing, SendError, Taken};
+use super::{HandOverWindow, MailIdentity, Outgoing, SendError, Taken, Wire};
 
 #[derive(Debug)]
 pub struct Outbox {
@@ -13,15 +16,32 @@ pub struct Outbox {
     pub identity: MailIdentity,
 }
 
-impl Outbox {
-    pub(super) fn send(
-        &self,
-        outgoing: &Outgoing,
+impl Wire for Outbox {
+    fn name(&self) -> &'static str {
+        "outbox"
+    }
+
+    fn send<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
         window: HandOverWindow,
-    ) -> Result<Taken, SendError> {
-        let not_started = |reason: String| SendError::NotStarted { reason };
+    ) -> BoxFuture<'a, Result<Taken, SendError>> {
+        std::future::ready(self.keep(outgoing, window)).boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
+        let made = std::fs::create_dir_all(&self.dir)
+            .map(|()| format!("messages become files in {}; nothing leaves", self.dir.display()))
+            .map_err(|error| format!("{}: {error}", self.dir.display()));
+        std::future::ready(made).boxed()
+    }
+}
+
+impl Outbox {
+    fn keep(&self, outgoing: &Outgoing, window: HandOverWindow) -> Result<Taken, SendError> {
         if window.is_past() {
-            return Err(not_started("the hand-over window was past".into()));
+            let reason = "the hand-over window was past".into();
+            return Err(SendError::NotStarted { reason });
         }
         let (kind, bytes) = match &outgoing.shaped {
             Shaped::Email(_) => ("email.eml", self.identity.build(outgoing)?.1),
@@ -38,12 +58,6 @@ impl Outbox {
             retry_after: None,
         })?;
         Ok(Taken { provider_ref: None, detail })
-    }
-
-    pub(super) fn probe(&self) -> Result<String, String> {
-        std::fs::create_dir_all(&self.dir)
-            .map_err(|error| format!("{}: {error}", self.dir.display()))?;
-        Ok(format!("messages become files in {}; nothing leaves", self.dir.display()))
     }
 }
 

@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a server may think after the final dot (RFC 5321 section 4.5.3.2.6).
-const FINAL_DOT_TIMEOUT: Duration = Duration::from_secs(600);
+const FINAL_DOT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A connection idle for longer is closed rather than trusted.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,11 +73,10 @@ impl SmtpServer {
             url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
         let security = match (url.scheme(), tls.as_deref()) {
             ("smtps", None) => Security::Implicit,
-            ("smtp", Some("required")) => Security::Required,
             ("smtp", Some("opportunistic")) => Security::Opportunistic,
             ("smtp", Some("none")) => Security::Plain,
             ("smtp", None) if loopback => Security::Plain,
-            ("smtp", None) => Security::Required,
+            ("smtp", None | Some("required")) => Security::Required,
             _ => return Err(wrong()),
         };
         let default_port = if security == Security::Implicit { 465 } else { 25 };

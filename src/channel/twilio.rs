@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use crate::domain::Secret;
 use crate::domain::message::{Script, Shaped};
 
 use super::window::WindowedBody;
-use super::{HandOverWindow, Outgoing, SendError, Taken};
+use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
 /// How long a call rings, in seconds.
 const RING_S: &str = "25";
@@ -69,11 +71,7 @@ impl Twilio {
         })
     }
 
-    pub(super) async fn send(
-        &self,
-        outgoing: &Outgoing,
-        window: HandOverWindow,
-    ) -> Result<Taken, SendError> {
+    async fn post(&self, outgoing: &Outgoing, window: HandOverWindow) -> Result<Taken, SendError> {
         let (resource, form) = match &outgoing.shaped {
             Shaped::Sms(sms) => ("Messages", self.message(outgoing, &sms.text)),
             Shaped::Voice(script) => ("Calls", self.call(outgoing, script)),
@@ -142,7 +140,7 @@ impl Twilio {
         ])
     }
 
-    pub(super) async fn probe(&self) -> Result<String, String> {
+    async fn account_answers(&self) -> Result<String, String> {
         let url = format!("{}/2010-04-01/Accounts/{}.json", self.base_url, self.account);
         let answer = self
             .client
@@ -156,6 +154,24 @@ impl Twilio {
             StatusCode::UNAUTHORIZED => Err("the account or its token is wrong".into()),
             status => Err(format!("answers {status}")),
         }
+    }
+}
+
+impl Wire for Twilio {
+    fn name(&self) -> &'static str {
+        "twilio"
+    }
+
+    fn send<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
+        window: HandOverWindow,
+    ) -> BoxFuture<'a, Result<Taken, SendError>> {
+        self.post(outgoing, window).boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
+        self.account_answers().boxed()
     }
 }
 

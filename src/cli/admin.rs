@@ -73,7 +73,7 @@ pub enum Key {
 }
 
 impl Key {
-    pub async fn run(self) -> Outcome {
+    pub fn run(self) -> Outcome {
         let Self::New { name, scopes, json } = self;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(BadInput("a key's name is made of letters, digits and -".into()).into());

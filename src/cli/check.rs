@@ -52,7 +52,7 @@ fn compile(settings: &Settings) -> Result<Compiled, anyhow::Error> {
 }
 
 impl Check {
-    pub async fn run(self, context: &Context) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         if self.defaults {
             print!("{DEFAULTS}");
             return Ok(ExitCode::Done);
@@ -127,7 +127,7 @@ fn as_json(finding: &Finding) -> serde_json::Value {
 }
 
 impl Preview {
-    pub async fn run(self, context: &Context) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
         let compiled = compile(&settings)?;
         let wanted: Vec<_> = compiled

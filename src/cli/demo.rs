@@ -37,7 +37,9 @@ impl Demo {
         let watched = std::io::stdout().is_terminal() && !self.json;
         let quiet = self.json;
         if !quiet {
-            println!("Three customers of Example Shop, each with a ticket. Times are the customer's own.\n");
+            println!(
+                "Three customers of Example Shop, each with a ticket. Times are the customer's own.\n"
+            );
         }
         let text = self.text;
         story
@@ -83,9 +85,8 @@ async fn listen() -> std::io::Result<tokio::net::TcpListener> {
 }
 
 fn say(told: &Told, text: bool) {
-    let clock = |at: &Instant, zone: &TimeZone| {
-        local(*at, zone).strftime("%a %-d %b %H:%M %Z").to_string()
-    };
+    let clock =
+        |at: &Instant, zone: &TimeZone| local(*at, zone).strftime("%a %-d %b %H:%M %Z").to_string();
     match told {
         Told::Event { at, case, customer, what } => {
             let at = local(*at, &TimeZone::UTC).strftime("%a %-d %b %H:%M UTC").to_string();

@@ -44,7 +44,7 @@ impl Import {
         let now = || Clock::System.now();
         let zones = newest_zones();
         let mut report = files::import_customers(&store, reader, &zones, now, |line| {
-            bar.set_position(line as u64)
+            bar.set_position(line as u64);
         })
         .await?;
         report.duration_s = began.elapsed().as_secs_f64();

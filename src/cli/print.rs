@@ -52,15 +52,12 @@ pub fn progress(length: Option<u64>, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = match length {
-        Some(length) => {
-            let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}");
-            ProgressBar::new(length).with_style(style.expect("a valid template"))
-        }
-        None => {
-            let style = ProgressStyle::with_template("{msg} {spinner} {pos} lines, {per_sec}");
-            ProgressBar::new_spinner().with_style(style.expect("a valid template"))
-        }
+    let bar = if let Some(length) = length {
+        let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}");
+        ProgressBar::new(length).with_style(style.expect("a valid template"))
+    } else {
+        let style = ProgressStyle::with_template("{msg} {spinner} {pos} lines, {per_sec}");
+        ProgressBar::new_spinner().with_style(style.expect("a valid template"))
     };
     bar.enable_steady_tick(Duration::from_millis(200));
     bar.with_message(what.to_owned())

@@ -47,13 +47,14 @@ impl Serve {
         let serves = self.roles.contains(&Role::Api);
         let listen = settings.http.listen;
         // Bound first: a port that is taken is better known before anything is claimed.
-        let listener = match serves {
-            true => Some(
+        let listener = if serves {
+            Some(
                 tokio::net::TcpListener::bind(listen)
                     .await
                     .with_context(|| format!("[http] listen {listen} cannot be had"))?,
-            ),
-            false => None,
+            )
+        } else {
+            None
         };
         let store = context.store(&settings).await?;
         let lock = if works { Some(store.lock_dispatch("serve")?) } else { None };

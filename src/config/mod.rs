@@ -281,7 +281,7 @@ impl Settings {
     fn check(&self, source: &Source) -> Result<(), Box<Finding>> {
         let fault = |path: &[&str], why: String| {
             let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-            Err(Box::new(source.at(&path, why)))
+            Err(Box::new(source.at(&path, &why)))
         };
         if let Err(error) = self.sender.mail_from.parse::<lettre::message::Mailbox>() {
             let why = format!("is no mailbox such as Example Shop <service@example.com>: {error}");
@@ -378,10 +378,10 @@ fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> 
         let Some(file) = channel.remove("token_file") else { continue };
         let path = vec!["channels".to_owned(), name.clone(), "token_file".to_owned()];
         let Some(file) = file.as_str().map(str::to_owned) else {
-            return Err(Box::new(source.at(&path, "names a file".into())));
+            return Err(Box::new(source.at(&path, "names a file")));
         };
         let secret = std::fs::read_to_string(&file).map_err(|error| {
-            Box::new(source.at(&path, format!("{file} cannot be read: {error}")))
+            Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
         })?;
         channel.insert("token".into(), Value::String(secret.trim().to_owned()));
     }
@@ -394,7 +394,7 @@ impl Source {
     }
 
     /// A fault at a key of the file; about the whole file when the key is not in it.
-    fn at(&self, path: &[String], why: String) -> Finding {
+    fn at(&self, path: &[String], why: &str) -> Finding {
         let why = format!("{}: {why}", path.join("."));
         match self.span(path) {
             Some(span) => self.finding(&why).at(span),

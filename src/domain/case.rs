@@ -175,7 +175,7 @@ impl Case {
         if let Some(state) = &event.state
             && before.state.as_ref() != Some(state)
         {
-            case.previous_state = before.state.clone();
+            case.previous_state.clone_from(&before.state);
             case.state = Some(state.clone());
             case.since = event.occurred_at;
             applied.entered = true;
@@ -218,6 +218,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better in the tables below")]
     fn event(id: &str, state: &str, version: i64, facts: Value) -> CaseEvent {
         let now = time::parse_instant("2026-11-22T09:30:00Z").expect("instant");
         let value = json!({

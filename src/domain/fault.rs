@@ -69,6 +69,7 @@ pub fn one_line(text: &str, max_chars: usize) -> Result<(), String> {
 }
 
 /// Takes the fields of one JSON object, noting what is missing, of the wrong type or unknown.
+#[derive(Debug)]
 pub struct Fields<'a> {
     map: &'a Map<String, Value>,
     pointer: String,

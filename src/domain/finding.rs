@@ -60,7 +60,7 @@ impl Finding {
     pub fn line(&self) -> Option<usize> {
         let start = self.span.as_ref()?.start;
         let text = self.file.inner();
-        Some(1 + text.as_bytes()[..start.min(text.len())].iter().filter(|b| **b == b'\n').count())
+        Some(1 + text.get(..start.min(text.len()))?.matches('\n').count())
     }
 }
 

@@ -59,7 +59,7 @@ pub struct EventKey {
 #[serde(transparent)]
 pub struct NotificationId(pub Uuid);
 
-/// The namespace of derived ids (UUIDv5, RFC 9562 section 5.5), itself derived from a name.
+/// The namespace of derived ids (`UUIDv5`, RFC 9562 section 5.5), itself derived from a name.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c1f_7d0a_5d8e_5f0b_9d63_0b5a_7f4c_21e8);
 
 impl NotificationId {

@@ -154,9 +154,10 @@ impl Preferences {
         });
         let urgent_any_hour = fields.boolean("urgent_any_hour");
         let digest = read_digest(&mut fields);
-        let cap_per_day = fields.integer("cap_per_day").and_then(|cap| match u32::try_from(cap) {
-            Ok(cap @ 1..=1000) => Some(cap),
-            _ => {
+        let cap_per_day = fields.integer("cap_per_day").and_then(|cap| {
+            if let Ok(cap @ 1..=1000) = u32::try_from(cap) {
+                Some(cap)
+            } else {
                 fields.fault("cap_per_day", "is a whole number from 1 to 1000");
                 None
             }

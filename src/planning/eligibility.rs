@@ -13,6 +13,7 @@ use super::rules::Rules;
 use super::schedule::{fact_instant, next_allowed};
 
 /// What a decision is about.
+#[derive(Debug)]
 pub struct Matter<'a> {
     pub notification: &'a Notification,
     pub journey: &'a Journey,

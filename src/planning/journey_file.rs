@@ -69,6 +69,7 @@ struct RawRepeat {
 }
 
 /// What a journey is checked against.
+#[allow(missing_debug_implementations, reason = "three questions, nothing to show")]
 pub struct Surroundings<'a> {
     /// Is a topic configured?
     pub topic_exists: &'a dyn Fn(&str) -> bool,
@@ -100,7 +101,7 @@ pub fn read(
     let mut reader = Reader { file, text, surroundings, findings: Vec::new() };
     let journey = reader.journey(raw);
     let faulty = reader.findings.iter().any(Finding::is_error);
-    (journey.filter(|_| !faulty), reader.findings)
+    ((!faulty).then_some(journey), reader.findings)
 }
 
 struct Reader<'a> {
@@ -138,7 +139,7 @@ impl Reader<'_> {
         }
     }
 
-    fn journey(&mut self, raw: RawJourney) -> Option<Journey> {
+    fn journey(&mut self, raw: RawJourney) -> Journey {
         if !is_name(raw.case_type.get_ref()) {
             self.fault(
                 raw.case_type.span(),
@@ -174,7 +175,7 @@ impl Reader<'_> {
                 journey.notices.push(notice);
             }
         }
-        Some(journey)
+        journey
     }
 
     fn refuse_twice(&mut self, names: &[Text], what: &str) {

@@ -167,7 +167,7 @@ impl Planner<'_> {
                 self.plan.skipped.push((notice.id.clone(), reason));
                 return;
             }
-            due.trigger_key = "once".to_owned();
+            "once".clone_into(&mut due.trigger_key);
             due.occurrence = u32::try_from(said.len()).expect("a handful");
         }
         self.create(notice, due);

@@ -32,6 +32,7 @@ pub enum Failure {
     Unanswered,
 }
 
+#[derive(Debug)]
 pub struct FailedAttempt {
     pub notification: NotificationId,
     /// Attempts made so far on this channel, this one included.

@@ -12,6 +12,7 @@ use crate::domain::{CaseChoice, Channel, Customer, Reason};
 use super::rules::Rules;
 
 /// What routing looks at.
+#[derive(Debug)]
 pub struct Question<'a> {
     pub topic: &'a str,
     /// Channels that fit the message, best first.
@@ -134,7 +135,7 @@ mod tests {
         candidates.iter().map(|candidate| candidate.channel).collect()
     }
 
-    fn ask<'a>(customer: &'a Customer, choice: CaseChoice) -> Question<'a> {
+    fn ask(customer: &Customer, choice: CaseChoice) -> Question<'_> {
         Question { topic: "status", fitting: &Channel::ALL, failed: &[], customer, choice }
     }
 

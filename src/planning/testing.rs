@@ -81,6 +81,7 @@ pub fn customer(id: &str) -> Customer {
 }
 
 /// An event of the case R-1 of C-1, its version the number of its id.
+#[allow(clippy::needless_pass_by_value, reason = "reads better in the tables of the tests")]
 pub fn event(id: u32, state: &str, occurred_at: &str, facts: serde_json::Value) -> CaseEvent {
     let value = json!({
         "id": format!("e{id}"), "source": "desk", "case": "R-1", "case_type": "return",

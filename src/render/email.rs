@@ -8,7 +8,7 @@ use crate::domain::message::EmailText;
 
 use super::locale::Setting;
 use super::message::RenderError;
-use super::presentation::{Frame, Presentation};
+use super::presentation::{EMAIL_HTML, Frame, Presentation};
 
 /// MJML → HTML. Jinja marks pass through untouched.
 pub(super) fn compile(mjml: &str) -> Result<String, String> {
@@ -39,7 +39,7 @@ impl Presentation {
             frame.message.subject.clone()
         };
         let context = self.context(frame, setting);
-        let html = self.render("email.html", context.clone())?;
+        let html = self.render(EMAIL_HTML, context.clone())?;
         let text = self.render("email.txt", context)?;
         Ok(EmailText { subject, html, text: tidy(&text) })
     }

@@ -20,6 +20,7 @@ pub struct Use {
 }
 
 /// What the lint reads besides the messages.
+#[derive(Debug)]
 pub struct Surroundings<'a> {
     pub sender: &'a Sender,
     pub public_url: &'a str,
@@ -116,7 +117,7 @@ impl Reader<'_> {
         let samples = if samples.is_empty() { &invented[..] } else { samples };
         for (index, values) in samples.iter().enumerate() {
             if let Err(finding) = self.read_sample(index, values, readings, findings) {
-                findings.push(finding);
+                findings.push(*finding);
                 return;
             }
         }
@@ -128,11 +129,12 @@ impl Reader<'_> {
         values: &serde_json::Value,
         readings: &mut Vec<Reading>,
         findings: &mut Vec<Finding>,
-    ) -> Result<(), Finding> {
+    ) -> Result<(), Box<Finding>> {
         let case_type = self.name.split('/').next().unwrap_or(self.name);
         let sample = Sample::new(values, case_type, &self.used.state);
         let zone_name = sample.customer.profile.time_zone.clone().unwrap_or_default();
-        let zone = self.surroundings.zones.get(&zone_name).map_err(|why| self.fault(&why))?;
+        let zone =
+            self.surroundings.zones.get(&zone_name).map_err(|why| Box::new(self.fault(&why)))?;
         let links = sample::links(self.surroundings.public_url);
         let scene = Scene {
             case: &sample.case,
@@ -169,7 +171,7 @@ impl Reader<'_> {
                 discreet: false,
             };
             let shaped = shape(self.messages, self.presentation, &message, &scene, manner)
-                .map_err(|error| self.fault(&error.to_string()))?;
+                .map_err(|error| Box::new(self.fault(&error.to_string())))?;
             self.check_parts(&shaped, index, findings);
             readings.push(Reading {
                 message: self.name.to_owned(),
@@ -232,12 +234,11 @@ impl Reader<'_> {
             if fine {
                 continue;
             }
-            let help = match known {
-                Some((name, attributes)) => format!("{name} has {}", attributes.join(", ")),
-                None => {
-                    let roots: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).collect();
-                    format!("a message sees {}", roots.join(", "))
-                }
+            let help = if let Some((name, attributes)) = known {
+                format!("{name} has {}", attributes.join(", "))
+            } else {
+                let roots: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).collect();
+                format!("a message sees {}", roots.join(", "))
             };
             let mut fault =
                 self.fault(&format!("{variable:?} is nothing a message sees")).help(help);

@@ -13,6 +13,7 @@ use icu::locale::Locale;
 use icu::plurals::{PluralCategory, PluralRules};
 use icu_experimental::dimension::currency::CurrencyType;
 use icu_experimental::dimension::currency::formatter::CurrencyFormatter;
+use icu_experimental::dimension::currency::options::CurrencyFormatterOptions;
 use jiff::civil;
 use jiff::tz::TimeZone;
 use minijinja::value::{Kwargs, Object};
@@ -153,7 +154,7 @@ fn money(state: &State<'_, '_>, value: &Value, currency: &str) -> Result<String,
     let formatter = CurrencyFormatter::try_new_symbol(
         (&setting.language.locale).into(),
         code,
-        Default::default(),
+        CurrencyFormatterOptions::default(),
     )
     .map_err(|_| unknown())?;
     Ok(formatter.format_fixed_decimal(&amount).to_string())
@@ -169,6 +170,7 @@ fn minor_digits(currency: &str) -> i16 {
 }
 
 /// `{{ n|plural(one="parcel", other="parcels") }}`: the form of the language, without the number.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands keyword arguments over")]
 fn plural(state: &State<'_, '_>, value: &Value, forms: Kwargs) -> Result<String, Error> {
     let setting = setting(state)?;
     let n = i64::try_from(value.clone()).map_err(|_| wrong("plural", value, "a whole number"))?;

@@ -485,10 +485,10 @@ impl Messages {
         locale: &str,
         text: &Arc<str>,
         scene: &Scene<'_>,
-    ) -> Result<Message, Finding> {
+    ) -> Result<Message, Box<Finding>> {
         let path = path(name, locale);
         let blocks = self.blocks(name, locale).cloned().unwrap_or_default();
         self.render_blocks(&path, locale, &blocks, scene)
-            .map_err(|error| finding(&format!("messages/{path}"), text, &error))
+            .map_err(|error| Box::new(finding(&format!("messages/{path}"), text, &error)))
     }
 }

@@ -18,6 +18,9 @@ use super::message::{Links, RenderError, Scene, Sender};
 /// Steps one layout may take.
 const FUEL: u64 = 100_000;
 
+/// The one layout that is escaped: the mail's HTML.
+pub(super) const EMAIL_HTML: &str = "email.html";
+
 /// The layouts of all channels.
 #[derive(Debug, Clone)]
 pub struct Presentation {
@@ -64,7 +67,7 @@ impl Presentation {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
-            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+            if name == EMAIL_HTML { AutoEscape::Html } else { AutoEscape::None }
         });
         environment.set_fuel(Some(FUEL));
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -77,7 +80,7 @@ impl Presentation {
         });
         let html = super::email::compile(&layouts.email_mjml)?;
         for (name, source) in [
-            ("email.html", &html),
+            (EMAIL_HTML, &html),
             ("email.txt", &layouts.email_txt),
             ("sms.txt", &layouts.sms_txt),
             ("voice.txt", &layouts.voice_txt),

@@ -85,7 +85,8 @@ async fn run(
     mut jobs: mpsc::Receiver<Job>,
     foreign_commits: watch::Sender<u64>,
 ) {
-    let mut seen_version = None;
+    // Known before anybody reads the store, so that no commit of others falls between.
+    let mut seen_version = data_version(&mut connection).await;
     loop {
         let first = tokio::select! {
             job = jobs.recv() => match job {
@@ -115,14 +116,16 @@ async fn look_for_foreign_commits(
     seen: &mut Option<i64>,
     foreign_commits: &watch::Sender<u64>,
 ) {
-    let version: Result<i64, _> =
-        sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await;
-    if let Ok(version) = version {
+    if let Some(version) = data_version(connection).await {
         if seen.is_some_and(|seen| seen != version) {
             foreign_commits.send_modify(|count| *count += 1);
         }
         *seen = Some(version);
     }
+}
+
+async fn data_version(connection: &mut SqliteConnection) -> Option<i64> {
+    sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await.ok()
 }
 
 async fn commit(connection: &mut SqliteConnection, batch: Vec<Job>) {
@@ -141,9 +144,8 @@ async fn commit(connection: &mut SqliteConnection, batch: Vec<Job>) {
         }
         let answer = job(connection).await;
         let undone = match (answer.failed, alone) {
-            (true, true) => Ok(()),
             (true, false) => execute(connection, "ROLLBACK TO job").await,
-            (false, _) => Ok(()),
+            (true, true) | (false, _) => Ok(()),
         };
         answers.push(answer);
         let released = if alone { Ok(()) } else { execute(connection, "RELEASE job").await };

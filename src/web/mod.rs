@@ -38,7 +38,6 @@ pub struct Web {
 }
 
 /// All routes.
-#[must_use]
 pub fn router(web: Web) -> Router {
     let api = Router::new()
         .route("/v1/events", post(api::events::accept))

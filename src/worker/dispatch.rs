@@ -22,6 +22,7 @@ use crate::store::Result;
 use crate::store::notifications::{EndOfClaim, Opening};
 
 use super::activity::Busy;
+use super::seams::Seam;
 use super::{Engine, Live};
 
 /// How long one ticket's messages wait for room in their lanes, all together.
@@ -61,6 +62,7 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
     if notifications.is_empty() {
         return Ok(());
     }
+    engine.seams.pass(Seam::AfterClaim).await;
     let live = engine.live.load_full();
     let cases = engine.store.cases(notifications.iter().map(|n| &n.case)).await?;
     let customers = engine.store.customers(notifications.iter().map(|n| &n.customer), now).await?;

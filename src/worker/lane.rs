@@ -16,6 +16,7 @@ use crate::store::notifications::{Closing, Opened};
 
 use super::dispatch::{ById, Ready, number};
 use super::outcome;
+use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
 
 /// Ready messages that wait for a channel.
@@ -115,7 +116,7 @@ impl Pace {
 pub fn start(
     engine: &Arc<Engine>,
     end: LaneEnd,
-    outcomes: mpsc::Sender<Finished>,
+    outcomes: &mpsc::Sender<Finished>,
     stopping: &Stopping,
 ) -> Vec<tokio::task::JoinHandle<()>> {
     let connections = end.gateway.connections.max(1);
@@ -174,6 +175,7 @@ async fn open_all(
             batch.insert(message.notification.id, message);
         }
         let openings = batch.values().map(|message| message.opening.clone()).collect();
+        engine.seams.pass(Seam::BeforeOpen).await;
         let now = engine.clock.now();
         let opened = match engine.store.open_attempts(openings, now).await {
             Ok(opened) => opened,
@@ -183,6 +185,7 @@ async fn open_all(
             }
         };
         let window = HandOverWindow::open(window);
+        engine.seams.pass(Seam::AfterOpen).await;
         for opened in opened {
             let Some(mut message) = batch.remove(&opened.id) else { continue };
             number(&engine, &mut message.outgoing, provider, opened.no);
@@ -229,6 +232,7 @@ async fn send_all(
         let began = Monotonic::now();
         let result = gateway.provider.send(&message.outgoing, window).await;
         pace.done(began.elapsed());
+        engine.seams.pass(Seam::AfterReply).await;
         let closing = outcome::closing(&engine, &message, opened, result);
         let _ = outcomes.send(Finished { closing, message }).await;
     }
@@ -257,6 +261,7 @@ pub async fn record_outcomes(engine: Arc<Engine>, mut outcomes: mpsc::Receiver<F
         if let Err(error) = engine.store.close_attempts(closings, now).await {
             tracing::error!(%error, outcomes = messages.len(), "outcomes could not be recorded");
         }
+        engine.seams.pass(Seam::AfterOutcome).await;
         engine.wake.notify_one();
         drop(messages);
     }

@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod plan;
 pub mod reconcile;
 pub mod scheduler;
+pub mod seams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::store::{Result, Store, StoreError};
 
 use activity::Activity;
 use lane::LaneHandle;
+use seams::Seams;
 
 /// The version in force and how it is presented; swapped as a whole.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub struct Engine {
     /// Rung when something may be due at once.
     pub wake: Notify,
     pub lanes: ChannelMap<Option<LaneHandle>>,
+    /// Where a test may stop the world.
+    pub seams: Seams,
 }
 
 /// Rounds after which work that never ends is called a fault.

@@ -27,6 +27,7 @@ pub fn closing(
 ) -> Closing {
     let now = engine.clock.now();
     let channel = message.opening.channel;
+    count(channel, message.opening.provider, &result);
     let mut closing = Closing {
         notification: message.notification.clone(),
         no: opened.no,
@@ -97,6 +98,18 @@ pub fn closing(
         }
     }
     closing
+}
+
+fn count(channel: Channel, provider: &'static str, result: &Result<Taken, SendError>) {
+    let outcome = match result {
+        Ok(_) => "sent",
+        Err(SendError::NotStarted { .. }) => "not_started",
+        Err(SendError::Deferred { .. }) => "deferred",
+        Err(SendError::Refused { .. }) => "refused",
+        Err(SendError::Unanswered { .. }) => "unanswered",
+    };
+    metrics::counter!("tidings_attempts_total", "channel" => channel.as_str(), "provider" => provider, "outcome" => outcome)
+        .increment(1);
 }
 
 /// The channel is done for this notification; the next decision takes the next allowed one,

@@ -13,6 +13,7 @@ use crate::store::Result;
 use crate::store::plans::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent, PlannedCase};
 
 use super::dispatch::{Claimed, bring_on_the_way};
+use super::seams::Seam;
 use super::{Engine, Live};
 
 /// When a case is looked at again that waits for a customer of whom nobody has told us even
@@ -69,6 +70,7 @@ async fn plan_once(engine: &Engine, events: &[i64]) -> Result<Vec<i64>> {
     let claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
     let owner = &engine.behaviour.owner;
     let won = engine.store.record_plans(planned, claim, owner, now).await?;
+    engine.seams.pass(Seam::AfterPlan).await;
     due_now.retain(|claimed| won.contains(&claimed.case.id));
     bring_on_the_way(engine, &live, due_now, now).await?;
     engine.wake.notify_one();

@@ -10,6 +10,7 @@ use crate::domain::time::Instant;
 use crate::planning::rules::InDoubt;
 use crate::store::Result;
 
+use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
 
 /// How often the reconciler looks (R of RELIABILITY 2).
@@ -41,6 +42,7 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
 async fn settle_doubts(engine: &Engine, now: Instant) -> Result<()> {
     let live = engine.live.load_full();
     for doubt in engine.store.doubts_due(now, 500).await? {
+        engine.seams.pass(Seam::BeforeSettling).await;
         let topic = live.rules.topics.get(&doubt.notification.topic);
         let again = topic.is_some_and(|topic| topic.in_doubt == InDoubt::AtLeastOnce)
             && now < doubt.notification.expires_at

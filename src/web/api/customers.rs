@@ -102,7 +102,7 @@ pub async fn set_preferences(
     Ok(axum::Json(json!(customer.preferences)))
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Page {
     limit: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! `/v1`: JSON in snake_case, problems with pointers, keyset pages.
+//! `/v1`: JSON in `snake_case`, problems with pointers, keyset pages.
 
 pub mod body;
 pub mod cases;

@@ -1,0 +1,165 @@
+use serde_json::{Value, json};
+
+use crate::support::ada;
+use crate::support::binary::Installation;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_files_bad_lines_are_listed_and_its_good_ones_kept() {
+    let here = Installation::new("");
+    let good = ada().to_string();
+    here.file(
+        "customers.jsonl",
+        &format!("{good}\n{{\"id\": \"C-2\"}}\n\nnot json\n{}\n", good.replace("C-1", "C-3")),
+    );
+    let output = here.run(&["import", "customers", "customers.jsonl"]);
+    assert_eq!(output.status.code(), Some(2));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("2 customers accepted, 0 seen before, 2 invalid"), "{shown}");
+    assert!(
+        shown.contains("line 2: /name: is required") && shown.contains("line 4: is no JSON"),
+        "{shown}"
+    );
+    let again = here.run(&["import", "customers", "customers.jsonl", "--json"]);
+    let report: Value = serde_json::from_slice(&again.stdout).expect("one JSON document");
+    assert_eq!((report["accepted"].as_i64(), report["duplicate"].as_i64()), (Some(0), Some(2)));
+
+    here.file("more.csv", "id,name,email,email_verified,attributes.tier\nC-7,\"Hopper, Grace\",grace@example.com,yes,gold\nC-8,Nobody,nowhere,yes,\n");
+    let output = here.run(&["import", "customers", "more.csv"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stdout).contains("line 3: /contact_points/0/address"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[test]
+fn events_sent_into_the_store_are_worked_off_until_nothing_is_due() {
+    let here = Installation::new("");
+    here.file("customers.jsonl", &ada().to_string());
+    here.json(&["import", "customers", "customers.jsonl", "--json"]);
+    let event = json!({"id": "e1", "source": "desk", "case": "T-1", "case_type": "ticket", "customer": "C-1", "state": "take_in_charge_ticket"});
+    here.file("events.jsonl", &format!("{event}\n"));
+    let report = here.json(&["send-events", "events.jsonl", "--json"]);
+    assert_eq!(report["accepted"], 1);
+    let done = here.json(&["work", "--until-idle", "--json"]);
+    assert_eq!(done["balance"]["told"], 1);
+    let shown = text(&here.run(&["explain", "--event", "e1"]).stdout);
+    assert!(shown.contains("The case entered “take_in_charge_ticket”."), "{shown}");
+    let shown = text(&here.run(&["explain", "--customer", "C-1"]).stdout);
+    assert!(shown.contains("attempt"), "{shown}");
+    let output = here.run(&["explain", "--event", "nothing"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn settings_with_a_fault_point_at_the_line() {
+    let here = Installation::new("[channels.email]\nprovider = \"pigeon\"\n");
+    let output = here.run(&["check"]);
+    assert_eq!(output.status.code(), Some(2));
+    let shown = text(&output.stderr);
+    assert!(shown.contains("provider = \"pigeon\"") && shown.contains("pigeon"), "{shown}");
+    assert!(shown.contains("tidings.toml:11"), "{shown}");
+}
+
+#[test]
+fn a_key_is_shown_once_and_its_hash_goes_into_the_settings() {
+    let here = Installation::new("");
+    let key = here.json(&["key", "new", "desk", "--scopes", "ingest,read", "--json"]);
+    assert!(key["key"].as_str().is_some_and(|key| key.starts_with("tdk_desk_")));
+    assert_eq!(key["hash"].as_str().map(str::len), Some(64));
+    assert_eq!(here.run(&["key", "new", "desk", "--scopes", "root"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_second_dispatcher_is_refused_and_told_who_holds_the_store() {
+    let here = Installation::new("");
+    let served = here.serve(&[]);
+    let output = here.run(&["work", "--until-idle"]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stderr);
+    assert!(shown.contains("tidings serve, process"), "{shown}");
+    assert_eq!(here.run(&["play", "-"]).status.code(), Some(1));
+    assert_eq!(served.stop(), Some(0), "a graceful end");
+    assert_eq!(here.run(&["work", "--until-idle"]).status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_another_process_are_picked_up_within_a_second() {
+    let here = Installation::new("");
+    here.file("customers.jsonl", &ada().to_string());
+    here.json(&["import", "customers", "customers.jsonl", "--json"]);
+    let served = here.serve(&[]);
+    let event = json!({"id": "e1", "source": "desk", "case": "T-1", "case_type": "ticket", "customer": "C-1", "state": "take_in_charge_ticket"});
+    here.file("events.jsonl", &event.to_string());
+    here.json(&["send-events", "events.jsonl", "--json"]);
+    // Asked again and again until told; every answer takes a while by itself.
+    let began = std::time::Instant::now();
+    let client = reqwest::Client::new();
+    loop {
+        let url = format!("{}/v1/customers/C-1/timeline", served.url);
+        let body: Value =
+            client.get(url).send().await.expect("answered").json().await.expect("JSON");
+        if body["timeline"].as_array().is_some_and(|t| t.iter().any(|e| e["kind"] == "attempt")) {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 5, "not picked up: {}", served.log());
+    }
+    assert_eq!(served.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_the_log_nor_the_figures_hold_personal_data() {
+    let here = Installation::new("[log]\nformat = \"json\"\nlevel = \"trace\"\n");
+    let served = here.serve(&[]);
+    let client = reqwest::Client::new();
+    let put = client.put(format!("{}/v1/customers/C-1", served.url)).json(&ada());
+    assert_eq!(put.send().await.expect("answered").status(), 201);
+    let event = json!({"id": "e1", "source": "desk", "case": "T-1", "case_type": "ticket", "customer": "C-1",
+                       "state": "take_in_charge_ticket", "facts": {"product": "Marker-4711"}});
+    let post = client.post(format!("{}/v1/events", served.url)).json(&event);
+    assert_eq!(post.send().await.expect("answered").status(), 202);
+    let figures = loop {
+        let text = client
+            .get(format!("{}/metrics", served.url))
+            .send()
+            .await
+            .expect("answered")
+            .text()
+            .await
+            .expect("text");
+        if text.contains("tidings_attempts_total") {
+            break text;
+        }
+    };
+    let everything = format!("{}{figures}", served.log());
+    assert!(everything.contains("serving"), "the log was read");
+    for marker in ["ada@example.com", "447911123456", "Ada Byron", "Marker-4711"] {
+        assert!(!everything.contains(marker), "{marker} in {everything}");
+    }
+    assert_eq!(served.stop(), Some(0));
+}
+
+#[test]
+fn the_demo_tells_its_story_and_every_event_is_accounted_for() {
+    let here = Installation::new("");
+    let summary = here.json(&["demo", "--json"]);
+    assert_eq!(summary["balance"]["open"], 0);
+    assert!(summary["balance"]["told"].as_i64().is_some_and(|told| told > 5), "{summary}");
+}
+
+#[test]
+fn the_doctor_finds_nothing_wrong_with_a_fresh_installation_and_names_what_is() {
+    let here = Installation::new("");
+    assert_eq!(here.json(&["doctor", "--json"])["failed"], 0);
+    let broken =
+        Installation::new("[channels.email]\nprovider = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"\n");
+    let output = broken.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("no connection"), "{shown}");
+}

@@ -1,0 +1,50 @@
+use serde_json::json;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn a_person_is_forgotten_and_what_was_planned_is_cancelled() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    app.event_of(json!({"state": "wait", "facts": {"product": "Marker-4711"}})).await;
+    app.drain().await;
+    app.store().erase(&"C-1".into(), "agent", app.now()).await.expect("known");
+    app.advance_to("2026-12-10T10:00:00Z").await;
+    let sent = app.smtp.taken().len() + app.twilio.taken().len();
+    assert_eq!(sent, 1, "only what left before");
+    assert_eq!(app.of("still-waiting-for-you").await.reason.as_deref(), Some("erased"));
+    let rows = everything_in(app.store().file()).await;
+    for marker in ["Ada", "ada@example.com", "+447911123456", "Marker-4711"] {
+        assert!(!rows.contains(marker), "{marker} is still there");
+    }
+    assert!(app.summary().await.balance.adds_up());
+    app.end().await;
+}
+
+/// Every text in every table.
+async fn everything_in(file: &std::path::Path) -> String {
+    use sqlx::{Connection, Row};
+    let url = format!("sqlite:{}", file.display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("a store");
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            .fetch_all(&mut connection)
+            .await
+            .expect("tables");
+    let mut all = String::new();
+    for table in tables {
+        let sql = format!("SELECT * FROM {table}");
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("rows");
+        for row in rows {
+            for column in 0..row.len() {
+                if let Ok(Some(text)) = row.try_get::<Option<String>, _>(column) {
+                    all.push_str(&text);
+                    all.push('\n');
+                }
+            }
+        }
+    }
+    assert!(all.len() > 1_000, "the tables were read");
+    all
+}

@@ -1,0 +1,92 @@
+use tidings::domain::Channel;
+
+use crate::support::TestApp;
+use crate::support::smtp::Reply;
+use crate::support::twilio::{Answer, TOKEN, sign};
+
+async fn by(app: &TestApp, channel: Channel) {
+    app.ada().await;
+    app.choose(move |chosen| chosen.channel_order = Some(vec![channel])).await;
+}
+
+#[tokio::test]
+async fn a_mail_without_an_answer_is_in_doubt_and_ends_unknown_with_a_task_rather_than_twice() {
+    let app = TestApp::start().await;
+    by(&app, Channel::Email).await;
+    app.smtp.will([Reply::TakeAndVanish]);
+    app.event("take_in_charge_ticket").await;
+    app.drain().await;
+    assert_eq!(app.of("taken-in-charge").await.status, "in_doubt");
+    assert_eq!(app.summary().await.balance.open, 1);
+    app.advance_to("2026-11-23T10:20:00Z").await;
+    assert_eq!(app.of("taken-in-charge").await.status, "unknown");
+    assert_eq!(app.smtp.taken().len(), 1, "never twice in silence");
+    assert_eq!(app.tasks().await.len(), 1);
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_topic_that_prefers_twice_to_never_is_sent_once_more_and_says_so() {
+    let app = TestApp::with("[topics.status]\nin_doubt = \"at_least_once\"\n").await;
+    by(&app, Channel::Email).await;
+    app.smtp.will([Reply::TakeAndVanish]);
+    app.event("take_in_charge_ticket").await;
+    app.advance_to("2026-11-23T10:20:00Z").await;
+    let mails = app.smtp.taken();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(
+        mails[0].header("Message-ID"),
+        mails[1].header("Message-ID"),
+        "mailboxes may fold them"
+    );
+    let what: Vec<_> =
+        app.detail("taken-in-charge").await.decisions.into_iter().map(|d| d.what).collect();
+    assert_eq!(what, ["in_doubt", "planned"], "marked before the second");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_text_without_an_answer_is_settled_by_its_receipt() {
+    for answer in [Answer::TakeAndFail(500), Answer::TakeAndVanish] {
+        let app = TestApp::start().await;
+        by(&app, Channel::Sms).await;
+        app.twilio.will([answer]);
+        app.event("take_in_charge_ticket").await;
+        app.drain().await;
+        assert_eq!(app.of("taken-in-charge").await.status, "in_doubt");
+        let request = &app.twilio.taken()[0];
+        let fields = [("MessageSid", request.sid.as_str()), ("MessageStatus", "delivered")];
+        let status = post_receipt(&app, request.field("StatusCallback"), &fields, TOKEN).await;
+        assert_eq!(status, 204);
+        app.drain().await;
+        assert_eq!(app.of("taken-in-charge").await.status, "delivered");
+        app.advance_to("2026-11-23T12:00:00Z").await;
+        assert_eq!(app.twilio.taken().len(), 1);
+        app.end().await;
+    }
+}
+
+/// Posts a callback to the app's own router, signed under `token`.
+pub async fn post_receipt(
+    app: &TestApp,
+    callback: &str,
+    fields: &[(&str, &str)],
+    token: &str,
+) -> u16 {
+    use tower::ServiceExt;
+    let web = tidings::web::Web {
+        app: std::sync::Arc::clone(&app.app),
+        metrics: tidings::web::Metrics::install(),
+    };
+    let signature = if token == TOKEN { sign(callback, fields) } else { "bm90IGl0".into() };
+    let mut form = reqwest::Url::parse("form:x").expect("a URL");
+    form.query_pairs_mut().extend_pairs(fields);
+    let body = form.query().unwrap_or_default().to_owned();
+    let path = callback.strip_prefix("https://tidings.example.com").expect("our address");
+    let request = axum::http::Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-twilio-signature", signature)
+        .body(axum::body::Body::from(body))
+        .expect("a request");
+    tidings::web::router(web).oneshot(request).await.expect("answered").status().as_u16()
+}

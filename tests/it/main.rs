@@ -1,0 +1,29 @@
+//! The real app driven from outside. One behaviour per file; the file names are the
+//! specification. Nothing sleeps: time is a manual clock, and `drain` works until nothing
+//! is left.
+
+mod support;
+
+mod answers_to_bad_input;
+mod api_keys;
+mod case_moves_on;
+mod command_line;
+mod consent;
+mod content_of_a_mail;
+mod crash_and_recover;
+mod erase;
+mod events_in_order;
+mod failures_of_a_provider;
+mod house;
+mod import_and_preferences;
+mod in_doubt;
+mod journeys_of_a_stranger;
+mod kill_nine;
+mod life_under_faults;
+mod links;
+mod messages_as_read;
+mod play;
+mod quiet_hours;
+mod receipts;
+mod store_contract;
+mod unknown_customer;

@@ -1,0 +1,259 @@
+//! What the tests stand on: the app on a manual clock, and real counterparts on loopback.
+
+pub mod binary;
+pub mod smtp;
+pub mod twilio;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidings::app::{App, Workers};
+use tidings::channel::Gateways;
+use tidings::clock::Clock;
+use tidings::config::Settings;
+use tidings::domain::customer::CustomerRecord;
+use tidings::domain::time::{Instant, parse_instant};
+use tidings::domain::{CaseEvent, CustomerId, NotificationId, Preferences, Zones};
+use tidings::store::Store;
+use tidings::store::console::{Detail, Filter, NotificationView, Summary};
+use tidings::store::intake::{Accepted, Incoming};
+use tidings::worker::seams::Seams;
+
+use smtp::SmtpSink;
+use twilio::TwilioDouble;
+
+pub fn at(text: &str) -> Instant {
+    parse_instant(text).expect(text)
+}
+
+/// The app with a manual clock, its store in a temporary folder, e-mail to a sink, text and
+/// voice to a double of Twilio.
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub smtp: SmtpSink,
+    pub twilio: TwilioDouble,
+    workers: Option<Workers>,
+    /// Removed with the app.
+    _folder: TempDir,
+    seq: std::cell::Cell<u32>,
+}
+
+/// The settings of a test, with `more` at the end.
+pub fn settings(folder: &Path, smtp: &SmtpSink, twilio: &TwilioDouble, more: &str) -> Settings {
+    let token = folder.join("token");
+    std::fs::write(&token, twilio::TOKEN).expect("a temporary file");
+    let http = if more.contains("[http]") {
+        ""
+    } else {
+        "[http]\npublic_url = \"https://tidings.example.com\""
+    };
+    let text = format!(
+        r#"
+[store]
+url = "sqlite:{folder}/store.db"
+{http}
+[sender]
+name = "Example Shop"
+mail_from = "Example Shop <service@example.com>"
+reply_to = "service@example.com"
+phone = "+442079460000"
+[channels.email]
+provider = "smtp"
+url = "{smtp}"
+[channels.sms]
+provider = "twilio"
+base_url = "{twilio}"
+account = "AC1"
+token_file = "{token}"
+from = "+442079460001"
+[channels.voice]
+provider = "twilio"
+base_url = "{twilio}"
+account = "AC1"
+token_file = "{token}"
+from = "+442079460001"
+{more}
+"#,
+        folder = folder.display(),
+        token = token.display(),
+        smtp = smtp.url(),
+        twilio = twilio.url(),
+    );
+    Settings::read("test settings", &text, []).unwrap_or_else(|finding| panic!("{finding}"))
+}
+
+impl TestApp {
+    /// Starts at 2026-11-23T10:00:00Z, a Monday, with the shipped journeys.
+    pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// The same with settings of its own at the end.
+    pub async fn with(more: &str) -> Self {
+        Self::at_with("2026-11-23T10:00:00Z", more).await
+    }
+
+    pub async fn at_with(now: &str, more: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (smtp, twilio) = (SmtpSink::start().await, TwilioDouble::start().await);
+        let settings = settings(folder.path(), &smtp, &twilio, more);
+        let store = Store::open(&settings.store.url).await.expect("a store");
+        let clock = Clock::manual(at(now));
+        let app = App::build(settings, clock, store).await.unwrap_or_else(|e| panic!("{e:?}"));
+        let app = Arc::new(app);
+        let workers = Some(app.start_workers(false));
+        Self { app, smtp, twilio, workers, _folder: folder, seq: std::cell::Cell::new(0) }
+    }
+
+    /// The same store under a new process, as after a restart.
+    pub async fn restart(&mut self, gateways: Option<Gateways>, seams: Seams) {
+        if let Some(workers) = self.workers.take() {
+            workers.abort();
+        }
+        let settings = (*self.app.settings).clone();
+        let clock = self.app.engine.clock.clone();
+        let store = Store::open(&settings.store.url).await.expect("a store");
+        let gateways = gateways.unwrap_or_else(|| self.app.engine.gateways.clone());
+        let app = App::build_with(settings, clock, store, gateways, seams).await;
+        self.app = Arc::new(app.unwrap_or_else(|e| panic!("{e:?}")));
+        self.app.recover().await.expect("the store is there");
+        self.workers = Some(self.app.start_workers(false));
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.app.engine.store
+    }
+
+    pub fn now(&self) -> Instant {
+        self.app.engine.clock.now()
+    }
+
+    /// Tells of a customer; addresses are verified.
+    pub async fn customer(&self, value: Value) {
+        let record = CustomerRecord::from_json(&value, None, &Zones::bundled())
+            .unwrap_or_else(|faults| panic!("{faults:?}"));
+        let done = self.store().import_customers(vec![record], "test", self.now()).await;
+        if done.expect("the store is there").released {
+            let events = self.store().unplanned_events(self.now(), 500).await.expect("the store");
+            self.app.engine.ring_plan(events);
+        }
+    }
+
+    /// Ada Byron, C-1, in London: e-mail and text, no choices.
+    pub async fn ada(&self) {
+        self.customer(ada()).await;
+    }
+
+    /// Accepts an event of case T-1 of C-1 that happens now, without working on it.
+    pub async fn event(&self, state: &str) -> Accepted {
+        self.event_of(json!({"state": state})).await
+    }
+
+    /// Accepts an event; what is left out is as in [`TestApp::event`].
+    pub async fn event_of(&self, more: Value) -> Accepted {
+        let n = self.seq.get() + 1;
+        self.seq.set(n);
+        let mut value = json!({
+            "id": format!("e{n}"), "source": "desk", "case": "T-1", "case_type": "ticket",
+            "customer": "C-1", "occurred_at": self.now().to_rfc3339(),
+        });
+        for (name, field) in more.as_object().expect("an object") {
+            value[name] = field.clone();
+        }
+        let event = CaseEvent::from_json(&value, "", self.now())
+            .unwrap_or_else(|faults| panic!("{faults:?}"));
+        let incoming = Incoming::new(event, &value);
+        let accepted = self.store().accept_events(vec![incoming], self.now()).await;
+        let accepted = accepted.expect("the store is there").remove(0);
+        if let Accepted::New { seq } = accepted {
+            self.app.engine.ring_plan(vec![seq]);
+        }
+        accepted
+    }
+
+    /// Works until nothing is due now.
+    pub async fn drain(&self) {
+        self.app.engine.run_until_idle().await.expect("the store is there");
+    }
+
+    /// Moves the clock to `target`, working at every instant at which something falls due.
+    pub async fn advance_to(&self, target: &str) {
+        let (engine, target) = (&self.app.engine, at(target));
+        let mut due = engine.run_until_idle().await.expect("the store is there");
+        while let Some(next) = due.filter(|due| *due <= target) {
+            engine.clock.advance_to(next);
+            due = engine.run_until_idle().await.expect("the store is there");
+        }
+        engine.clock.advance_to(target);
+        self.drain().await;
+    }
+
+    pub async fn choose(&self, change: impl FnOnce(&mut Preferences) + Send + 'static) {
+        self.store().choose(&"C-1".into(), "test", self.now(), change).await.expect("known");
+    }
+
+    pub async fn notifications(&self) -> Vec<NotificationView> {
+        let filter = Filter { limit: 1_000, ..Filter::default() };
+        let mut all = self.store().notifications(&filter).await.expect("the store is there");
+        all.sort_by_key(|n| (n.planned_at_ms, n.due_at_ms, n.notice.clone()));
+        all
+    }
+
+    /// The one notification of this notice.
+    pub async fn of(&self, notice: &str) -> NotificationView {
+        let mut all = self.notifications().await;
+        all.retain(|n| n.notice == notice);
+        assert_eq!(all.len(), 1, "{notice}: {all:?}");
+        all.remove(0)
+    }
+
+    pub async fn detail(&self, notice: &str) -> Detail {
+        let id = NotificationId::parse(&self.of(notice).await.id).expect("an id");
+        self.store().notification(&id).await.expect("it is there")
+    }
+
+    pub async fn summary(&self) -> Summary {
+        self.store().summary().await.expect("the store is there")
+    }
+
+    pub async fn tasks(&self) -> Vec<String> {
+        let tasks = self.store().open_tasks(0, 100).await.expect("the store is there");
+        tasks.into_iter().map(|task| task.detail).collect()
+    }
+
+    /// What `tidings explain` says about the one notification of this notice.
+    pub async fn explained(&self, notice: &str) -> String {
+        let id = NotificationId::parse(&self.of(notice).await.id).expect("an id");
+        tidings::app::explain::notification(&self.app, &id).await.expect("it is there").text
+    }
+
+    pub async fn customer_now(&self) -> tidings::domain::Customer {
+        let id = CustomerId("C-1".into());
+        self.store().customer(&id, self.now()).await.expect("known")
+    }
+
+    /// Stops in good order and asserts that nothing is left half done.
+    pub async fn end(mut self) {
+        self.drain().await;
+        if let Some(workers) = self.workers.take() {
+            workers.stop().await;
+        }
+        for n in self.notifications().await {
+            assert!(!matches!(n.status.as_str(), "claimed" | "sending"), "{n:?}");
+        }
+        assert!(self.summary().await.balance.adds_up());
+    }
+}
+
+pub fn ada() -> Value {
+    json!({
+        "id": "C-1", "name": "Ada Byron", "locale": "en-GB", "time_zone": "Europe/London",
+        "contact_points": [
+            {"channel": "email", "address": "ada@example.com", "verified": true},
+            {"channel": "sms", "address": "+447911123456", "verified": true}
+        ]
+    })
+}
