@@ -134,6 +134,7 @@ impl App {
             gateways,
             behaviour: behaviour(&settings),
             activity: crate::worker::activity::Activity::default(),
+            desk: crate::worker::plan::Desk::default(),
             wake: Notify::new(),
             lanes,
             seams,

@@ -1,5 +1,6 @@
 //! Tidings: the proactive notification dispatcher for customer service.
 pub mod app;
+pub mod bench;
 pub mod channel;
 pub mod cli;
 pub mod clock;

@@ -172,7 +172,7 @@ impl Steps<'_> {
         self.last = at;
         let now = engine.clock.now();
         let seqs = accept(&engine.store, batch, now, &mut self.report).await?;
-        engine.ring_plan(seqs);
+        engine.ring_plan(&seqs);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command: parse, call `app`, print.
 
 mod admin;
+mod bench;
 mod check;
 mod demo;
 mod explain;
@@ -60,6 +61,8 @@ enum Command {
     Migrate(admin::Migrate),
     /// Say what is wrong with this installation, and how to mend it
     Doctor(admin::Doctor),
+    /// Measure rate, cost, latency and memory on this machine
+    Bench(bench::Bench),
 }
 
 /// What a command ends with.
@@ -105,6 +108,7 @@ impl Cli {
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
+            Command::Bench(command) => command.run().await,
         }
     }
 }

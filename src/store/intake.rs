@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, EventKey};
 
 use super::rows::json;
-use super::{Result, Store, StoreError, batch, in_tx};
+use super::writer::Writer;
+use super::{Result, Store, StoreError, batch};
 
 /// An event with the fingerprint of what was sent, so that the same event sent again is
 /// known from another one under the same id.
@@ -68,6 +70,7 @@ struct EventRow {
     customer_id: String,
     ordinal: i64,
     occurred_at_ms: i64,
+    accepted_at_ms: i64,
     body: String,
     body_hash: String,
 }
@@ -91,7 +94,8 @@ const INSERT_EVENTS: &str = "
                        accepted_at_ms, body, body_hash)
     SELECT x.value->>'source', x.value->>'id', x.value->>'case_id', x.value->>'case_type',
            x.value->>'customer_id', CAST(x.value->>'ordinal' AS BIGINT),
-           CAST(x.value->>'occurred_at_ms' AS BIGINT), $2, x.value->>'body', x.value->>'body_hash'
+           CAST(x.value->>'occurred_at_ms' AS BIGINT),
+           CAST(x.value->>'accepted_at_ms' AS BIGINT), x.value->>'body', x.value->>'body_hash'
     FROM jsonb_each($1) AS x
     RETURNING seq, source, id";
 
@@ -102,8 +106,149 @@ const COUNT_EVENTS: &str = "
     FROM jsonb_each($1) AS x WHERE true
     ON CONFLICT (id) DO UPDATE SET head = cases.head + excluded.head";
 
+/// Events one transaction takes.
+const MAX_EVENTS: usize = 500;
+
+/// A caller's events, when they were accepted, and where the answer goes.
+struct Delivery {
+    incoming: Vec<Incoming>,
+    now: Instant,
+    answer: oneshot::Sender<Result<Vec<Accepted>>>,
+}
+
+/// Where callers hand their events in: what arrives while one transaction runs is the next.
+#[derive(Debug, Clone)]
+pub(super) struct Intake {
+    deliveries: mpsc::Sender<Delivery>,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Delivery({} events)", self.incoming.len())
+    }
+}
+
+impl Intake {
+    pub fn start(writer: Writer) -> Self {
+        let (deliveries, mut waiting) = mpsc::channel::<Delivery>(1_000);
+        tokio::spawn(async move {
+            while let Some(first) = waiting.recv().await {
+                let mut events = first.incoming.len();
+                let mut batch = vec![first];
+                while events < MAX_EVENTS
+                    && let Ok(next) = waiting.try_recv()
+                {
+                    events += next.incoming.len();
+                    batch.push(next);
+                }
+                take(&writer, batch).await;
+            }
+        });
+        Self { deliveries }
+    }
+}
+
+/// Takes all deliveries in one transaction and answers each.
+async fn take(writer: &Writer, batch: Vec<Delivery>) {
+    let mut all = Vec::new();
+    let mut answers = Vec::with_capacity(batch.len());
+    for Delivery { incoming, now, answer } in batch {
+        answers.push((incoming.len(), answer));
+        all.extend(incoming.into_iter().map(|incoming| (incoming, now.timestamp_millis())));
+    }
+    let taken = writer.run(move |tx| Box::pin(async move { accept(tx, &all).await })).await;
+    match taken {
+        Ok(results) => {
+            let mut results = results.into_iter();
+            for (count, answer) in answers {
+                // A caller that went away no longer wants to know.
+                let _ = answer.send(Ok(results.by_ref().take(count).collect()));
+            }
+        }
+        Err(error) => {
+            for (_, answer) in answers {
+                let _ = answer.send(Err(StoreError::unavailable(&error.to_string())));
+            }
+        }
+    }
+}
+
+async fn accept(tx: &mut SqliteConnection, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepted>> {
+    let asked = batch(incoming.iter().map(|(Incoming { event, .. }, _)| Asked {
+        source: &event.source,
+        id: &event.id,
+        case_id: event.case.as_str(),
+    }));
+    let known: Vec<Known> = sqlx::query_as(KNOWN).bind(asked).fetch_all(&mut *tx).await?;
+    let mut hashes: HashMap<EventKey, String> = HashMap::new();
+    let mut cases: HashMap<String, (String, i64)> = HashMap::new();
+    for row in known {
+        let event = row.n.parse().ok().and_then(|n: usize| incoming.get(n));
+        let event = &event.ok_or_else(StoreError::closed)?.0.event;
+        if let Some(hash) = row.body_hash {
+            hashes.insert(event.key(), hash);
+        }
+        if let (Some(case_type), Some(head)) = (row.case_type, row.head) {
+            cases.insert(event.case.0.clone(), (case_type, head));
+        }
+    }
+
+    let mut results = Vec::with_capacity(incoming.len());
+    let mut new_events = Vec::new();
+    let mut counted: HashMap<String, CaseRow> = HashMap::new();
+    for (Incoming { event, hash }, accepted_at_ms) in incoming {
+        if let Some(known) = hashes.get(&event.key()) {
+            let same = known == hash;
+            results.push(if same { Accepted::Duplicate } else { Accepted::Conflict });
+            continue;
+        }
+        let (case_type, head) =
+            cases.entry(event.case.0.clone()).or_insert_with(|| (event.case_type.clone(), 0));
+        if *case_type != event.case_type {
+            results.push(Accepted::OtherCaseType { known: case_type.clone() });
+            continue;
+        }
+        *head += 1;
+        hashes.insert(event.key(), hash.clone());
+        let case = counted.entry(event.case.0.clone()).or_insert_with(|| CaseRow {
+            id: event.case.0.clone(),
+            case_type: event.case_type.clone(),
+            customer_id: event.customer.0.clone(),
+            events: 0,
+        });
+        case.events += 1;
+        new_events.push(EventRow {
+            source: event.source.clone(),
+            id: event.id.clone(),
+            case_id: event.case.0.clone(),
+            case_type: event.case_type.clone(),
+            customer_id: event.customer.0.clone(),
+            ordinal: *head,
+            occurred_at_ms: event.occurred_at.timestamp_millis(),
+            accepted_at_ms: *accepted_at_ms,
+            body: json(event),
+            body_hash: hash.clone(),
+        });
+        results.push(Accepted::New { seq: 0 });
+    }
+    if new_events.is_empty() {
+        return Ok(results);
+    }
+    sqlx::query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
+    let inserted: Vec<(i64, String, String)> =
+        sqlx::query_as(INSERT_EVENTS).bind(batch(&new_events)).fetch_all(tx).await?;
+    let seqs: HashMap<EventKey, i64> =
+        inserted.into_iter().map(|(seq, source, id)| (EventKey { source, id }, seq)).collect();
+    for (result, (incoming, _)) in results.iter_mut().zip(incoming) {
+        if let Accepted::New { seq } = result {
+            *seq = seqs[&incoming.event.key()];
+        }
+    }
+    Ok(results)
+}
+
 impl Store {
-    /// Accepts up to 500 events in one transaction. When this returns, they are on disk.
+    /// Accepts up to 500 events. When this returns, they are on disk.
     ///
     /// # Errors
     /// `Unavailable`; nothing was accepted then.
@@ -112,86 +257,9 @@ impl Store {
         incoming: Vec<Incoming>,
         now: Instant,
     ) -> Result<Vec<Accepted>> {
-        let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| {
-            let asked = batch(incoming.iter().map(|Incoming { event, .. }| Asked {
-                source: &event.source,
-                id: &event.id,
-                case_id: event.case.as_str(),
-            }));
-            let known: Vec<Known> = sqlx::query_as(KNOWN).bind(asked).fetch_all(&mut *tx).await?;
-            let mut hashes: HashMap<EventKey, String> = HashMap::new();
-            let mut cases: HashMap<String, (String, i64)> = HashMap::new();
-            for row in known {
-                let event = row.n.parse().ok().and_then(|n: usize| incoming.get(n));
-                let event = &event.ok_or_else(StoreError::closed)?.event;
-                if let Some(hash) = row.body_hash {
-                    hashes.insert(event.key(), hash);
-                }
-                if let (Some(case_type), Some(head)) = (row.case_type, row.head) {
-                    cases.insert(event.case.0.clone(), (case_type, head));
-                }
-            }
-
-            let mut results = Vec::with_capacity(incoming.len());
-            let mut new_events = Vec::new();
-            let mut counted: HashMap<String, CaseRow> = HashMap::new();
-            for Incoming { event, hash } in &incoming {
-                if let Some(known) = hashes.get(&event.key()) {
-                    let same = known == hash;
-                    results.push(if same { Accepted::Duplicate } else { Accepted::Conflict });
-                    continue;
-                }
-                let (case_type, head) = cases
-                    .entry(event.case.0.clone())
-                    .or_insert_with(|| (event.case_type.clone(), 0));
-                if *case_type != event.case_type {
-                    results.push(Accepted::OtherCaseType { known: case_type.clone() });
-                    continue;
-                }
-                *head += 1;
-                hashes.insert(event.key(), hash.clone());
-                counted
-                    .entry(event.case.0.clone())
-                    .or_insert_with(|| CaseRow {
-                        id: event.case.0.clone(),
-                        case_type: event.case_type.clone(),
-                        customer_id: event.customer.0.clone(),
-                        events: 0,
-                    })
-                    .events += 1;
-                new_events.push(EventRow {
-                    source: event.source.clone(),
-                    id: event.id.clone(),
-                    case_id: event.case.0.clone(),
-                    case_type: event.case_type.clone(),
-                    customer_id: event.customer.0.clone(),
-                    ordinal: *head,
-                    occurred_at_ms: event.occurred_at.timestamp_millis(),
-                    body: json(event),
-                    body_hash: hash.clone(),
-                });
-                results.push(Accepted::New { seq: 0 });
-            }
-            if new_events.is_empty() {
-                return Ok(results);
-            }
-            sqlx::query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
-            let inserted: Vec<(i64, String, String)> = sqlx::query_as(INSERT_EVENTS)
-                .bind(batch(&new_events))
-                .bind(now_ms)
-                .fetch_all(&mut *tx)
-                .await?;
-            let seqs: HashMap<EventKey, i64> = inserted
-                .into_iter()
-                .map(|(seq, source, id)| (EventKey { source, id }, seq))
-                .collect();
-            for (result, incoming) in results.iter_mut().zip(&incoming) {
-                if let Accepted::New { seq } = result {
-                    *seq = seqs[&incoming.event.key()];
-                }
-            }
-            Ok(results)
-        })
+        let (answer, answered) = oneshot::channel();
+        let delivery = Delivery { incoming, now, answer };
+        self.intake.deliveries.send(delivery).await.map_err(|_| StoreError::closed())?;
+        answered.await.map_err(|_| StoreError::closed())?
     }
 }

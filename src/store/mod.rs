@@ -28,6 +28,7 @@ mod rows;
 pub mod tasks;
 mod writer;
 
+use intake::Intake;
 pub use lock::DispatchLock;
 use writer::Writer;
 
@@ -86,6 +87,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,
+    intake: Intake,
     readers: SqlitePool,
     file: PathBuf,
 }
@@ -154,7 +156,8 @@ impl Store {
             .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { writer: Writer::start(connection), readers, file })
+        let writer = Writer::start(connection);
+        Ok(Self { intake: Intake::start(writer.clone()), writer, readers, file })
     }
 
     /// The file of the store.

@@ -81,7 +81,7 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
     if !unplanned.is_empty() {
         engine.store.release(&unplanned, now).await?;
         let events = engine.store.unplanned_events(now, 500).await?;
-        engine.ring_plan(events);
+        engine.ring_plan(&events);
         engine.wake.notify_one();
     }
     bring_on_the_way(engine, &live, claimed, now).await

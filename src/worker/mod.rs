@@ -73,6 +73,7 @@ pub struct Engine {
     pub gateways: Gateways,
     pub behaviour: Behaviour,
     pub activity: Activity,
+    pub desk: plan::Desk,
     /// Rung when something may be due at once.
     pub wake: Notify,
     pub lanes: ChannelMap<Option<LaneHandle>>,
@@ -96,10 +97,13 @@ const CENTRE_LINK_DAYS: i64 = 30;
 
 impl Engine {
     /// Rings the bell for accepted events. Lost or refused, the scheduler rings it again.
-    pub fn ring_plan(&self, events: Vec<i64>) {
-        if !events.is_empty() {
-            let (lane, ticket) = Ticket::plan(events);
-            self.ring(lane, ticket);
+    pub fn ring_plan(&self, events: &[i64]) {
+        if self.desk.lay_down(&events) {
+            let (lane, ticket) = Ticket::plan(Vec::new());
+            if !self.ring(lane, ticket) {
+                self.desk.silence();
+                self.wake.notify_one();
+            }
         }
     }
 

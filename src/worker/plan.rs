@@ -2,13 +2,15 @@
 //! one before.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::domain::plan::{NewTask, Plan, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Case, Customer, CustomerId, Notification, NotificationId, Status};
 use crate::planning::schedule::{Calendar, shift};
 use crate::planning::{CaseFile, plan};
+use crate::queue::MAX_IDS;
 use crate::store::Result;
 use crate::store::plans::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent, PlannedCase};
 
@@ -20,37 +22,114 @@ use super::{Engine, Live};
 /// after the wait: 9999-12-31, so only when the customer arrives.
 const UNTIL_THE_CUSTOMER_ARRIVES_MS: i64 = 253_402_214_400_000;
 
-/// Plans the events with these numbers, and whatever else their cases have to plan.
+/// Events that wait on the desk; the rest is left in the store until the desk is empty.
+const MAX_ON_DESK: usize = 20 * MAX_IDS;
+
+/// Events on their way to be planned in this process. One bell is enough for all of them.
+#[derive(Debug, Default)]
+pub struct Desk {
+    waiting: Mutex<Vec<i64>>,
+    /// A bell was rung and nobody has come yet.
+    rung: AtomicBool,
+    /// One batch is planned at a time: two would only take each other's cases away.
+    turn: tokio::sync::Mutex<()>,
+    /// The store knows of events that are not on the desk.
+    missed: AtomicBool,
+}
+
+impl Desk {
+    /// Lays events down. Answers whether a bell must be rung for them.
+    pub fn lay_down(&self, events: &[i64]) -> bool {
+        let mut waiting = self.waiting.lock().expect("no panic while held");
+        if waiting.len() + events.len() > MAX_ON_DESK {
+            self.miss();
+        } else {
+            waiting.extend(events);
+        }
+        !waiting.is_empty() && !self.rung.swap(true, Ordering::AcqRel)
+    }
+
+    /// The bell could not be rung, or has been answered.
+    pub fn silence(&self) {
+        self.rung.store(false, Ordering::Release);
+    }
+
+    /// Notes that the store must be asked what there is to plan.
+    pub fn miss(&self) {
+        self.missed.store(true, Ordering::Release);
+    }
+
+    /// Must the store be asked, now that the desk is empty?
+    pub fn take_missed(&self) -> bool {
+        self.waiting.lock().expect("no panic while held").is_empty()
+            && self.missed.swap(false, Ordering::AcqRel)
+    }
+
+    fn take_up(&self) -> Vec<i64> {
+        let mut waiting = self.waiting.lock().expect("no panic while held");
+        let taken = waiting.len().min(MAX_IDS);
+        let rest = waiting.split_off(taken);
+        std::mem::replace(&mut waiting, rest)
+    }
+}
+
+/// Plans the events with these numbers and what else lies on the desk, whatever its cases
+/// have to plan.
 ///
 /// # Errors
 /// `Unavailable` when the store is away; the events stay unplanned and are rung again.
 pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
-    let mut events = events.to_vec();
-    while !events.is_empty() {
-        events = plan_once(engine, &events).await?;
+    let desk = &engine.desk;
+    desk.lay_down(events);
+    desk.silence();
+    loop {
+        let turn = desk.turn.lock().await;
+        let batch = desk.take_up();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let planned = plan_batch(engine, &batch).await;
+        drop(turn);
+        match planned {
+            Ok(Planned { live, due_now, now, again }) => {
+                desk.lay_down(&again);
+                desk.silence();
+                bring_on_the_way(engine, &live, due_now, now).await?;
+            }
+            Err(error) => {
+                desk.miss();
+                return Err(error);
+            }
+        }
     }
-    Ok(())
 }
 
-/// Plans what these events' cases have to plan, and answers the events to look at again:
-/// of cases another planner won, or that have more than fits into one go.
-async fn plan_once(engine: &Engine, events: &[i64]) -> Result<Vec<i64>> {
+/// What planning a batch leads to.
+struct Planned {
+    live: Arc<Live>,
+    /// Claimed as they were written.
+    due_now: Vec<Claimed>,
+    now: Instant,
+    /// Events to look at again: of cases another planner won, or with more than fits into
+    /// one go.
+    again: Vec<i64>,
+}
+
+async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     let now = engine.clock.now();
     let live = engine.live.load_full();
     let once_per_customer = live.rules.journeys.any_once_per_customer();
     let pending = engine.store.pending_cases(events, once_per_customer).await?;
-    if pending.is_empty() {
-        return Ok(Vec::new());
-    }
     let named = pending.iter().flat_map(|case| &case.events).map(|event| &event.event.customer);
     let customers = engine.store.customers(named, now).await?;
     let mut again = HashMap::new();
     let mut planned = Vec::with_capacity(pending.len());
     let mut due_now = Vec::new();
-    let mut waiting = Vec::new();
     for case in &pending {
         let (done, after, stopped_at) = plan_case(engine, &live, case, &customers, now);
-        waiting.extend(stopped_at.map(|event| (case, event)));
+        if let Some(event) = stopped_at {
+            wait_for_customer(engine, case, event, now).await?;
+        }
         if done.plans.is_empty() {
             continue;
         }
@@ -59,11 +138,8 @@ async fn plan_once(engine: &Engine, events: &[i64]) -> Result<Vec<i64>> {
         again.insert(case.id.clone(), (case.events[0].seq, full));
         planned.push(done);
     }
-    for (case, event) in waiting {
-        wait_for_customer(engine, case, event, now).await?;
-    }
     if planned.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Planned { live, due_now: Vec::new(), now, again: Vec::new() });
     }
     // What the channels have room for is claimed as it is written; the rest is rung when due.
     due_now.truncate(room(engine));
@@ -72,10 +148,10 @@ async fn plan_once(engine: &Engine, events: &[i64]) -> Result<Vec<i64>> {
     let won = engine.store.record_plans(planned, claim, owner, now).await?;
     engine.seams.pass(Seam::AfterPlan).await;
     due_now.retain(|claimed| won.contains(&claimed.case.id));
-    bring_on_the_way(engine, &live, due_now, now).await?;
     engine.wake.notify_one();
-    let lost_or_full = again.into_iter().filter(|(id, (_, full))| *full || !won.contains(id));
-    Ok(lost_or_full.map(|(_, (seq, _))| seq).collect())
+    let again = again.into_iter().filter(|(id, (_, full))| *full || !won.contains(id));
+    let again = again.map(|(_, (seq, _))| seq).collect();
+    Ok(Planned { live, due_now, now, again })
 }
 
 /// How many messages find room on the channels, whichever they need.

@@ -34,7 +34,7 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
         engine.wake.notify_one();
     }
     let events = engine.store.unplanned_events(now, 500).await?;
-    engine.ring_plan(events);
+    engine.ring_plan(&events);
     Ok(())
 }
 
@@ -74,7 +74,7 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
             Ok(()) = foreign_commits.changed() => {
                 let now = engine.clock.now();
                 match engine.store.unplanned_events(now, 500).await {
-                    Ok(events) => engine.ring_plan(events),
+                    Ok(events) => engine.ring_plan(&events),
                     Err(error) => tracing::warn!(%error, "could not look for events of others"),
                 }
                 engine.wake.notify_one();

@@ -12,12 +12,15 @@ use super::{Engine, Stopping, stopped};
 /// How often the scheduler looks when nobody wakes it.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How many missed events are rung in one go.
+const MISSED_AT_ONCE: usize = 4 * MAX_IDS;
+
 /// Rings everything due at `now` that the lanes have room for. Answers whether anything was.
 ///
 /// # Errors
 /// `Unavailable` when the store is away.
 pub async fn run_once(engine: &Engine, now: Instant) -> Result<bool> {
-    let mut rung = false;
+    let mut rung = ring_missed(engine, now).await?;
     for lane in engine.store.lanes_due(now).await? {
         while engine.queue.room(lane) > 0 {
             let limit = u32::try_from(MAX_IDS).expect("500");
@@ -33,6 +36,22 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<bool> {
         }
     }
     Ok(rung)
+}
+
+/// Events that are in the store and not on the desk, once the desk is empty; and the bell of
+/// the desk, where it was refused.
+async fn ring_missed(engine: &Engine, now: Instant) -> Result<bool> {
+    if !engine.desk.take_missed() {
+        engine.ring_plan(&[]);
+        return Ok(false);
+    }
+    let limit = i64::try_from(MISSED_AT_ONCE).expect("few");
+    let events = engine.store.unplanned_events(now, limit).await?;
+    if events.len() == MISSED_AT_ONCE {
+        engine.desk.miss();
+    }
+    engine.ring_plan(&events);
+    Ok(!events.is_empty())
 }
 
 /// Looks again and again, at once when woken.

@@ -31,7 +31,7 @@ pub async fn put(
     let done = engine.store.import_customers(vec![record], "api", now).await?;
     if done.released {
         let events = engine.store.unplanned_events(now, 500).await?;
-        engine.ring_plan(events);
+        engine.ring_plan(&events);
     }
     let customer = engine.store.customer(&CustomerId(id), now).await?;
     let status = if done.new > 0 { StatusCode::CREATED } else { StatusCode::OK };

@@ -104,7 +104,7 @@ async fn take(
             metrics::counter!("tidings_events_total", "result" => result).increment(1);
             results[index] = Some(named(&items[index], result, errors));
         }
-        engine.ring_plan(seqs);
+        engine.ring_plan(&seqs);
     }
     Ok(results.into_iter().flatten().collect())
 }

@@ -138,7 +138,7 @@ impl TestApp {
         let done = self.store().import_customers(vec![record], "test", self.now()).await;
         if done.expect("the store is there").released {
             let events = self.store().unplanned_events(self.now(), 500).await.expect("the store");
-            self.app.engine.ring_plan(events);
+            self.app.engine.ring_plan(&events);
         }
     }
 
@@ -169,7 +169,7 @@ impl TestApp {
         let accepted = self.store().accept_events(vec![incoming], self.now()).await;
         let accepted = accepted.expect("the store is there").remove(0);
         if let Accepted::New { seq } = accepted {
-            self.app.engine.ring_plan(vec![seq]);
+            self.app.engine.ring_plan(&[seq]);
         }
         accepted
     }

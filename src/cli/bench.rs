@@ -1,0 +1,92 @@
+//! `tidings bench`: figures, printed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::bench::{Size, run, sinks};
+
+use super::{ExitCode, Outcome, print};
+
+/// Measure rate, cost, latency and memory on this machine
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Messages of the throughput figures
+    #[arg(long, default_value_t = 30_000)]
+    messages: usize,
+    /// Events a second of the latency figure
+    #[arg(long, default_value_t = 500)]
+    rate: u32,
+    /// How long the latency is watched, in seconds
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+    /// Planned notifications of the memory figure; 0 leaves it out
+    #[arg(long, default_value_t = 0)]
+    planned: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Be the other side of the wire
+    #[arg(long, hide = true)]
+    sinks: bool,
+    /// Print what working on this folder's store holds in memory
+    #[arg(long, hide = true)]
+    resident: Option<PathBuf>,
+    #[arg(long, hide = true, default_value = "")]
+    smtp: String,
+    #[arg(long, hide = true, default_value = "")]
+    http: String,
+}
+
+impl Bench {
+    pub async fn run(self) -> Outcome {
+        if self.sinks {
+            sinks::serve().await?;
+            return Ok(ExitCode::Done);
+        }
+        if let Some(folder) = &self.resident {
+            println!("{}", crate::bench::resident(self.smtp, self.http, folder).await?);
+            return Ok(ExitCode::Done);
+        }
+        let size = Size {
+            messages: self.messages,
+            rate: self.rate,
+            seconds: self.seconds,
+            planned: self.planned,
+        };
+        let figures = run(size, |what| eprintln!("… {what}")).await?;
+        if self.json {
+            print::json(&figures)?;
+            return Ok(ExitCode::Done);
+        }
+        let rate = |t: &crate::bench::Throughput| {
+            vec![format!("{:.0}", t.per_second), format!("{:.0} µs", t.cpu_us_each)]
+        };
+        let row = |name: &str, cells: Vec<String>| [vec![name.to_owned()], cells].concat();
+        let rows = [
+            row("bare loop: render, hand over", rate(&figures.reference)),
+            row("Tidings: everything durable", rate(&figures.tidings)),
+            row(
+                "Tidings against the loop",
+                vec![
+                    format!("{:.2} of it", figures.rate_share),
+                    format!("{:.2} times", figures.cpu_times),
+                ],
+            ),
+        ];
+        println!("{} cores", figures.cores);
+        println!("{}", print::table(&["", "messages/s", "CPU each"], rows));
+        let l = &figures.latency;
+        println!(
+            "accepted → first byte at the provider, {} events at {}/s: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+            l.events, l.per_second, l.p50_ms, l.p99_ms, l.max_ms
+        );
+        if let Some(m) = &figures.memory {
+            println!(
+                "{} planned notifications: {:.0} MB resident, store {:.0} MB, filled in {:.0} s",
+                m.planned, m.resident_mb, m.store_mb, m.filled_in_s
+            );
+        }
+        Ok(ExitCode::Done)
+    }
+}
