@@ -98,7 +98,7 @@ const CENTRE_LINK_DAYS: i64 = 30;
 impl Engine {
     /// Rings the bell for accepted events. Lost or refused, the scheduler rings it again.
     pub fn ring_plan(&self, events: &[i64]) {
-        if self.desk.lay_down(&events) {
+        if self.desk.lay_down(events) {
             let (lane, ticket) = Ticket::plan(Vec::new());
             if !self.ring(lane, ticket) {
                 self.desk.silence();
