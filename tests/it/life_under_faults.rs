@@ -3,15 +3,21 @@
 //! first four promises.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use chrono::TimeDelta;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use tidings::channel::{Gateway, Gateways, HandOverWindow, Outgoing, SendError, Taken, Wire};
-use tidings::domain::{Channel, ChannelMap, NotificationId};
+use tidings::clock::Clock;
+use tidings::domain::{CaseEvent, Channel, ChannelMap, NotificationId, Preferences};
+use tidings::store::Store;
+use tidings::store::console::Filter;
+use tidings::store::intake::{Accepted, Incoming};
 use tidings::worker::seams::{Seam, Seams};
 use tokio::sync::Notify;
 
@@ -22,6 +28,10 @@ const STEPS: u32 = 60;
 
 /// Seeds of one run; `TIDINGS_SEEDS` asks for more.
 const SEEDS: u64 = 8;
+
+/// A strike of fate at one seam in so many, for each kind; and how many in one stretch of work.
+const STRIKE_SIDES: u32 = 9;
+const STRIKES: u32 = 8;
 
 const CUSTOMERS: u32 = 6;
 const CASES: u32 = 12;
@@ -104,45 +114,135 @@ fn gateways(seed: u64, ledger: &Arc<Mutex<Ledger>>) -> Gateways {
     })
 }
 
-/// Seams at which the world stops after so many passings.
-fn crash_after(passings: u32, at: Seam, crashed: &Arc<Notify>) -> Seams {
-    let (left, crashed) = (Arc::new(Mutex::new(passings)), Arc::clone(crashed));
-    Seams::watched_by(Arc::new(move |seam| {
-        let (left, crashed) = (Arc::clone(&left), Arc::clone(&crashed));
-        async move {
-            if seam != at {
-                return;
-            }
-            let now = {
-                let mut left = left.lock().expect("lock");
-                *left = left.saturating_sub(1);
-                *left == 0
-            };
-            if now {
-                crashed.notify_one();
-                std::future::pending::<()>().await;
-            }
+/// What happens between two facts of one life: a crash, a long pause in which another process
+/// takes over, news of a case, a customer's choice.
+struct Fate {
+    rng: Mutex<SmallRng>,
+    ledger: Arc<Mutex<Ledger>>,
+    store: Store,
+    clock: Clock,
+    events: Arc<AtomicU32>,
+    /// The world stops at this seam after so many passings.
+    crash: (Seam, Mutex<u32>),
+    crashed: Notify,
+    /// How often fate may still strike before the work has been left alone once.
+    strikes: Mutex<u32>,
+}
+
+impl Fate {
+    fn roll(&self, sides: u32) -> u32 {
+        self.rng.lock().expect("lock").random_range(0..sides)
+    }
+
+    async fn at(&self, seam: Seam) {
+        if seam == self.crash.0 && self.counts_down() {
+            self.crashed.notify_one();
+            std::future::pending::<()>().await;
         }
-        .boxed()
-    }))
+        // After the hand-over window has opened, no pause is longer than the window: it is
+        // measured on a clock that does not stand still.
+        let may_pause = !matches!(seam, Seam::AfterOpen);
+        let strike = self.roll(STRIKE_SIDES);
+        if strike > 2 || !self.may_strike() {
+            return;
+        }
+        match strike {
+            0 => drop(self.event().await),
+            1 => self.choose().await,
+            2 if may_pause => self.others_take_over().await,
+            _ => {}
+        }
+    }
+
+    fn may_strike(&self) -> bool {
+        let mut left = self.strikes.lock().expect("lock");
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        may
+    }
+
+    fn counts_down(&self) -> bool {
+        let mut left = self.crash.1.lock().expect("lock");
+        *left = left.saturating_sub(1);
+        *left == 0
+    }
+
+    /// Something happens to a case, at an instant of its own.
+    async fn event(&self) -> Option<i64> {
+        let n = self.events.fetch_add(1, Ordering::SeqCst);
+        self.clock.advance_to(self.clock.now() + TimeDelta::milliseconds(1));
+        let now = self.clock.now();
+        let case = self.roll(CASES);
+        let state = STATES[self.roll(6) as usize];
+        let value = json!({
+            "id": format!("w{n}"), "source": "desk", "case": format!("T-{case}"),
+            "case_type": "ticket", "customer": format!("C-{}", case % CUSTOMERS),
+            "state": state, "occurred_at": now.to_rfc3339(),
+        });
+        let event = CaseEvent::from_json(&value, "", now).expect("a good event");
+        let incoming = Incoming::new(event, &value);
+        let accepted = self.store.accept_events(vec![incoming], now).await;
+        self.clock.advance_to(now + TimeDelta::milliseconds(1));
+        match accepted.expect("the store is there").remove(0) {
+            Accepted::New { seq } => Some(seq),
+            _ => None,
+        }
+    }
+
+    /// A customer changes the order of their channels; what is left out is confirmed to be off
+    /// once nothing of theirs is on the wire.
+    async fn choose(&self) {
+        let id = format!("C-{}", self.roll(CUSTOMERS));
+        let mut order = Channel::ALL.to_vec();
+        order.remove(self.roll(3) as usize);
+        // From the moment the choice is made until it is confirmed, nothing is claimed.
+        self.ledger.lock().expect("lock").off.remove(&id);
+        let chosen = order.clone();
+        let change = move |preferences: &mut Preferences| {
+            preferences.channel_order = Some(chosen);
+        };
+        let (store, customer) = (&self.store, id.as_str().into());
+        store.choose(&customer, "centre", self.clock.now(), change).await.expect("known");
+        if !store.any_on_the_wire(&customer).await.expect("the store is there") {
+            let off = Channel::ALL.into_iter().filter(|channel| !order.contains(channel)).collect();
+            self.ledger.lock().expect("lock").off.insert(id, off);
+        }
+    }
+
+    /// This process sleeps longer than its leases; another takes over what it holds.
+    async fn others_take_over(&self) {
+        let now = self.clock.now() + TimeDelta::seconds(60);
+        self.clock.advance_to(now);
+        let taken = self.store.reap(now, now + TimeDelta::hours(1)).await;
+        taken.expect("the store is there");
+        if self.roll(2) == 0 {
+            let filter =
+                Filter { status: Some("planned".into()), limit: 1_000, ..Filter::default() };
+            let planned = self.store.notifications(&filter).await.expect("the store is there");
+            let ids: Vec<NotificationId> =
+                planned.iter().map(|n| NotificationId::parse(&n.id).expect("an id")).collect();
+            self.store.claim(&ids, "another process", now).await.expect("the store is there");
+            // It dies there; its leases lapse.
+            self.clock.advance_to(now + TimeDelta::seconds(31));
+        }
+    }
 }
 
 struct World {
     app: TestApp,
     rng: SmallRng,
     ledger: Arc<Mutex<Ledger>>,
-    crashed: Arc<Notify>,
+    fate: Arc<Fate>,
     seed: u64,
     lives: u64,
-    events: u32,
+    events: Arc<AtomicU32>,
 }
 
 impl World {
     async fn new(seed: u64) -> Self {
         let settings = "[topics.reminder]\nin_doubt = \"at_least_once\"\n";
-        let mut app = TestApp::with(settings).await;
-        let ledger: Arc<Mutex<Ledger>> = Arc::default();
-        app.restart(Some(gateways(seed, &ledger)), Seams::default()).await;
+        let app = TestApp::with(settings).await;
+        let (ledger, events) = (Arc::default(), Arc::default());
         for n in 0..CUSTOMERS {
             app.customer(json!({
                 "id": format!("C-{n}"), "name": format!("C-{n}"), "locale": "en-GB",
@@ -156,8 +256,11 @@ impl World {
             }))
             .await;
         }
+        let fate = fate(&app, &ledger, &events, seed, (Seam::AfterPlan, 0));
         let rng = SmallRng::seed_from_u64(seed);
-        Self { app, rng, ledger, crashed: Arc::default(), seed, lives: 0, events: 0 }
+        let mut world = Self { app, rng, ledger, fate, seed, lives: 0, events };
+        world.rise().await;
+        world
     }
 
     /// A new life with a crash somewhere ahead.
@@ -165,63 +268,38 @@ impl World {
         self.lives += 1;
         let seam = Seam::ALL[self.rng.random_range(0..Seam::ALL.len())];
         let passings = self.rng.random_range(1..12);
-        self.crashed = Arc::default();
-        let seams = crash_after(passings, seam, &self.crashed);
-        let gateways = gateways(self.seed * 1_000 + self.lives, &self.ledger);
-        self.app.restart(Some(gateways), seams).await;
+        let seed = self.seed * 1_000 + self.lives;
+        self.fate = fate(&self.app, &self.ledger, &self.events, seed, (seam, passings));
+        let fate = Arc::clone(&self.fate);
+        let seams = Seams::watched_by(Arc::new(move |seam| {
+            let fate = Arc::clone(&fate);
+            async move { fate.at(seam).await }.boxed()
+        }));
+        self.app.restart(Some(gateways(seed, &self.ledger)), seams).await;
     }
 
     /// Works until nothing is due, or the world stops.
     async fn work(&mut self) {
         let engine = Arc::clone(&self.app.app.engine);
-        let crashed = Arc::clone(&self.crashed);
+        *self.fate.strikes.lock().expect("lock") = STRIKES;
+        let fate = Arc::clone(&self.fate);
         tokio::select! {
             done = engine.run_until_idle() => { done.expect("the store is there"); }
-            () = crashed.notified() => self.rise().await,
-        }
-    }
-
-    async fn event(&mut self) {
-        self.events += 1;
-        let case = self.rng.random_range(0..CASES);
-        let state = STATES[self.rng.random_range(0..STATES.len())];
-        self.app
-            .event_of(json!({
-                "id": format!("w{}", self.events), "case": format!("T-{case}"),
-                "customer": format!("C-{}", case % CUSTOMERS), "state": state,
-            }))
-            .await;
-    }
-
-    /// A customer changes the order of their channels; what is left out is confirmed to be off
-    /// once nothing of theirs is on the wire.
-    async fn choose(&mut self) {
-        let id = format!("C-{}", self.rng.random_range(0..CUSTOMERS));
-        let mut order = Channel::ALL.to_vec();
-        order.remove(self.rng.random_range(0..3));
-        // From the moment the choice is made until it is confirmed, nothing is claimed.
-        self.ledger.lock().expect("lock").off.remove(&id);
-        let chosen = order.clone();
-        let now = self.app.now();
-        let store = self.app.store().clone();
-        let change = move |preferences: &mut tidings::domain::Preferences| {
-            preferences.channel_order = Some(chosen);
-        };
-        store.choose(&id.as_str().into(), "centre", now, change).await.expect("known");
-        if !store.any_on_the_wire(&id.as_str().into()).await.expect("the store is there") {
-            let off = Channel::ALL.into_iter().filter(|channel| !order.contains(channel)).collect();
-            self.ledger.lock().expect("lock").off.insert(id, off);
+            () = fate.crashed.notified() => self.rise().await,
         }
     }
 
     async fn live(&mut self, steps: u32) {
         for _ in 0..steps {
             match self.rng.random_range(0..10) {
-                0..=4 => self.event().await,
-                5 => self.choose().await,
+                0..=4 => {
+                    let seq = self.fate.event().await;
+                    self.app.app.engine.ring_plan(&Vec::from_iter(seq));
+                }
+                5 => self.fate.choose().await,
                 6..=7 => {
                     let minutes = self.rng.random_range(1..600);
-                    let target = self.app.now() + chrono::TimeDelta::minutes(minutes);
+                    let target = self.app.now() + TimeDelta::minutes(minutes);
                     self.app.app.engine.clock.advance_to(target);
                     self.work().await;
                 }
@@ -232,9 +310,28 @@ impl World {
         // A last life without crashes: everything that can happen, happens.
         let gateways = gateways(self.seed * 1_000 + 999, &self.ledger);
         self.app.restart(Some(gateways), Seams::default()).await;
-        let end = self.app.now() + chrono::TimeDelta::days(60);
+        let end = self.app.now() + TimeDelta::days(60);
         self.app.advance_to(&end.to_rfc3339()).await;
     }
+}
+
+fn fate(
+    app: &TestApp,
+    ledger: &Arc<Mutex<Ledger>>,
+    events: &Arc<AtomicU32>,
+    seed: u64,
+    (seam, passings): (Seam, u32),
+) -> Arc<Fate> {
+    Arc::new(Fate {
+        rng: Mutex::new(SmallRng::seed_from_u64(seed)),
+        ledger: Arc::clone(ledger),
+        store: app.store().clone(),
+        clock: app.app.engine.clock.clone(),
+        events: Arc::clone(events),
+        crash: (seam, Mutex::new(passings)),
+        crashed: Notify::new(),
+        strikes: Mutex::new(0),
+    })
 }
 
 /// The promises, read off the store and the ledger.
@@ -246,7 +343,11 @@ async fn check(world: &World) {
     // 1. Never lost: everything is settled, and the sum is right.
     let summary = world.app.summary().await;
     assert!(summary.balance.adds_up(), "seed {seed}");
-    assert_eq!(summary.balance.accepted, i64::from(world.events), "seed {seed}: accepted");
+    assert_eq!(
+        summary.balance.accepted,
+        i64::from(world.events.load(Ordering::SeqCst)),
+        "seed {seed}: accepted"
+    );
     assert_eq!(summary.balance.open, 0, "seed {seed}: {summary:?}");
 
     // 3. Never twice in silence: a second copy only after a doubt, where the topic asks for it.
@@ -277,6 +378,8 @@ async fn check(world: &World) {
                 "expired",
                 "cancelled",
                 "suppressed",
+                "superseded",
+                "quarantined",
             ];
             assert!(honest.contains(&n.status.as_str()), "seed {seed}: {n:?}");
             if !told {
