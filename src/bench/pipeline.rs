@@ -17,7 +17,7 @@ use crate::store::notifications::Outlook;
 use super::reference::{tempdir, throughput};
 use super::{Sinks, Throughput, measure};
 
-/// Events of one request (STANDARDS 6.2).
+/// Events of one request.
 const BATCH: usize = 100;
 
 /// Requests in hand at once, as a case system with some connections has.

@@ -1,4 +1,4 @@
-//! An e-mail as MIME: headers by the table of STANDARDS 1.1, text and HTML side by side.
+//! An e-mail as MIME: headers of RFC 5322, 3834, 2369 and 8058, text and HTML side by side.
 
 use lettre::address::Envelope;
 use lettre::message::header::{

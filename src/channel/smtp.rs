@@ -1,6 +1,6 @@
 //! SMTP connections, kept open and handed round. lettre speaks the protocol; the pool is
 //! ours because lettre's leaves Nagle's algorithm on and takes back half-used connections
-//! (STANDARDS 0, traps 2, 4 and 17).
+//! after a failed command.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -308,7 +308,7 @@ async fn before_data(
     }
 }
 
-/// What a server's reply means (STANDARDS 1.6); `None` when it was no reply.
+/// What a server's reply means (RFC 5321 4.2, RFC 3463); `None` when it was no reply.
 fn classify(error: &lettre::transport::smtp::Error) -> Option<SendError> {
     let code = error.status()?;
     let text = describe(error);

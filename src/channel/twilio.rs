@@ -1,7 +1,7 @@
 //! Twilio: text messages and phone calls (api.twilio.com/2010-04-01, Messages and Calls).
 //!
 //! Neither takes an idempotency key, so a request without an answer is in doubt; the
-//! attempt's own tag in the callback address settles it (STANDARDS 2.1, 2.2).
+//! attempt's own tag in the callback address settles it (Twilio, "Messages resource" and "Calls resource").
 
 use std::time::Duration;
 
@@ -241,7 +241,7 @@ fn no_answer(error: &reqwest::Error) -> SendError {
     SendError::Unanswered { reason: text }
 }
 
-/// What a status and an error code mean (STANDARDS 2.5). A server error says nothing about
+/// What a status and an error code mean (Twilio, "Error and warning dictionary"). A server error says nothing about
 /// whether the message was taken: Twilio warns that a repeated request may reach the
 /// customer twice (error 20500).
 fn refusal(

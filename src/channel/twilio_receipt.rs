@@ -1,4 +1,4 @@
-//! Twilio's callbacks: is it Twilio, and what does it say? (STANDARDS 2.3, 2.4, 3.1)
+//! Twilio's callbacks: is it Twilio, and what does it say? (Twilio, "Security" and "Status callbacks")
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};

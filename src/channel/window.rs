@@ -1,5 +1,5 @@
 //! The hand-over window: a message leaves within it, or is decided again. Monotonic time,
-//! checked in the moment before the first byte (RELIABILITY 3.4).
+//! checked in the moment before the first byte.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

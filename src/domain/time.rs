@@ -2,7 +2,7 @@
 //!
 //! An instant is `chrono::DateTime<Utc>` cut to milliseconds, because the store, the API
 //! and the queue speak chrono. A customer's local time is always `jiff`: its zone database
-//! is current and it names gaps and folds (STANDARDS 5.1).
+//! is current and it names gaps and folds.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use jiff::tz::{TimeZone, TimeZoneDatabase};

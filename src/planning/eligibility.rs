@@ -1,4 +1,4 @@
-//! May it go now? The steps of DESIGN 5 in their one order; the first that applies decides,
+//! May it go now? The steps in their one order; the first that applies decides,
 //! and every one looked at leaves its reason.
 
 use crate::domain::plan::{Decision, Outcome};

@@ -250,7 +250,7 @@ impl Reader<'_> {
     }
 
     /// The same facts on every channel: a text of its own for one channel must not leave out
-    /// what the shared words tell (STANDARDS 7, PEERS C41).
+    /// what the shared words tell.
     fn check_parity(&self, findings: &mut Vec<Finding>) {
         let path = self.path();
         let text = self.texts.get(&path).map_or("", String::as_str);

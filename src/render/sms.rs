@@ -1,5 +1,5 @@
 //! Text messages on the wire: which encoding, how many parts, and the characters that would
-//! make a short text long (GSM 03.38, 3GPP TS 23.038; STANDARDS 2.7).
+//! make a short text long (GSM 03.38, 3GPP TS 23.038).
 
 use crate::domain::Message;
 use crate::domain::message::{Counted, Encoding, SmsText};

@@ -1,15 +1,12 @@
-//! Reading back what happened: sums, timelines, explanations.
+//! Reading back what happened: sums, lists, everything about one notification.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::domain::time::{Instant, from_ms};
-use crate::domain::{CaseId, CustomerId, NotificationId};
+use crate::domain::NotificationId;
 
-use super::rows::{json, parse_id};
 use super::{Result, Store, StoreError};
 
 /// The sum over all accepted events, and over all notifications.
@@ -62,25 +59,6 @@ const OUTCOMES: &str = "
         FROM event AS e
     ) AS settled GROUP BY outcome, reason";
 
-/// One thing that happened, for a timeline. Instants are RFC 3339.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
-    pub at: String,
-    /// `event`, `planned`, `decision`, `attempt`, `receipt`.
-    pub kind: &'static str,
-    pub case: String,
-    /// The notification, where it is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub notification: Option<String>,
-    pub what: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
 /// A notification with everything known about it.
 #[derive(Debug, Clone, FromRow, Serialize)]
 pub struct NotificationView {
@@ -115,6 +93,7 @@ macro_rules! view_columns {
          version, code, because, versions, attempts"
     };
 }
+pub(super) use view_columns;
 
 /// A decision that led to no attempt, as it was stored.
 #[derive(Debug, Clone, FromRow, Serialize)]
@@ -184,6 +163,7 @@ macro_rules! event_columns {
          planned_at_ms, body, silent, looked_at"
     };
 }
+pub(super) use event_columns;
 
 /// Which notifications to list.
 #[derive(Debug, Clone, Default)]
@@ -325,139 +305,6 @@ impl Store {
         Ok(summary)
     }
 
-    /// What happened with one customer, oldest first, before `limit` is reached.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn customer_timeline(&self, id: &CustomerId, limit: i64) -> Result<Vec<Entry>> {
-        let events: Vec<EventView> = sqlx::query_as(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM event WHERE customer_id = $1 ORDER BY seq DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        let views: Vec<NotificationView> = sqlx::query_as(concat!(
-            "SELECT ",
-            view_columns!(),
-            " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        self.entries(events, views).await
-    }
-
-    /// What happened with one case, oldest first.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn case_timeline(&self, id: &CaseId, limit: i64) -> Result<Vec<Entry>> {
-        let events: Vec<EventView> = sqlx::query_as(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM event WHERE case_id = $1 ORDER BY seq DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        let views: Vec<NotificationView> = sqlx::query_as(concat!(
-            "SELECT ",
-            view_columns!(),
-            " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        self.entries(events, views).await
-    }
-
-    async fn entries(
-        &self,
-        events: Vec<EventView>,
-        views: Vec<NotificationView>,
-    ) -> Result<Vec<Entry>> {
-        let mut timed: Vec<(i64, Entry)> = Vec::new();
-        for event in events {
-            let body: Value = serde_json::from_str(&event.body)?;
-            let what = body["state"].as_str().or(body["event"].as_str()).unwrap_or_default();
-            let entry = Entry {
-                at: from_ms(event.occurred_at_ms).to_rfc3339(),
-                kind: "event",
-                case: event.case_id,
-                notification: None,
-                what: what.to_owned(),
-                status: None,
-                channel: None,
-                detail: event.silent,
-            };
-            timed.push((event.occurred_at_ms, entry));
-        }
-        for view in views {
-            let entry = |at_ms: i64, kind, what: String, status, channel, detail| {
-                let entry = Entry {
-                    at: from_ms(at_ms).to_rfc3339(),
-                    kind,
-                    case: view.case_id.clone(),
-                    notification: Some(view.id.clone()),
-                    what,
-                    status,
-                    channel,
-                    detail,
-                };
-                (at_ms, entry)
-            };
-            let detail = self.notification(&parse_id(&view.id)?).await?;
-            timed.push(entry(
-                view.planned_at_ms,
-                "planned",
-                view.notice.clone(),
-                Some(view.status.clone()),
-                None,
-                view.reason.clone(),
-            ));
-            for decision in detail.decisions {
-                let reasons: Vec<Value> = serde_json::from_str(&decision.reasons)?;
-                let why = reasons.last().and_then(|reason| reason["code"].as_str());
-                timed.push(entry(
-                    decision.at_ms,
-                    "decision",
-                    format!("{}: {}", view.notice, decision.what),
-                    None,
-                    None,
-                    why.map(str::to_owned),
-                ));
-            }
-            for attempt in detail.attempts {
-                timed.push(entry(
-                    attempt.opened_at_ms,
-                    "attempt",
-                    view.notice.clone(),
-                    Some(attempt.state),
-                    Some(attempt.channel),
-                    attempt.detail,
-                ));
-            }
-            for receipt in detail.receipts {
-                timed.push(entry(
-                    receipt.received_at_ms,
-                    "receipt",
-                    view.notice.clone(),
-                    Some(receipt.outcome),
-                    None,
-                    Some(receipt.detail).filter(|detail| !detail.is_empty()),
-                ));
-            }
-        }
-        timed.sort_by_key(|(at, _)| *at);
-        Ok(timed.into_iter().map(|(_, entry)| entry).collect())
-    }
-
     /// One notification with its decisions, attempts and receipts.
     ///
     /// # Errors
@@ -560,76 +407,5 @@ impl Store {
         .bind(seq)
         .fetch_all(&self.readers)
         .await?)
-    }
-
-    /// Cancels a notification that has not left yet.
-    ///
-    /// # Errors
-    /// `NotFound` when there is none; `Refused` when it is past cancelling.
-    pub async fn cancel(&self, id: &NotificationId, who: &str, now: Instant) -> Result<()> {
-        let reason = crate::domain::Reason::ByOperator { who: who.to_owned() };
-        self.act(id, "cancelled", &["planned", "claimed"], reason, now).await
-    }
-
-    /// Plans one more attempt of a notification that ended without reaching the customer.
-    ///
-    /// # Errors
-    /// `NotFound` when there is none; `Refused` when it needs no retry.
-    pub async fn retry(&self, id: &NotificationId, who: &str, now: Instant) -> Result<()> {
-        let reason = crate::domain::Reason::ByOperator { who: who.to_owned() };
-        self.act(id, "planned", &["failed", "unknown", "quarantined"], reason, now).await
-    }
-
-    async fn act(
-        &self,
-        id: &NotificationId,
-        to: &'static str,
-        from: &'static [&'static str],
-        reason: crate::domain::Reason,
-        now: Instant,
-    ) -> Result<()> {
-        let id = id.to_string();
-        let now_ms = now.timestamp_millis();
-        super::in_tx!(self, |tx| {
-            let status: Option<(String,)> =
-                sqlx::query_as("SELECT status FROM notification WHERE id = $1")
-                    .bind(&id)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            let Some((status,)) = status else {
-                return Err(StoreError::NotFound { what: format!("the notification {id}") });
-            };
-            if !from.contains(&status.as_str()) {
-                return Err(StoreError::Refused(format!(
-                    "the notification is {status}; only {} can become {to}",
-                    from.join(", ")
-                )));
-            }
-            sqlx::query(
-                "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
-                        next_at_ms = $5, ring_again_at_ms = 0, claims = 0,
-                        failed_channels = CASE WHEN $3 = 'planned' THEN '[]' ELSE failed_channels END
-                 WHERE id = $1 AND status = $2",
-            )
-            .bind(&id)
-            .bind(&status)
-            .bind(to)
-            .bind(reason.code())
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            let decision = super::plans::DecisionRow {
-                id,
-                what: to,
-                reasons: json(&[&reason]),
-                versions: "{}".into(),
-            };
-            sqlx::query(super::plans::INSERT_DECISIONS)
-                .bind(super::batch([decision]))
-                .bind(now_ms)
-                .execute(tx)
-                .await?;
-            Ok(())
-        })
     }
 }

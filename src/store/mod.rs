@@ -16,16 +16,20 @@ use sqlx::sqlite::{
 use sqlx::types::Json;
 use sqlx::{ConnectOptions, SqliteConnection};
 
+pub mod attempts;
 pub mod console;
 pub mod customers;
 pub mod intake;
 pub mod journeys;
+pub mod leases;
 mod lock;
 pub mod notifications;
+mod operations;
 pub mod plans;
 pub mod receipts;
 mod rows;
 pub mod tasks;
+pub mod timeline;
 mod writer;
 
 use intake::Intake;

@@ -24,7 +24,7 @@ use crate::app::App;
 pub use metrics::Metrics;
 pub use server::serve;
 
-/// The largest request body, in bytes (STANDARDS 6.2).
+/// The largest request body, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
 
 /// How long a request may take.

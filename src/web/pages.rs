@@ -19,7 +19,7 @@ use super::Web;
 const PAGE: &str = include_str!("../../templates/centre/page.html");
 
 /// What is left of a hand-over window when a row opened just before an opt-out: after this
-/// long nothing new can start (RELIABILITY 3.4).
+/// long nothing new can start.
 const BARRIER_MARGIN: Duration = Duration::from_millis(100);
 
 fn page(web: &Web, title: &str, text: &str, button: Option<&str>) -> Html<String> {

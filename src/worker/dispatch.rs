@@ -19,7 +19,8 @@ use crate::planning::journey::Journey;
 use crate::render::message::{Scene, SkippedStep};
 use crate::render::{Manner, Written, write};
 use crate::store::Result;
-use crate::store::notifications::{EndOfClaim, Opening};
+use crate::store::attempts::Opening;
+use crate::store::notifications::EndOfClaim;
 
 use super::activity::Busy;
 use super::seams::Seam;

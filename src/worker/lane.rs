@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::channel::{Gateway, HandOverWindow};
 use crate::domain::NotificationId;
-use crate::store::notifications::{Closing, Opened};
+use crate::store::attempts::{Closing, Opened};
 
 use super::dispatch::{ById, Ready, number};
 use super::outcome;

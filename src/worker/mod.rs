@@ -92,7 +92,7 @@ pub async fn stopped(stopping: &mut Stopping) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// How long a link in a message opens the customer's page (STANDARDS 7.3).
+/// How long a link in a message opens the customer's page.
 const CENTRE_LINK_DAYS: i64 = 30;
 
 impl Engine {

@@ -9,7 +9,7 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, Status};
 use crate::planning::next_occurrence;
 use crate::planning::retry::{FailedAttempt, Failure, NextStep};
-use crate::store::notifications::{AttemptState, Closing, Opened};
+use crate::store::attempts::{AttemptState, Closing, Opened};
 
 use super::Engine;
 use super::dispatch::Ready;

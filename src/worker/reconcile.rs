@@ -13,7 +13,7 @@ use crate::store::Result;
 use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
 
-/// How often the reconciler looks (R of RELIABILITY 2).
+/// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// How often leases are renewed, well within their length of 30 s.

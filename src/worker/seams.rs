@@ -1,4 +1,4 @@
-//! The places between two facts at which a process may die (the failpoints of RELIABILITY 2).
+//! The places between two facts at which a process may die.
 //! In production nobody looks at them; a test may wait, count or stop for ever at each.
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::web::error::{Problem, Result};
 
 use super::body::Json;
 
-/// How long a link asked for by a system works (STANDARDS 7.3).
+/// How long a link asked for by a system works.
 const CENTRE_LINK_DAYS: i64 = 30;
 
 pub async fn put(

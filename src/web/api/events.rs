@@ -14,7 +14,7 @@ use crate::web::error::{Problem, Result};
 
 use super::body::Json;
 
-/// The most events of one request (STANDARDS 6.2).
+/// The most events of one request.
 const MAX_EVENTS: usize = 100;
 
 /// What became of one event of a request.

@@ -1,0 +1,300 @@
+//! The hand-over of a notification: the attempt is written down before the provider hears of
+//! it, and closed with what the provider said.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::customer::Address;
+use crate::domain::plan::Created;
+use crate::domain::time::Instant;
+use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
+
+use super::notifications::LEASE_MS;
+use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
+use super::rows::json;
+use super::tasks::{NewTaskRow, insert_tasks};
+use super::{Result, Store, batch, in_tx};
+
+/// On SQLite the one writer is the consent lock: nothing can change between the comparison
+/// and the commit.
+const OPEN: &str = "
+    UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
+        on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
+        lease_until_ms = $2, channel = x.by_channel
+    FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
+                 value->>'channel' AS by_channel,
+                 CAST(value->>'case_revision' AS BIGINT) AS case_seen,
+                 CAST(value->>'customer_revision' AS BIGINT) AS customer_seen
+          FROM jsonb_each($1)) AS x
+    WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
+      AND notification.status = 'claimed' AND notification.lease_until_ms > $3
+      AND EXISTS (SELECT 1 FROM cases WHERE cases.id = notification.case_id
+                    AND cases.head = x.case_seen AND cases.planned = x.case_seen)
+      AND EXISTS (SELECT 1 FROM customer WHERE customer.id = notification.customer_id
+                    AND customer.revision = x.customer_seen)
+    RETURNING id, attempts, on_channel";
+
+const INSERT_ATTEMPTS: &str = "
+    INSERT INTO attempt (notification_id, no, channel, provider, address, opened_at_ms, because,
+                         versions, body_hash, parts, state)
+    SELECT value->>'id', CAST(value->>'no' AS BIGINT), value->>'channel', value->>'provider',
+           value->>'address', $2, value->>'because', value->>'versions', value->>'body_hash',
+           CAST(value->>'parts' AS BIGINT), 'open'
+    FROM jsonb_each($1)";
+
+/// A receipt may have come before our own answer: then the attempt already says more.
+const CLOSE: &str = "
+    UPDATE notification SET
+        status = CASE WHEN x.to_status = 'sent' AND EXISTS
+                     (SELECT 1 FROM attempt WHERE attempt.notification_id = x.row_id
+                        AND attempt.no = x.attempt_no AND attempt.state = 'delivered')
+                 THEN 'delivered' ELSE x.to_status END,
+        reason = x.code, next_at_ms = x.next, failed_channels = x.failed, ring_again_at_ms = 0,
+        told_at_ms = COALESCE(x.told, told_at_ms), owner = NULL
+    FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
+                 CAST(value->>'no' AS BIGINT) AS attempt_no,
+                 value->>'status' AS to_status, value->>'reason' AS code,
+                 CAST(value->>'next_at_ms' AS BIGINT) AS next,
+                 value->>'failed_channels' AS failed, CAST(value->>'told_at_ms' AS BIGINT) AS told
+          FROM jsonb_each($1)) AS x
+    WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
+      AND notification.status = 'sending'
+    RETURNING id";
+
+const CLOSE_ATTEMPTS: &str = "
+    UPDATE attempt SET state = x.to_state, closed_at_ms = $2,
+                       provider_ref = COALESCE(x.ref, provider_ref), detail = x.why
+    FROM (SELECT value->>'id' AS row_id, CAST(value->>'no' AS BIGINT) AS row_no,
+                 value->>'attempt' AS to_state, value->>'provider_ref' AS ref,
+                 value->>'detail' AS why
+          FROM jsonb_each($1)) AS x
+    WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no AND attempt.state = 'open'";
+
+/// What an attempt is opened with.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    pub id: NotificationId,
+    pub epoch: i64,
+    pub channel: Channel,
+    pub provider: &'static str,
+    pub address: Address,
+    /// The revisions the decision read; the attempt opens only if they still hold.
+    pub case_revision: i64,
+    pub customer_revision: i64,
+    pub because: Vec<Reason>,
+    pub versions: Value,
+    pub body_hash: String,
+    pub parts: u32,
+}
+
+/// An attempt that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    pub id: NotificationId,
+    /// Its number among all attempts, from 1.
+    pub no: i64,
+    /// Its number among the attempts on this channel, from 1.
+    pub on_channel: i64,
+}
+
+/// How an attempt ended, and what that makes of its notification.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    pub notification: Notification,
+    pub no: i64,
+    pub attempt: AttemptState,
+    pub status: Status,
+    pub next_at: Instant,
+    pub failed_channels: Vec<Channel>,
+    pub provider_ref: Option<String>,
+    pub detail: String,
+    pub reasons: Vec<Reason>,
+    pub versions: Value,
+    pub task: Option<&'static str>,
+    /// The address must not be used again, and why.
+    pub suppress: Option<(Channel, Address, String)>,
+    /// The next message of a notice that repeats.
+    pub follow_up: Option<Created>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptState {
+    Sent,
+    NotSent,
+    Deferred,
+    Refused,
+    InDoubt,
+}
+
+impl AttemptState {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::NotSent => "not_sent",
+            Self::Deferred => "deferred",
+            Self::Refused => "refused",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OpenRow {
+    id: String,
+    epoch: i64,
+    channel: &'static str,
+    case_revision: i64,
+    customer_revision: i64,
+}
+
+#[derive(Serialize)]
+struct AttemptRow {
+    id: String,
+    no: i64,
+    channel: &'static str,
+    provider: &'static str,
+    address: String,
+    because: String,
+    versions: String,
+    body_hash: String,
+    parts: u32,
+}
+
+#[derive(Serialize)]
+struct CloseRow {
+    id: String,
+    epoch: i64,
+    no: i64,
+    status: &'static str,
+    attempt: &'static str,
+    reason: Option<String>,
+    next_at_ms: i64,
+    failed_channels: String,
+    told_at_ms: Option<i64>,
+    provider_ref: Option<String>,
+    detail: String,
+}
+
+impl Store {
+    /// Opens attempts: in one transaction, consent and case are compared with what the
+    /// decision read, and the attempt is written down. Answers which opened; the others must
+    /// be decided again.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing was opened then.
+    pub async fn open_attempts(&self, openings: Vec<Opening>, now: Instant) -> Result<Vec<Opened>> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let rows = openings.iter().map(|opening| OpenRow {
+                id: opening.id.to_string(),
+                epoch: opening.epoch,
+                channel: opening.channel.as_str(),
+                case_revision: opening.case_revision,
+                customer_revision: opening.customer_revision,
+            });
+            let opened: Vec<(String, i64, i64)> = sqlx::query_as(OPEN)
+                .bind(batch(rows))
+                .bind(now_ms + LEASE_MS)
+                .bind(now_ms)
+                .fetch_all(&mut *tx)
+                .await?;
+            let numbers: HashMap<String, (i64, i64)> =
+                opened.into_iter().map(|(id, no, on_channel)| (id, (no, on_channel))).collect();
+            let mut attempts = Vec::with_capacity(numbers.len());
+            let mut answer = Vec::with_capacity(numbers.len());
+            for opening in &openings {
+                let id = opening.id.to_string();
+                let Some((no, on_channel)) = numbers.get(&id) else { continue };
+                answer.push(Opened { id: opening.id, no: *no, on_channel: *on_channel });
+                attempts.push(AttemptRow {
+                    id,
+                    no: *no,
+                    channel: opening.channel.as_str(),
+                    provider: opening.provider,
+                    address: opening.address.expose().to_owned(),
+                    because: json(&opening.because),
+                    versions: opening.versions.to_string(),
+                    body_hash: opening.body_hash.clone(),
+                    parts: opening.parts,
+                });
+            }
+            if !attempts.is_empty() {
+                sqlx::query(INSERT_ATTEMPTS)
+                    .bind(batch(&attempts))
+                    .bind(now_ms)
+                    .execute(tx)
+                    .await?;
+            }
+            Ok(answer)
+        })
+    }
+
+    /// Records how attempts ended. An attempt that was reaped meanwhile is left in doubt.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing was recorded then, and the lease makes the rows in doubt.
+    pub async fn close_attempts(&self, closings: Vec<Closing>, now: Instant) -> Result<()> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let rows: Vec<CloseRow> = closings
+                .iter()
+                .map(|closing| CloseRow {
+                    id: closing.notification.id.to_string(),
+                    epoch: closing.notification.epoch,
+                    no: closing.no,
+                    status: closing.status.as_str(),
+                    attempt: closing.attempt.as_str(),
+                    reason: closing.reasons.last().map(Reason::code),
+                    next_at_ms: closing.next_at.timestamp_millis(),
+                    failed_channels: json(&closing.failed_channels),
+                    told_at_ms: (closing.attempt == AttemptState::Sent).then_some(now_ms),
+                    provider_ref: closing.provider_ref.clone(),
+                    detail: closing.detail.clone(),
+                })
+                .collect();
+            let rows = batch(&rows);
+            let closed: Vec<(String,)> =
+                sqlx::query_as(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
+            let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
+            sqlx::query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            let mut decisions = Vec::new();
+            let mut tasks = Vec::new();
+            let mut follow_ups = Vec::new();
+            for closing in closings {
+                let id = closing.notification.id.to_string();
+                if !closed.contains(&id) {
+                    continue;
+                }
+                if closing.attempt != AttemptState::Sent {
+                    decisions.push(DecisionRow {
+                        id,
+                        what: closing.attempt.as_str(),
+                        reasons: json(&closing.reasons),
+                        versions: closing.versions.to_string(),
+                    });
+                }
+                tasks.extend(
+                    closing.task.map(|why| NewTaskRow::not_told(&closing.notification, why)),
+                );
+                if let Some((channel, address, why)) = closing.suppress {
+                    let key = address.compare_key();
+                    super::customers::suppress_in(tx, channel, &key, &why, "provider", now_ms)
+                        .await?;
+                }
+                let versions = closing.versions;
+                follow_ups.extend(closing.follow_up.map(|created| (created, versions)));
+            }
+            if !decisions.is_empty() {
+                sqlx::query(INSERT_DECISIONS)
+                    .bind(batch(&decisions))
+                    .bind(now_ms)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            insert_tasks(tx, &tasks, now_ms).await?;
+            insert_created(tx, &follow_ups).await
+        })
+    }
+}

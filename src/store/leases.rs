@@ -1,0 +1,256 @@
+//! What is held and by whom: leases, what becomes of the work of a process that is gone, and
+//! doubts about a hand-over.
+
+use sqlx::FromRow;
+
+use crate::domain::time::Instant;
+use crate::domain::{Channel, Notification, Reason, Status};
+
+use super::notifications::LEASE_MS;
+use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::rows::{NotificationRow, json, notification_columns, notifications, parse_channel};
+use super::tasks::{NewTaskRow, insert_tasks};
+use super::{Result, Store, batch, ids, in_tx};
+
+/// Claims without an attempt after which a notification is set aside.
+const MAX_CLAIMS: i64 = 5;
+
+/// A notification that is in doubt, with its last attempt.
+#[derive(Debug, Clone)]
+pub struct InDoubt {
+    pub notification: Notification,
+    pub channel: Channel,
+    pub provider: String,
+}
+
+impl Store {
+    /// Renews what this process holds. A process that stops renewing loses its claims, and
+    /// its open attempts become in doubt.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn renew_leases(&self, owner: &str, now: Instant) -> Result<()> {
+        let owner = owner.to_owned();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            sqlx::query(
+                "UPDATE notification SET lease_until_ms = $2
+                 WHERE status IN ('claimed', 'sending') AND owner = $1 AND lease_until_ms > $3",
+            )
+            .bind(owner)
+            .bind(now_ms + LEASE_MS)
+            .bind(now_ms)
+            .execute(tx)
+            .await?;
+            Ok(())
+        })
+    }
+
+    /// Takes back what was held by processes that are gone: a claim is planned again (and
+    /// set aside after five), an open attempt is in doubt. Answers how many of each.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn reap(&self, now: Instant, settle_by: Instant) -> Result<(u64, u64)> {
+        self.reap_where(now, settle_by, false).await
+    }
+
+    /// The same for everything held, whatever its lease: for the one process that has just
+    /// taken the dispatch lock, so that nobody else can hold anything.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn reap_all(&self, now: Instant, settle_by: Instant) -> Result<(u64, u64)> {
+        self.reap_where(now, settle_by, true).await
+    }
+
+    async fn reap_where(&self, now: Instant, settle_by: Instant, all: bool) -> Result<(u64, u64)> {
+        let now_ms = now.timestamp_millis();
+        let lost_by = if all { i64::MAX } else { now_ms };
+        in_tx!(self, |tx| {
+            let doubtful: Vec<(String,)> = sqlx::query_as(
+                "UPDATE notification SET status = 'in_doubt', reason = 'lease_lost',
+                        next_at_ms = $2, owner = NULL
+                 WHERE status = 'sending' AND lease_until_ms <= $1 RETURNING id",
+            )
+            .bind(lost_by)
+            .bind(settle_by.timestamp_millis())
+            .fetch_all(&mut *tx)
+            .await?;
+            let decisions: Vec<DecisionRow> = doubtful
+                .iter()
+                .map(|(id,)| DecisionRow {
+                    id: id.clone(),
+                    what: "in_doubt",
+                    reasons: json(&[Reason::LeaseLost]),
+                    versions: "{}".into(),
+                })
+                .collect();
+            if !decisions.is_empty() {
+                let rows = batch(&decisions);
+                sqlx::query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
+                sqlx::query(
+                    "UPDATE attempt SET state = 'in_doubt', closed_at_ms = $2
+                     WHERE state = 'open' AND notification_id IN
+                        (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
+                )
+                .bind(ids(doubtful.iter().map(|(id,)| id)))
+                .bind(now_ms)
+                .execute(&mut *tx)
+                .await?;
+            }
+            let lost: Vec<NotificationRow> = sqlx::query_as(concat!(
+                "UPDATE notification SET
+                    status = CASE WHEN claims >= $2 THEN 'quarantined' ELSE 'planned' END,
+                    reason = CASE WHEN claims >= $2 THEN 'too_many_claims' END,
+                    epoch = epoch + 1, owner = NULL, ring_again_at_ms = 0
+                 WHERE status = 'claimed' AND lease_until_ms <= $1 RETURNING ",
+                notification_columns!()
+            ))
+            .bind(lost_by)
+            .bind(MAX_CLAIMS)
+            .fetch_all(&mut *tx)
+            .await?;
+            let lost = notifications(lost)?;
+            let aside = || lost.iter().filter(|n| n.status == Status::Quarantined);
+            let tasks: Vec<NewTaskRow> = aside()
+                .map(|n| NewTaskRow::not_told(n, "it was taken up five times without being sent"))
+                .collect();
+            let decisions: Vec<DecisionRow> = aside()
+                .map(|n| DecisionRow {
+                    id: n.id.to_string(),
+                    what: "quarantined",
+                    reasons: json(&[Reason::TooManyClaims { claims: n.claims }]),
+                    versions: "{}".into(),
+                })
+                .collect();
+            if !decisions.is_empty() {
+                let rows = batch(&decisions);
+                sqlx::query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
+            }
+            insert_tasks(tx, &tasks, now_ms).await?;
+            Ok((lost.len() as u64, doubtful.len() as u64))
+        })
+    }
+
+    /// Notifications in doubt whose time to be settled has come.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn doubts_due(&self, now: Instant, limit: i64) -> Result<Vec<InDoubt>> {
+        #[derive(FromRow)]
+        struct Row {
+            #[sqlx(flatten)]
+            notification: NotificationRow,
+            last_channel: String,
+            last_provider: String,
+        }
+        let rows: Vec<Row> = sqlx::query_as(concat!(
+            "SELECT ",
+            notification_columns!(),
+            ", (SELECT channel FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_channel,
+               (SELECT provider FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_provider
+             FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1
+             ORDER BY next_at_ms LIMIT $2"
+        ))
+        .bind(now.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(InDoubt {
+                    notification: row.notification.try_into()?,
+                    channel: parse_channel(&row.last_channel)?,
+                    provider: row.last_provider,
+                })
+            })
+            .collect()
+    }
+
+    /// Settles a doubt: it becomes `status` (planned for one more attempt, or unknown).
+    /// Answers false when something else settled it first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn settle_doubt(
+        &self,
+        doubt: &Notification,
+        status: Status,
+        reasons: Vec<Reason>,
+        task: Option<&'static str>,
+        now: Instant,
+    ) -> Result<bool> {
+        let doubt = doubt.clone();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let settled = sqlx::query(
+                "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
+                        next_at_ms = $5, ring_again_at_ms = 0
+                 WHERE id = $1 AND status = 'in_doubt' AND epoch = $2",
+            )
+            .bind(doubt.id.to_string())
+            .bind(doubt.epoch)
+            .bind(status.as_str())
+            .bind(reasons.last().map(Reason::code))
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if settled.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let decision = DecisionRow {
+                id: doubt.id.to_string(),
+                what: status.as_str(),
+                reasons: json(&reasons),
+                versions: "{}".into(),
+            };
+            sqlx::query(INSERT_DECISIONS)
+                .bind(batch([decision]))
+                .bind(now_ms)
+                .execute(&mut *tx)
+                .await?;
+            let tasks: Vec<NewTaskRow> =
+                task.map(|why| NewTaskRow::not_told(&doubt, why)).into_iter().collect();
+            insert_tasks(tx, &tasks, now_ms).await?;
+            Ok(true)
+        })
+    }
+
+    /// Rings again what was rung and is still due: for a caller who knows that no ticket is
+    /// on its way.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn ring_lost(&self, now: Instant) -> Result<()> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            sqlx::query(
+                "UPDATE notification SET ring_again_at_ms = 0
+                 WHERE status = 'planned' AND next_at_ms <= $1 AND ring_again_at_ms > $1",
+            )
+            .bind(now_ms)
+            .execute(tx)
+            .await?;
+            Ok(())
+        })
+    }
+
+    /// Is there anything for the housekeeper: leases run out, doubts to settle, receipts to
+    /// apply, events to plan?
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn needs_housekeeping(&self, now: Instant) -> Result<bool> {
+        let (needed,): (bool,) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending') AND lease_until_ms <= $1)
+                 OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)
+                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)
+                 OR EXISTS (SELECT 1 FROM cases WHERE head > planned AND wait_until_ms <= $1)",
+        )
+        .bind(now.timestamp_millis())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(needed)
+    }
+}

@@ -1,0 +1,165 @@
+//! What happened to a customer or in a case, one thing after the other.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::time::from_ms;
+use crate::domain::{CaseId, CustomerId};
+
+use super::console::{EventView, NotificationView, event_columns, view_columns};
+use super::rows::parse_id;
+use super::{Result, Store};
+
+/// One thing that happened, for a timeline. Instants are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    pub at: String,
+    /// `event`, `planned`, `decision`, `attempt`, `receipt`.
+    pub kind: &'static str,
+    pub case: String,
+    /// The notification, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification: Option<String>,
+    pub what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Store {
+    /// What happened with one customer, oldest first, before `limit` is reached.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn customer_timeline(&self, id: &CustomerId, limit: i64) -> Result<Vec<Entry>> {
+        let events: Vec<EventView> = sqlx::query_as(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event WHERE customer_id = $1 ORDER BY seq DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let views: Vec<NotificationView> = sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        self.entries(events, views).await
+    }
+
+    /// What happened with one case, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn case_timeline(&self, id: &CaseId, limit: i64) -> Result<Vec<Entry>> {
+        let events: Vec<EventView> = sqlx::query_as(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event WHERE case_id = $1 ORDER BY seq DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let views: Vec<NotificationView> = sqlx::query_as(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
+        ))
+        .bind(id.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        self.entries(events, views).await
+    }
+
+    async fn entries(
+        &self,
+        events: Vec<EventView>,
+        views: Vec<NotificationView>,
+    ) -> Result<Vec<Entry>> {
+        let mut timed: Vec<(i64, Entry)> = Vec::new();
+        for event in events {
+            let body: Value = serde_json::from_str(&event.body)?;
+            let what = body["state"].as_str().or(body["event"].as_str()).unwrap_or_default();
+            let entry = Entry {
+                at: from_ms(event.occurred_at_ms).to_rfc3339(),
+                kind: "event",
+                case: event.case_id,
+                notification: None,
+                what: what.to_owned(),
+                status: None,
+                channel: None,
+                detail: event.silent,
+            };
+            timed.push((event.occurred_at_ms, entry));
+        }
+        for view in views {
+            let entry = |at_ms: i64, kind, what: String, status, channel, detail| {
+                let entry = Entry {
+                    at: from_ms(at_ms).to_rfc3339(),
+                    kind,
+                    case: view.case_id.clone(),
+                    notification: Some(view.id.clone()),
+                    what,
+                    status,
+                    channel,
+                    detail,
+                };
+                (at_ms, entry)
+            };
+            let detail = self.notification(&parse_id(&view.id)?).await?;
+            timed.push(entry(
+                view.planned_at_ms,
+                "planned",
+                view.notice.clone(),
+                Some(view.status.clone()),
+                None,
+                view.reason.clone(),
+            ));
+            for decision in detail.decisions {
+                let reasons: Vec<Value> = serde_json::from_str(&decision.reasons)?;
+                let why = reasons.last().and_then(|reason| reason["code"].as_str());
+                timed.push(entry(
+                    decision.at_ms,
+                    "decision",
+                    format!("{}: {}", view.notice, decision.what),
+                    None,
+                    None,
+                    why.map(str::to_owned),
+                ));
+            }
+            for attempt in detail.attempts {
+                timed.push(entry(
+                    attempt.opened_at_ms,
+                    "attempt",
+                    view.notice.clone(),
+                    Some(attempt.state),
+                    Some(attempt.channel),
+                    attempt.detail,
+                ));
+            }
+            for receipt in detail.receipts {
+                timed.push(entry(
+                    receipt.received_at_ms,
+                    "receipt",
+                    view.notice.clone(),
+                    Some(receipt.outcome),
+                    None,
+                    Some(receipt.detail).filter(|detail| !detail.is_empty()),
+                ));
+            }
+        }
+        timed.sort_by_key(|(at, _)| *at);
+        Ok(timed.into_iter().map(|(_, entry)| entry).collect())
+    }
+}
