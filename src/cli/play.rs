@@ -11,6 +11,7 @@ use crate::app::files;
 use crate::app::play::{Script, play};
 use crate::clock::Clock;
 use crate::domain::Span;
+use crate::store::StoreError;
 
 use super::{Context, ExitCode, Outcome, print};
 
@@ -37,6 +38,10 @@ impl Play {
         let clock = Clock::manual(script.begins_at().unwrap_or(real_now));
         let app = context.app(settings, clock, store).await?;
         app.recover().await?;
+        let told = async || -> Result<i64, StoreError> {
+            Ok(app.engine.store.summary().await?.by_channel.values().sum())
+        };
+        let before = told().await?;
         let began = Instant::now();
         let workers = app.start_workers(false);
         let bar = print::progress(Some(script.len() as u64), "playing");
@@ -45,9 +50,9 @@ impl Play {
         workers.stop().await;
         let duration_s = began.elapsed().as_secs_f64();
         let summary = app.engine.store.summary().await?;
-        let told: i64 = summary.by_channel.values().sum();
+        let sent = told().await? - before;
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-        let per_second = told as f64 / duration_s;
+        let per_second = sent as f64 / duration_s;
         if self.json {
             print::json(&json!({
                 "events": report,
@@ -55,13 +60,14 @@ impl Play {
                 "by_status": summary.by_status,
                 "by_reason": summary.by_reason,
                 "by_channel": summary.by_channel,
+                "sent": sent,
                 "duration_s": duration_s,
                 "per_second": per_second,
             }))?;
         } else {
             print::report(&report, "events");
             print::summary(&summary);
-            println!("played in {duration_s:.1} s, {per_second:.0} messages a second");
+            println!("played in {duration_s:.1} s: {sent} messages sent, {per_second:.0} a second");
         }
         let fine = summary.balance.adds_up();
         Ok(match (report.invalid, fine) {

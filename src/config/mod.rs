@@ -447,7 +447,7 @@ impl Source {
         if message.starts_with("missing field") {
             finding.help("the sender's name and mail_from have no default:\n[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"")
         } else {
-            finding.help("every key, with its default, is in src/config/defaults.toml; `tidings check --defaults` prints it")
+            finding.help("`tidings check --defaults` prints every key with its default")
         }
     }
 }
