@@ -20,7 +20,7 @@
 //! | [`app`] | puts the rooms together; what the doors have in common | the command line |
 //! | [`cli`] | the commands | |
 //! | [`clock`] | the one place with a wall clock; a manual one for plays and tests | |
-//! | [`bench`] | measures this machine, with sinks of its own | |
+//! | [`mod@bench`] | measures this machine, with sinks of its own | |
 //!
 //! # The main path
 //!

@@ -370,20 +370,22 @@ fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// `token_file = "…"` becomes `token`, read from that file.
+/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`.
 fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
     let Some(Value::Table(channels)) = table.get_mut("channels") else { return Ok(()) };
     for (name, channel) in channels {
         let Value::Table(channel) = channel else { continue };
-        let Some(file) = channel.remove("token_file") else { continue };
-        let path = vec!["channels".to_owned(), name.clone(), "token_file".to_owned()];
-        let Some(file) = file.as_str().map(str::to_owned) else {
-            return Err(Box::new(source.at(&path, "names a file")));
-        };
-        let secret = std::fs::read_to_string(&file).map_err(|error| {
-            Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
-        })?;
-        channel.insert("token".into(), Value::String(secret.trim().to_owned()));
+        for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
+            let Some(file) = channel.remove(file_key) else { continue };
+            let path = vec!["channels".to_owned(), name.clone(), file_key.to_owned()];
+            let Some(file) = file.as_str().map(str::to_owned) else {
+                return Err(Box::new(source.at(&path, "names a file")));
+            };
+            let secret = std::fs::read_to_string(&file).map_err(|error| {
+                Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
+            })?;
+            channel.insert(key.into(), Value::String(secret.trim().to_owned()));
+        }
     }
     Ok(())
 }
@@ -513,6 +515,18 @@ mod tests {
         std::fs::remove_file(&folder).expect("removed");
         assert_eq!(settings.channels.sms.token.as_ref().map(Secret::expose), Some("s3cret"));
         assert!(!format!("{settings:?}").contains("s3cret"));
+        assert!(!settings.fingerprint().1.contains("s3cret"));
+    }
+
+    #[test]
+    fn the_mail_servers_address_with_its_password_comes_from_a_file_too() {
+        let file = std::env::temp_dir().join(format!("tidings-url-{}", std::process::id()));
+        std::fs::write(&file, "smtps://desk:s3cret@mail.example.com\n").expect("a temporary file");
+        let text =
+            format!("{MINIMAL}[channels.email]\nurl_file = {:?}\n", file.display().to_string());
+        let settings = read(&text).expect("valid");
+        std::fs::remove_file(&file).expect("removed");
+        assert_eq!(settings.channels.email.url, "smtps://desk:s3cret@mail.example.com");
         assert!(!settings.fingerprint().1.contains("s3cret"));
     }
 

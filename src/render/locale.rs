@@ -204,12 +204,14 @@ fn phone(value: &Value) -> Result<String, Error> {
     Ok(number.format().mode(phonenumber::Mode::International).to_string())
 }
 
-/// Letters and digits one by one, for a voice: `R-1001` → `R, 1, 0, 0, 1`.
+/// Letters and digits one by one, for a voice: `R-1001` → `R, 1, 0, 0, 1`; `+44 20` → `plus 4,
+/// 4, 2, 0`, a word that the languages share.
 fn spelled(value: &Value) -> String {
     let text = value.to_string();
     let parts: Vec<String> =
         text.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_uppercase().collect()).collect();
-    parts.join(", ")
+    let plus = if text.starts_with('+') { "plus " } else { "" };
+    format!("{plus}{}", parts.join(", "))
 }
 
 /// Adds the filters that messages and layouts may use.

@@ -11,7 +11,7 @@ use crate::config::{ApiKey, Scope};
 use super::Web;
 use super::error::Problem;
 
-/// A caller who may do what the scope says. `SCOPE` is the position in [`SCOPES`].
+/// A caller who may do what the scope says. `SCOPE` is the position in `SCOPES`.
 #[derive(Debug, Clone)]
 pub struct Caller<const SCOPE: usize> {
     pub name: String,
