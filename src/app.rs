@@ -1,5 +1,6 @@
 //! Composition root: builds every part once, starts the roles, shuts down.
 
+pub mod answers;
 pub mod content;
 pub mod demo;
 pub mod doctor;

@@ -1,23 +1,36 @@
 //! The demo: sample customers and cases on a temporary store and a virtual clock, with
 //! captured sends; each message and each silence is told as it happens.
 
+mod captured;
+mod story;
+
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use crate::clock::{Clock, newest_zones};
 use crate::config::Settings;
-use crate::domain::time::{Instant, from_ms};
+use crate::domain::case::OWN_SOURCE;
+use crate::domain::customer::Address;
+use crate::domain::reason::Verdict;
+use crate::domain::time::{Instant, from_ms, local};
 use crate::domain::{Channel, CustomerId, Reason};
 use crate::store::Store;
+use crate::store::console::EventView;
+use crate::store::plans::LookedAt;
 
+use super::answers;
 use super::files::import_customers;
 use super::play::{Script, Step, play_with};
 use super::{App, AppError, Workers};
 
+pub use story::{Action, Deed};
+use story::{By, Story};
+
 const CUSTOMERS: &str = include_str!("../../config/demo/customers.jsonl");
-const EVENTS: &str = include_str!("../../config/demo/events.jsonl");
 
 /// The settings of the demo: everything captured, nothing leaves.
 const SETTINGS: &str = r#"
@@ -28,29 +41,30 @@ reply_to = "service@example.com"
 phone = "+442079460000"
 "#;
 
-/// Something worth telling.
-#[derive(Debug, Clone)]
-pub enum Told {
-    /// A case system said that a case changed.
-    Event { at: Instant, case: String, customer: String, what: String },
+/// Links and codes of the demo are the same on every run; there is nothing to protect.
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// One line of the story as it is told. Times are the customer's own.
+#[derive(Debug, Clone, Serialize)]
+pub struct Told {
+    pub at: String,
+    pub customer: String,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// Something in the shop, or something a customer did.
+    Happened { says: String },
+    /// A message was planned for later.
+    Planned { notice: String, until: String, why: String },
     /// A message left.
-    Message {
-        at: Instant,
-        zone: TimeZone,
-        customer: String,
-        channel: Channel,
-        notice: String,
-        text: String,
-    },
-    /// Something was held or not said, and why.
-    Silence {
-        at: Instant,
-        zone: TimeZone,
-        customer: String,
-        notice: String,
-        what: String,
-        why: String,
-    },
+    Message { channel: Channel, notice: String, gist: String, text: String },
+    /// A message was not sent, or not yet.
+    Silence { notice: String, what: String, why: String },
 }
 
 /// A demo on its way.
@@ -59,6 +73,9 @@ pub struct Demo {
     pub app: Arc<App>,
     workers: Option<Workers>,
     folder: PathBuf,
+    says: HashMap<String, String>,
+    /// The path of the last link to an answer, by customer.
+    links: HashMap<String, String>,
     last_decision: i64,
     last_attempt: i64,
     last_event: i64,
@@ -72,10 +89,12 @@ impl Demo {
     pub async fn prepare(public_url: &str) -> Result<Self, anyhow::Error> {
         let folder = std::env::temp_dir().join(format!("tidings-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("key"), KEY)?;
         let text = |name: &str| folder.join(name).display().to_string();
         let environment = [
             ("TIDINGS__STORE__URL", format!("sqlite:{}", text("demo.db"))),
             ("TIDINGS__HTTP__PUBLIC_URL", public_url.to_owned()),
+            ("TIDINGS__AUTH__KEY_FILE", text("key")),
             ("TIDINGS__CHANNELS__EMAIL__DIR", text("outbox")),
             ("TIDINGS__CHANNELS__SMS__DIR", text("outbox")),
             ("TIDINGS__CHANNELS__VOICE__DIR", text("outbox")),
@@ -84,19 +103,24 @@ impl Demo {
         let settings = Settings::read("the demo's settings", SETTINGS, environment)
             .map_err(|finding| AppError::Settings(finding.to_string()))?;
         let store = Store::open(&settings.store.url).await?;
-        let script = Self::script();
-        let begins_at = script.begins_at().unwrap_or_else(|| Clock::System.now());
-        let clock = Clock::manual(begins_at);
+        let story = Story::read();
+        let begins_at = story.events.first().map(|first| first.event.occurred_at);
+        let clock = Clock::manual(begins_at.unwrap_or_else(|| Clock::System.now()));
         let now = clock.clone();
         import_customers(&store, CUSTOMERS.as_bytes(), &newest_zones(), || now.now(), |_| {})
             .await?;
         let app = Arc::new(App::build(settings, clock, store).await?);
         let workers = Some(app.start_workers(false));
-        Ok(Self { app, workers, folder, last_decision: 0, last_attempt: 0, last_event: 0 })
-    }
-
-    fn script() -> Script {
-        Script::read(EVENTS.as_bytes(), from_ms(4_102_444_800_000))
+        Ok(Self {
+            app,
+            workers,
+            folder,
+            says: story.says,
+            links: HashMap::new(),
+            last_decision: 0,
+            last_attempt: 0,
+            last_event: 0,
+        })
     }
 
     /// Where the captured messages lie.
@@ -105,105 +129,181 @@ impl Demo {
         self.folder.join("outbox")
     }
 
-    /// The customers of the story, with a link to each one's page.
+    /// Who lives through the story: name, and what they chose, in words.
     ///
     /// # Errors
     /// When the store is away.
-    pub async fn customers(&self) -> Result<Vec<(String, String)>, anyhow::Error> {
+    pub async fn customers(&self) -> Result<Vec<(CustomerId, String, String)>, anyhow::Error> {
         let engine = &self.app.engine;
-        let now = engine.clock.now();
         let mut customers = Vec::new();
         for line in CUSTOMERS.lines() {
             let value: serde_json::Value = serde_json::from_str(line)?;
             let id = CustomerId(value["id"].as_str().unwrap_or_default().to_owned());
-            let customer = engine.store.customer(&id, now).await?;
-            let until_s = (now + chrono::TimeDelta::days(30)).timestamp();
-            customers.push((customer.profile.name.clone(), engine.centre_link(&id, until_s)));
+            let customer = engine.store.customer(&id, engine.clock.now()).await?;
+            let profile = &customer.profile;
+            let order = customer.preferences.channel_order.clone().unwrap_or_else(|| {
+                customer.contact_points.iter().map(|point| point.channel).collect()
+            });
+            let order: Vec<&str> = order.into_iter().map(Channel::spoken).collect();
+            let reminders = customer.preferences.topics.get("reminder");
+            let refused = reminders.is_some_and(|chosen| chosen.values().all(|on| !on));
+            let chose = format!(
+                "{}, {}; by {}{}",
+                profile.locale.as_deref().unwrap_or_default(),
+                profile.time_zone.as_deref().unwrap_or_default(),
+                order.join(", else "),
+                if refused { "; wants no reminders" } else { "" }
+            );
+            customers.push((id, profile.name.clone(), chose));
         }
         Ok(customers)
     }
 
-    /// Plays the story. `tell` hears of everything in the order in which it happens.
+    /// Plays the story. `tell` hears of everything in the order in which it happens;
+    /// `follow` posts an answer to the path of a link in a message, as a browser would.
     ///
     /// # Errors
-    /// When the store is away.
-    pub async fn play(&mut self, mut tell: impl AsyncFnMut(Told)) -> Result<(), anyhow::Error> {
+    /// When the store is away, or an answer is not taken.
+    pub async fn play(
+        &mut self,
+        mut tell: impl AsyncFnMut(Told),
+        follow: impl AsyncFn(String, String) -> Result<(), anyhow::Error>,
+    ) -> Result<(), anyhow::Error> {
         let app = Arc::clone(&self.app);
-        let tail = "10 days".parse().expect("a span");
-        let mut steps = play_with(&app, Self::script(), tail);
-        while let Step::Moved = steps.next().await? {
+        let mut story = Story::read();
+        let script = Script::of(std::mem::take(&mut story.events));
+        let mut steps = play_with(&app, script, "10 days".parse().expect("a span"));
+        steps.stop_at(story.actions.iter().map(|action| action.at).collect());
+        loop {
+            match steps.next().await? {
+                Step::Moved => {}
+                Step::Stopped => {
+                    let action = story.actions.pop_front().expect("one per stop");
+                    let (customer, zone) = self.person(&action.customer).await?;
+                    let says = action.says.clone();
+                    let at = clock(action.at, &zone);
+                    tell(Told { at, customer, what: What::Happened { says } }).await;
+                    self.perform(action, &follow).await?;
+                    app.engine.run_until_idle().await?;
+                }
+                Step::Ended => return Ok(()),
+            }
             for told in self.news().await? {
                 tell(told).await;
+            }
+        }
+    }
+
+    async fn perform(
+        &self,
+        action: Action,
+        follow: &impl AsyncFn(String, String) -> Result<(), anyhow::Error>,
+    ) -> Result<(), anyhow::Error> {
+        let engine = &self.app.engine;
+        let (id, now) = (CustomerId(action.customer.clone()), engine.clock.now());
+        match action.deed {
+            Deed::Chooses(chosen) => {
+                let order = chosen.channel_order;
+                let change = |preferences: &mut crate::domain::Preferences| {
+                    preferences.channel_order = Some(order);
+                };
+                engine.store.choose(&id, "centre", now, change).await?;
+            }
+            Deed::Answers(given) if given.by == By::Link => {
+                let path = self.links.get(&action.customer).cloned();
+                let path = path.ok_or_else(|| anyhow::anyhow!("no message has such a link"))?;
+                follow(path, given.answer).await?;
+            }
+            Deed::Answers(given) => {
+                let customer = engine.store.customer(&id, now).await?;
+                let mut points = customer.contact_points.into_iter();
+                let number = points.find(|point| point.channel == Channel::Sms);
+                let number: Address =
+                    number.ok_or_else(|| anyhow::anyhow!("{id} has no number"))?.address;
+                answers::reply(&self.app, &number, &given.answer, now).await?;
             }
         }
         Ok(())
     }
 
+    async fn person(&self, id: &str) -> Result<(String, TimeZone), anyhow::Error> {
+        let engine = &self.app.engine;
+        let customer = engine.store.customer(&id.into(), engine.clock.now()).await?;
+        let zone = engine.live.load().rules.zone_of(&customer);
+        Ok((customer.profile.name, zone))
+    }
+
     /// What happened since the last time, in order.
     async fn news(&mut self) -> Result<Vec<Told>, anyhow::Error> {
-        let engine = &self.app.engine;
-        let now = engine.clock.now();
-        let news =
-            engine.store.news(self.last_event, self.last_attempt, self.last_decision).await?;
+        let store = self.app.engine.store.clone();
+        let news = store.news(self.last_event, self.last_attempt, self.last_decision).await?;
         let mut told = Vec::new();
-        let person = async |id: &str| -> Result<(String, TimeZone), anyhow::Error> {
-            let id = CustomerId(id.to_owned());
-            let customer = engine.store.customer(&id, now).await?;
-            let zone = engine.live.load().rules.zone_of(&customer);
-            Ok((customer.profile.name, zone))
-        };
+        let mut planned = Vec::new();
         for event in news.events {
             self.last_event = self.last_event.max(event.seq);
-            let (customer, zone) = person(&event.customer_id).await?;
-            let body: serde_json::Value = serde_json::from_str(&event.body)?;
-            let what = body["state"].as_str().or(body["event"].as_str()).unwrap_or_default();
-            let at = from_ms(event.occurred_at_ms);
-            let case = event.case_id.clone();
-            told.push(Told::Event { at, case, customer: customer.clone(), what: what.to_owned() });
-            let looked_at: crate::store::plans::LookedAt = match &event.looked_at {
-                Some(stored) => serde_json::from_str(stored)?,
-                None => crate::store::plans::LookedAt::default(),
-            };
-            for (notice, reason) in looked_at.skipped {
-                told.push(Told::Silence {
-                    at,
-                    zone: zone.clone(),
-                    customer: customer.clone(),
-                    notice,
-                    what: "not said".into(),
-                    why: reason.words(&zone),
-                });
+            let (customer, zone) = self.person(&event.customer_id).await?;
+            let at = clock(from_ms(event.occurred_at_ms), &zone);
+            if let Some(says) = self.says.get(&event.id).cloned().or_else(|| answered(&event)) {
+                let what = What::Happened { says };
+                told.push(Told { at: at.clone(), customer: customer.clone(), what });
+            }
+            for what in self.plans_of(&event, &zone).await? {
+                planned.push(Told { at: at.clone(), customer: customer.clone(), what });
             }
         }
         for held in news.held {
-            let (customer, zone) = person(&held.customer_id).await?;
+            let (customer, zone) = self.person(&held.customer_id).await?;
             let reasons: Vec<Reason> = serde_json::from_str(&held.reasons)?;
-            let why: Vec<String> = why_silent(&reasons).map(|reason| reason.words(&zone)).collect();
             self.last_decision = self.last_decision.max(held.seq);
-            told.push(Told::Silence {
-                at: from_ms(held.at_ms),
-                customer,
-                notice: held.notice,
-                what: held.what.replace('_', " "),
-                why: why.join(" "),
-                zone,
-            });
+            let (notice, what) = (held.notice, held.what.replace('_', " "));
+            let what = What::Silence { notice, what, why: why(&reasons, &zone) };
+            told.push(Told { at: clock(from_ms(held.at_ms), &zone), customer, what });
         }
         for sent in news.sent {
-            let (customer, zone) = person(&sent.customer_id).await?;
+            let (customer, zone) = self.person(&sent.customer_id).await?;
             self.last_attempt = self.last_attempt.max(sent.seq);
-            let text =
-                sent.detail.as_ref().and_then(|file| std::fs::read(self.outbox().join(file)).ok());
-            told.push(Told::Message {
-                at: from_ms(sent.opened_at_ms),
-                zone,
-                customer,
+            let file = sent.detail.as_ref().map(|file| self.outbox().join(file));
+            let text = file.and_then(|file| std::fs::read(file).ok());
+            let text = text.map(|bytes| captured::plain(&bytes)).unwrap_or_default();
+            if let Some(path) = captured::answer_path(&text) {
+                self.links.insert(sent.customer_id.clone(), path);
+            }
+            let what = What::Message {
                 channel: sent.channel.parse().map_err(anyhow::Error::msg)?,
                 notice: sent.notice,
-                text: text.map(|bytes| plain(&bytes)).unwrap_or_default(),
-            });
+                gist: captured::gist(&text),
+                text,
+            };
+            told.push(Told { at: clock(from_ms(sent.opened_at_ms), &zone), customer, what });
         }
+        told.extend(planned);
         Ok(told)
+    }
+
+    /// What an event led to that is not said now.
+    async fn plans_of(
+        &self,
+        event: &EventView,
+        zone: &TimeZone,
+    ) -> Result<Vec<What>, anyhow::Error> {
+        let mut plans = Vec::new();
+        let looked_at: LookedAt =
+            event.looked_at.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
+        for (notice, reason) in looked_at.skipped {
+            plans.push(What::Silence { notice, what: "not said".into(), why: reason.words(zone) });
+        }
+        for view in self.app.engine.store.of_event(event.seq).await? {
+            if view.status == "planned" {
+                let reasons: Vec<Reason> = serde_json::from_str(&view.because)?;
+                let until = clock(from_ms(view.next_at_ms), zone);
+                plans.push(What::Planned {
+                    notice: view.notice,
+                    until,
+                    why: why_later(&reasons, zone),
+                });
+            }
+        }
+        Ok(plans)
     }
 
     /// Stops the workers and removes the temporary folder.
@@ -215,9 +315,29 @@ impl Demo {
     }
 }
 
-/// The reasons that matter for a silence: not what was fine.
-fn why_silent(reasons: &[Reason]) -> impl Iterator<Item = &Reason> {
-    use crate::domain::reason::Verdict;
+/// An answer as the case learns of it.
+fn answered(event: &EventView) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(&event.body).ok()?;
+    let answer = body["facts"]["answer"].as_str().filter(|_| event.source == OWN_SOURCE)?;
+    Some(format!("    ← the shop learns of it: customer_answered, answer = {answer}"))
+}
+
+fn clock(at: Instant, zone: &TimeZone) -> String {
+    local(at, zone).strftime("%a %e %b %H:%M %Z").to_string()
+}
+
+/// Why something waits: what was looked at about channels matters only once it is due.
+fn why_later(reasons: &[Reason], zone: &TimeZone) -> String {
+    let hours = |reason: &&Reason| {
+        matches!(reason, Reason::QuietHours { .. } | Reason::OutsideWindow { .. })
+    };
+    let why: Vec<String> = reasons.iter().filter(hours).map(|reason| reason.words(zone)).collect();
+    why.join(" ")
+}
+
+/// Why something was not said: what was fine is left out, and channels refused alike are
+/// named together.
+fn why(reasons: &[Reason], zone: &TimeZone) -> String {
     let fine = |reason: &&Reason| {
         matches!(
             reason,
@@ -226,47 +346,27 @@ fn why_silent(reasons: &[Reason]) -> impl Iterator<Item = &Reason> {
                 | Reason::CaseFits { .. }
                 | Reason::HourFits
                 | Reason::Candidate {
-                    verdict: Verdict::Allowed { .. } | Verdict::Taken { .. },
+                    verdict: Verdict::Allowed { .. } | Verdict::Taken { .. } | Verdict::NoAddress,
                     ..
                 }
-                | Reason::Candidate { verdict: Verdict::NoAddress, .. }
         )
     };
-    reasons.iter().filter(move |reason| !fine(reason))
-}
-
-/// The words of a captured message: the text part of a mail, or the file after its head.
-fn plain(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
-    let Some((head, body)) = text.split_once("\n\n") else { return text };
-    if !head.contains("MIME-Version") {
-        return body.trim().to_owned();
-    }
-    let part = body.split("\n--").next().unwrap_or(body);
-    let part = part.split_once("\n\n").map_or(part, |(_, part)| part);
-    unquote(part).trim().to_owned()
-}
-
-/// Quoted-printable, read back.
-fn unquote(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'=').then(|| bytes.get(at + 1..at + 3)).flatten();
-        match hex {
-            Some([b'\n', ..]) => at += 2,
-            Some(hex) => {
-                let byte =
-                    std::str::from_utf8(hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
-                out.extend(byte);
-                at += 3;
+    let mut why: Vec<String> = Vec::new();
+    for reason in reasons.iter().filter(|reason| !fine(reason)) {
+        let words = reason.words(zone);
+        let alike = match (reason, words.split_once(": ")) {
+            (Reason::Candidate { channel, .. }, Some((_, verdict))) => {
+                why.iter_mut().find(|known| known.ends_with(verdict)).map(|known| (known, channel))
             }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
+            _ => None,
+        };
+        match alike {
+            Some((known, channel)) => {
+                let at = known.find(": ").unwrap_or(0);
+                known.insert_str(at, &format!(", {}", channel.spoken()));
             }
+            None => why.push(words),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    why.join(" ")
 }

@@ -1,6 +1,7 @@
 //! Playing a file of case events: at their own times, on a virtual clock that jumps from one
 //! due instant to the next, through the real store, queue, workers and channels.
 
+use std::collections::VecDeque;
 use std::io::Read;
 
 use crate::domain::time::Instant;
@@ -43,6 +44,14 @@ impl Script {
         script
     }
 
+    /// A script of events that are known to be good.
+    #[must_use]
+    pub fn of(events: Vec<Incoming>) -> Self {
+        let events = events.into_iter().enumerate();
+        let events = events.map(|(n, incoming)| Played { line: n + 1, incoming }).collect();
+        Self { events, report: Report::default() }
+    }
+
     /// When the first event happened.
     #[must_use]
     pub fn begins_at(&self) -> Option<Instant> {
@@ -71,7 +80,7 @@ pub async fn play(
     progress: impl Fn(usize),
 ) -> Result<Report> {
     let mut steps = play_with(app, script, tail);
-    while let Step::Moved = steps.next().await? {
+    while steps.next().await? != Step::Ended {
         progress(steps.done);
     }
     Ok(steps.report)
@@ -86,6 +95,7 @@ pub fn play_with(app: &App, script: Script, tail: Span) -> Steps<'_> {
         app,
         events,
         tail,
+        stops: VecDeque::new(),
         last,
         due: None,
         begun: false,
@@ -100,6 +110,8 @@ pub fn play_with(app: &App, script: Script, tail: Span) -> Steps<'_> {
 pub enum Step {
     /// The clock moved to the next instant at which something happened.
     Moved,
+    /// The clock moved to an instant at which the caller wants to do something.
+    Stopped,
     /// Nothing is left.
     Ended,
 }
@@ -110,6 +122,7 @@ pub struct Steps<'a> {
     app: &'a App,
     events: std::iter::Peekable<std::vec::IntoIter<Played>>,
     tail: Span,
+    stops: VecDeque<Instant>,
     /// When the last event happened.
     last: Instant,
     /// When something falls due next.
@@ -122,6 +135,11 @@ pub struct Steps<'a> {
 }
 
 impl Steps<'_> {
+    /// Stops at these instants as well, in their order.
+    pub fn stop_at(&mut self, instants: VecDeque<Instant>) {
+        self.stops = instants;
+    }
+
     /// Moves to the next instant at which an event happens or something falls due, and works
     /// until nothing is left to do there.
     ///
@@ -137,11 +155,23 @@ impl Steps<'_> {
             return Ok(Step::Ended);
         }
         let event = self.events.peek().map(|played| played.incoming.event.occurred_at);
+        let stop = self.stops.front().copied().filter(|stop| event.is_none_or(|at| *stop <= at));
+        if let Some(stop) = stop
+            && self.due.is_none_or(|due| due >= stop)
+        {
+            self.stops.pop_front();
+            engine.clock.advance_to(stop);
+            self.last = self.last.max(stop);
+            engine.run_until_idle().await?;
+            // What the caller does now may make something due.
+            self.begun = false;
+            return Ok(Step::Stopped);
+        }
         let end = event.is_none().then(|| {
             let zone = jiff::tz::TimeZone::UTC;
             shift(self.last, self.tail, false, &zone, &Calendar::default())
         });
-        let target = event.or(end).expect("an event, or the end");
+        let target = stop.or(event).or(end).expect("an event, or the end");
         if let Some(due) = self.due.filter(|due| *due < target) {
             engine.clock.advance_to(due);
         } else if event.is_some() {

@@ -120,7 +120,8 @@ fn outgoing(live: &Live, n: usize, channel: Channel) -> Result<Outgoing, anyhow:
         zone: live.rules.zone_of(&sample.customer),
         locale: "en-GB".into(),
     };
-    let manner = Manner { channel, code: sample::CODE, replies: true, discreet: false };
+    let manner =
+        Manner { channel, code: sample::CODE, replies: true, discreet: false, answers: &[] };
     let written =
         write(&live.messages, &live.presentation, "ticket/taken-in-charge", &scene, manner)?;
     let notification = NotificationId::derive("ref", "taken-in-charge", &n.to_string(), 0);
@@ -139,6 +140,7 @@ fn outgoing(live: &Live, n: usize, channel: Channel) -> Result<Outgoing, anyhow:
         unsubscribe: Some(links.unsubscribe),
         topic: "status".into(),
         receipt_url: String::new(),
+        keys_url: None,
         at: sample.now,
     })
 }

@@ -7,6 +7,7 @@ mod outbox;
 mod smtp;
 mod twilio;
 pub mod twilio_receipt;
+pub mod twiml;
 mod window;
 
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Outgoing {
     pub topic: String,
     /// Where the provider reports what became of it.
     pub receipt_url: String,
+    /// Where a key pressed during a call is told; `None` when no key does anything.
+    pub keys_url: Option<String>,
     /// Now: for the mail's `Date`.
     pub at: Instant,
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::domain::Secret;
 use crate::domain::message::{Script, Shaped};
 
+use super::twiml;
 use super::window::WindowedBody;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
@@ -132,7 +133,7 @@ impl Twilio {
         form(&[
             ("To", outgoing.to.expose()),
             ("From", &self.from),
-            ("Twiml", &twiml(script)),
+            ("Twiml", &twiml::call(script, outgoing.keys_url.as_deref())),
             ("Timeout", RING_S),
             ("MachineDetection", "DetectMessageEnd"),
             ("StatusCallback", &outgoing.receipt_url),
@@ -179,47 +180,6 @@ fn form(fields: &[(&str, &str)]) -> String {
     let mut url = reqwest::Url::parse("form:").expect("a constant");
     url.query_pairs_mut().extend_pairs(fields);
     url.query().unwrap_or_default().to_owned()
-}
-
-/// The spoken message as TwiML, twice, since a phone may be answered mid-sentence. Written
-/// with escapes, so that a text is only ever spoken (T20).
-fn twiml(script: &Script) -> String {
-    let mut said = String::new();
-    for paragraph in &script.paragraphs {
-        said.push_str("<Say language=\"");
-        said.push_str(&escape(&spoken_language(&script.locale)));
-        said.push_str("\">");
-        said.push_str(&escape(paragraph));
-        said.push_str("</Say>");
-    }
-    let once = format!("<Response>{said}</Response>");
-    let twice = format!("<Response>{said}<Pause length=\"1\"/>{said}</Response>");
-    if twice.len() <= 4_000 { twice } else { once }
-}
-
-/// Twilio speaks languages with a region.
-fn spoken_language(locale: &str) -> String {
-    match locale {
-        "en" => "en-GB".into(),
-        "de" => "de-DE".into(),
-        "fr" => "fr-FR".into(),
-        other => other.to_owned(),
-    }
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// A request that ended without an answer: was anything said before?
@@ -275,18 +235,6 @@ fn refusal(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_is_only_ever_spoken() {
-        let script = Script {
-            paragraphs: vec!["</Say><Dial>+900</Dial><Say> & \"more\"\u{1}".into()],
-            locale: "en".into(),
-        };
-        let said = twiml(&script);
-        assert!(said.starts_with("<Response><Say language=\"en-GB\">&lt;/Say&gt;&lt;Dial&gt;"));
-        assert!(!said.contains("<Dial>"));
-        assert!(!said.contains('\u{1}'));
-    }
 
     #[test]
     fn answers_are_read_by_what_follows_from_them() {

@@ -1,21 +1,23 @@
 //! `tidings demo`: the story, told as it happens.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
-use jiff::tz::TimeZone;
+use serde_json::json;
+use tokio::net::TcpListener;
 
-use crate::app::demo::{Demo as Story, Told};
-use crate::domain::time::{Instant, local};
+use crate::app::demo::{Demo as Story, Told, What};
 use crate::web::{Metrics, Web, router, serve};
 
 use super::{ExitCode, Outcome, print};
 
-/// See Tidings at work: sample customers and cases, captured messages
+/// See Tidings at work: a return told to three customers, with captured messages
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// End when the story is told, without serving
+    /// End when the story is told, without staying up
     #[arg(long)]
     exit: bool,
     /// Print the words of every message
@@ -29,79 +31,122 @@ pub struct Demo {
 /// How long a reader gets for one line, at a terminal.
 const READING_TIME: Duration = Duration::from_millis(900);
 
+/// Where the second column begins, in characters.
+const INDENT: usize = 23;
+
 impl Demo {
     pub async fn run(self) -> Outcome {
         let listener = listen().await?;
         let url = format!("http://{}", listener.local_addr()?);
         let mut story = Story::prepare(&url).await?;
+        let web = Web { app: Arc::clone(&story.app), metrics: Metrics::install() };
+        let server = tokio::spawn(serve(listener, router(web), super::serve::asked_to_stop()));
         let watched = std::io::stdout().is_terminal() && !self.json;
-        let quiet = self.json;
-        if !quiet {
-            println!(
-                "Three customers of Example Shop, each with a ticket. Times are the customer's own.\n"
-            );
+        if !self.json {
+            introduce(&story).await?;
         }
-        let text = self.text;
-        story
-            .play(async |told| {
-                if quiet {
-                    return;
-                }
-                say(&told, text);
-                if watched {
-                    tokio::time::sleep(READING_TIME).await;
-                }
-            })
-            .await?;
+        let (text, json) = (self.text, self.json);
+        let mut lines = Vec::new();
+        let mut at = String::new();
+        let told = async |told: Told| {
+            if json {
+                lines.push(told);
+                return;
+            }
+            say(&told, &mut at, text);
+            if watched {
+                tokio::time::sleep(READING_TIME).await;
+            }
+        };
+        let client = reqwest::Client::new();
+        let follow = async |path: String, answer: String| {
+            let form = [("answer", answer)];
+            let page = client.post(format!("{url}{path}")).form(&form).send().await;
+            page.context("the link in the message cannot be opened")?.error_for_status()?;
+            Ok(())
+        };
+        tokio::select! {
+            played = story.play(told, follow) => played?,
+            _ = tokio::signal::ctrl_c() => {
+                story.end().await;
+                return Ok(ExitCode::Done);
+            }
+        }
         let summary = story.app.engine.store.summary().await?;
         if self.json {
-            print::json(&summary)?;
+            print::json(&json!({
+                "story": lines,
+                "balance": summary.balance,
+                "by_status": summary.by_status,
+                "by_reason": summary.by_reason,
+                "by_channel": summary.by_channel,
+            }))?;
         } else {
             println!();
             print::summary(&summary);
-            println!("Messages lie in {}", story.outbox().display());
         }
         if self.exit || self.json {
+            server.abort();
             story.end().await;
             return Ok(ExitCode::Done);
         }
         println!("\nThe server stays up until Ctrl-C:");
-        println!("  what happened with a customer   {url}/v1/customers/C-1/timeline");
-        println!("  a case                          {url}/v1/cases/T-2041");
-        println!("  figures                         {url}/metrics");
-        let web = Web { app: std::sync::Arc::clone(&story.app), metrics: Metrics::install() };
-        serve(listener, router(web), super::serve::asked_to_stop()).await;
+        for (id, name, _) in story.customers().await? {
+            let title = format!("what {name} was told, and why");
+            println!("  {title:<34}{url}/v1/customers/{id}/timeline");
+        }
+        println!("  {:<34}{url}/v1/cases/R-1001", "Ada's return");
+        println!("  {:<34}{url}/metrics", "figures");
+        println!("  {:<34}{}", "every message as it was sent", story.outbox().display());
+        server.await?;
         story.end().await;
         Ok(ExitCode::Done)
     }
 }
 
 /// Port 8080, or a free one.
-async fn listen() -> std::io::Result<tokio::net::TcpListener> {
-    match tokio::net::TcpListener::bind(("127.0.0.1", 8080)).await {
+async fn listen() -> std::io::Result<TcpListener> {
+    match TcpListener::bind(("127.0.0.1", 8080)).await {
         Ok(listener) => Ok(listener),
-        Err(_) => tokio::net::TcpListener::bind(("127.0.0.1", 0)).await,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await,
     }
 }
 
-fn say(told: &Told, text: bool) {
-    let clock =
-        |at: &Instant, zone: &TimeZone| local(*at, zone).strftime("%a %-d %b %H:%M %Z").to_string();
-    match told {
-        Told::Event { at, case, customer, what } => {
-            let at = local(*at, &TimeZone::UTC).strftime("%a %-d %b %H:%M UTC").to_string();
-            println!("{at:<22} case {case} of {customer}: {}", what.replace('_', " "));
-        }
-        Told::Message { at, zone, customer, channel, notice, text: words } => {
-            println!("{:<22}   → {} to {customer}: {notice}", clock(at, zone), channel.spoken());
-            if text {
-                for line in words.lines() {
-                    println!("{:<26}│ {line}", "");
-                }
+async fn introduce(story: &Story) -> Result<(), anyhow::Error> {
+    println!("Three customers of Example Shop send something back. Each is told what matters, on");
+    println!("the channel and in the language they chose. Times are each customer's own.\n");
+    for (_, name, chose) in story.customers().await? {
+        println!("  {name:<15}{chose}");
+    }
+    println!();
+    Ok(())
+}
+
+/// One line of the story; the time only where it is another than before (`at`).
+fn say(told: &Told, at: &mut String, text: bool) {
+    let shown = if *at == told.at { String::new() } else { told.at.clone() };
+    at.clone_from(&told.at);
+    let name = told.customer.split(' ').next().unwrap_or_default();
+    let line = match &told.what {
+        What::Happened { says } => says.clone(),
+        What::Planned { notice, until, why } => {
+            if why.is_empty() {
+                format!("    … {name}: {notice} is planned for {until}.")
+            } else {
+                format!("    … {name}: {notice} waits until {until}. {why}")
             }
         }
-        Told::Silence { at, zone, customer, notice, what, why } => {
-            println!("{:<22}   · {customer}: {notice} {what}. {why}", clock(at, zone));
+        What::Message { channel, notice, gist, .. } => {
+            format!("    → {} to {name} ({notice}): {gist}", channel.spoken())
+        }
+        What::Silence { notice, what, why } => format!("    · {name}: {notice} {what}. {why}"),
+    };
+    println!("{shown:<INDENT$}{line}");
+    if let What::Message { text: words, .. } = &told.what
+        && text
+    {
+        for words in words.lines() {
+            println!("{:INDENT$}      │ {words}", "");
         }
     }
 }

@@ -11,15 +11,16 @@ use super::{BadInput, Context, ExitCode, Outcome, print};
 
 /// Say in plain words why a message was sent, held, changed or not sent
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[command(group(clap::ArgGroup::new("about").required(true)))]
 pub struct Explain {
     /// A notification
+    #[arg(group = "about")]
     notification: Option<String>,
     /// What came of the event with this id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "about")]
     event: Option<String>,
     /// What happened with this customer
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "about")]
     customer: Option<String>,
     /// Print one JSON document
     #[arg(long)]
@@ -33,7 +34,11 @@ impl Explain {
         let app = context.app(settings, Clock::System, store).await?;
         let explained = if let Some(id) = &self.notification {
             let id = NotificationId::parse(id)
-                .map_err(|_| BadInput(format!("{id:?} is no notification id")))?;
+                .map_err(|_| {
+                    BadInput(format!(
+                        "{id:?} is no notification id; --event {id} explains an event, --customer {id} a customer"
+                    ))
+                })?;
             explain::notification(&app, &id).await
         } else if let Some(id) = &self.event {
             explain::event(&app, id).await

@@ -34,6 +34,9 @@ pub struct CaseEvent {
     pub facts: Facts,
 }
 
+/// The source of the events that Tidings writes itself, such as `customer_answered`.
+pub const OWN_SOURCE: &str = "tidings";
+
 /// How far ahead of our clock an event may claim to have happened.
 const MAX_AHEAD_MINUTES: i64 = 5;
 
@@ -55,6 +58,12 @@ impl CaseEvent {
         let mut fields = Fields::of(value, pointer, faults)?;
         let id = fields.required_text("id", MAX_ID_CHARS);
         let source = fields.required_text("source", MAX_ID_CHARS);
+        if source.as_deref() == Some(OWN_SOURCE) {
+            fields.fault(
+                "source",
+                "\"tidings\" is the name of events that Tidings writes itself; give yours another",
+            );
+        }
         let case = fields.required_text("case", MAX_ID_CHARS);
         let case_type = fields.required_text("case_type", 100);
         let customer = fields.required_text("customer", MAX_ID_CHARS);

@@ -81,6 +81,21 @@ pub enum Encoding {
     Ucs2,
 }
 
+impl Message {
+    /// Keeps the answers that a rule asks for, in its order.
+    pub fn keep_answers(&mut self, asked: &[String]) {
+        let place = |name: &str| asked.iter().position(|asked| asked == name);
+        self.answers.retain(|(name, _)| place(name).is_some());
+        self.answers.sort_by_key(|(name, _)| place(name));
+    }
+
+    /// How an answer is worded.
+    #[must_use]
+    pub fn answer(&self, name: &str) -> Option<&str> {
+        self.answers.iter().find(|(known, _)| known == name).map(|(_, label)| label.as_str())
+    }
+}
+
 /// A call: paragraphs in the order they are spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {

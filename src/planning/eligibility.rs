@@ -58,6 +58,12 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
     look_at_hour(matter, notice, &candidates, rules, now, reasons)
 }
 
+/// Does the case still ask for what was told? Then its question may still be answered.
+#[must_use]
+pub fn still_asked(matter: &Matter<'_>, rules: &Rules, now: Instant) -> bool {
+    !matter.customer.erased && look_at_case(matter, rules, now).is_ok()
+}
+
 /// Step 1: does the case still ask for it?
 fn look_at_case<'a>(
     matter: &Matter<'a>,

@@ -148,7 +148,8 @@ impl Reader<'_> {
         };
         let path = self.path();
         let text: Arc<str> = Arc::from(self.texts.get(&path).map_or("", String::as_str));
-        let message = self.messages.try_render(self.name, self.locale, &text, &scene)?;
+        let mut message = self.messages.try_render(self.name, self.locale, &text, &scene)?;
+        message.keep_answers(&self.used.answers);
         for (block, said) in [
             ("subject", &message.subject),
             ("changed", &message.changed),
@@ -169,6 +170,7 @@ impl Reader<'_> {
                 code: sample::CODE,
                 replies: self.surroundings.replies,
                 discreet: false,
+                answers: &self.used.answers,
             };
             let shaped = shape(self.messages, self.presentation, &message, &scene, manner)
                 .map_err(|error| Box::new(self.fault(&error.to_string())))?;

@@ -119,7 +119,16 @@ fn icu_datetime(at: civil::DateTime) -> DateTime<icu::calendar::Iso> {
 fn date(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let setting = setting(state)?;
     let at = icu_datetime(civil("date", value, &setting.zone)?);
-    Ok(setting.language.date.format(&at).to_string())
+    Ok(first_of_month(&setting, &setting.language.date.format(&at).to_string()))
+}
+
+/// French writes the first of a month as an ordinal, which CLDR's long form leaves out.
+fn first_of_month(setting: &Setting, text: &str) -> String {
+    let french = setting.language.locale.id.language.as_str() == "fr";
+    match text.strip_prefix("1 ").filter(|_| french) {
+        Some(rest) => format!("1er {rest}"),
+        None => text.to_owned(),
+    }
 }
 
 fn time(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
@@ -131,7 +140,7 @@ fn time(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
 fn datetime(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let setting = setting(state)?;
     let at = icu_datetime(civil("datetime", value, &setting.zone)?);
-    Ok(setting.language.datetime.format(&at).to_string())
+    Ok(first_of_month(&setting, &setting.language.datetime.format(&at).to_string()))
 }
 
 fn money(state: &State<'_, '_>, value: &Value, currency: &str) -> Result<String, Error> {
@@ -263,7 +272,7 @@ mod tests {
             ("en-GB", "Europe/London", "30 November 2026 at 23:30"),
             ("en-US", "America/New_York", "November 30, 2026 at 6:30 PM"),
             ("de-DE", "Europe/Berlin", "1. Dezember 2026 um 00:30"),
-            ("fr-FR", "Europe/Paris", "1 décembre 2026 à 00:30"),
+            ("fr-FR", "Europe/Paris", "1er décembre 2026 à 00:30"),
         ] {
             let got = render(at, locale, zone).expect(locale).replace('\u{202f}', " ");
             assert_eq!(got, text, "{locale}");

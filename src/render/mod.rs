@@ -37,6 +37,8 @@ pub struct Manner<'a> {
     pub replies: bool,
     /// No case details where somebody else may look.
     pub discreet: bool,
+    /// What may be answered, in the order of the rule: text 1, 2, …; keys 4, 5, …
+    pub answers: &'a [String],
 }
 
 /// Writes a message for one channel.
@@ -50,7 +52,8 @@ pub fn write(
     scene: &Scene<'_>,
     manner: Manner<'_>,
 ) -> Result<Written, RenderError> {
-    let message = messages.render(name, scene)?;
+    let mut message = messages.render(name, scene)?;
+    message.keep_answers(manner.answers);
     let shaped = shape(messages, presentation, &message, scene, manner)?;
     Ok(Written { message, shaped })
 }

@@ -101,7 +101,8 @@ impl Presentation {
     }
 
     /// The frame's words in the language of the message.
-    pub(super) fn words(&self, locale: &str) -> &Words {
+    #[must_use]
+    pub fn words(&self, locale: &str) -> &Words {
         fallback_chain(locale, &self.default_locale)
             .iter()
             .find_map(|locale| self.words.get(locale))

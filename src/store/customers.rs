@@ -439,6 +439,51 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Lifts what the owner of an address asked for by the same way (`source`): START after
+    /// STOP. What a provider found stays.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn lift_suppression(
+        &self,
+        channel: Channel,
+        address: &Address,
+        source: &str,
+        now: Instant,
+    ) -> Result<()> {
+        let key = address.compare_key();
+        let source = source.to_owned();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            sqlx::query(
+                "UPDATE suppression SET until_ms = $4
+                 WHERE channel = $1 AND address_key = $2 AND source = $3 AND until_ms > $4",
+            )
+            .bind(channel.as_str())
+            .bind(&key)
+            .bind(source)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            touch_owners(tx, channel, &key).await
+        })
+    }
+}
+
+/// Everyone who has this address is decided anew.
+async fn touch_owners(tx: &mut SqliteConnection, channel: Channel, key: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE customer SET revision = revision + 1 WHERE id IN
+            (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
+    )
+    .bind(channel.as_str())
+    .bind(key)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn suppress_in(
     tx: &mut SqliteConnection,
     channel: Channel,
@@ -460,15 +505,7 @@ pub(super) async fn suppress_in(
     .bind(source)
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "UPDATE customer SET revision = revision + 1 WHERE id IN
-            (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
-    )
-    .bind(channel.as_str())
-    .bind(address_key)
-    .execute(tx)
-    .await?;
-    Ok(())
+    touch_owners(tx, channel, address_key).await
 }
 
 /// Does the record say what we already know?

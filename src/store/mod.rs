@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::types::Json;
 use sqlx::{ConnectOptions, SqliteConnection};
 
+mod answers;
 pub mod attempts;
 pub mod console;
 pub mod customers;

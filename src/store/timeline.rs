@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::case::OWN_SOURCE;
 use crate::domain::time::from_ms;
 use crate::domain::{CaseId, CustomerId};
 
@@ -91,12 +92,16 @@ impl Store {
         for event in events {
             let body: Value = serde_json::from_str(&event.body)?;
             let what = body["state"].as_str().or(body["event"].as_str()).unwrap_or_default();
+            let what = match body["facts"]["answer"].as_str() {
+                Some(answer) if event.source == OWN_SOURCE => format!("{what}: {answer}"),
+                _ => what.to_owned(),
+            };
             let entry = Entry {
                 at: from_ms(event.occurred_at_ms).to_rfc3339(),
                 kind: "event",
                 case: event.case_id,
                 notification: None,
-                what: what.to_owned(),
+                what,
                 status: None,
                 channel: None,
                 detail: event.silent,

@@ -1,6 +1,7 @@
 //! DOORS: HTTP types live here, mapped to domain values. Knows nothing of workers' insides:
 //! it writes to the store and rings the bell.
 
+mod answers;
 pub mod api;
 pub mod auth;
 mod error;
@@ -61,10 +62,13 @@ pub fn router(web: Web) -> Router {
         .route("/v1/tasks", get(api::tasks::list))
         .route("/v1/tasks/{id}/done", post(api::tasks::done))
         .route("/v1/receipts/twilio", post(receipts::twilio))
+        .route("/v1/inbound/twilio", post(answers::text))
+        .route("/v1/inbound/twilio/keys", post(answers::keys))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method);
     let pages = Router::new()
         .route("/u/{token}", get(pages::unsubscribe_page).post(pages::unsubscribe))
+        .route("/a/{token}", get(answers::page).post(answers::choose))
         .route("/m/{code}", get(pages::verify))
         .layer(SetResponseHeaderLayer::overriding(
             header::CONTENT_SECURITY_POLICY,

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, context};
 
 use crate::domain::Preferences;
@@ -16,29 +17,43 @@ use crate::store::StoreError;
 
 use super::Web;
 
-const PAGE: &str = include_str!("../../templates/centre/page.html");
+/// The pages; `page.html` is the frame of all.
+const PAGES: [(&str, &str); 2] = [
+    ("page.html", include_str!("../../templates/centre/page.html")),
+    ("answer.html", include_str!("../../templates/centre/answer.html")),
+];
 
 /// What is left of a hand-over window when a row opened just before an opt-out: after this
 /// long nothing new can start.
 const BARRIER_MARGIN: Duration = Duration::from_millis(100);
 
-fn page(web: &Web, title: &str, text: &str, button: Option<&str>) -> Html<String> {
+/// A page in the frame that all share, in the language `locale`.
+pub fn html(web: &Web, name: &str, locale: &str, values: minijinja::Value) -> Html<String> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, page) in PAGES {
+        environment.add_template(name, page).expect("the pages are constants");
+    }
     let sender = &web.app.settings.sender;
-    let rendered = environment.render_str(
-        PAGE,
-        context! {
-            title, text, button,
-            lines => text.lines().map(str::to_owned).collect::<Vec<_>>(),
-            sender => sender.name.as_str(),
-            phone => sender.phone.as_deref(),
-        },
-    );
-    Html(rendered.expect("the page is a constant"))
+    let live = web.app.engine.live.load();
+    let frame = context! {
+        lang => locale,
+        words => Serde(live.presentation.words(locale)),
+        sender => sender.name.as_str(),
+        phone => sender.phone.as_deref(),
+    };
+    let rendered =
+        environment.get_template(name).and_then(|page| page.render(context! { ..values, ..frame }));
+    Html(rendered.expect("the pages are constants"))
 }
 
-fn forged(web: &Web) -> Response {
+fn page(web: &Web, title: &str, text: &str, button: Option<&str>) -> Html<String> {
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    html(web, "page.html", "en", context! { title, lines, button })
+}
+
+/// The answer to a link that is not ours.
+pub fn forged(web: &Web) -> Response {
     let text = "This link is not one of ours, or it has been damaged on its way.";
     (StatusCode::NOT_FOUND, page(web, "This link does not work", text, None)).into_response()
 }

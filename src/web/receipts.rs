@@ -20,25 +20,8 @@ pub async fn twilio(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode> {
-    let settings = &web.app.settings;
     let query = query.unwrap_or_default();
-    let url =
-        format!("{}/v1/receipts/twilio?{query}", settings.http.public_url.trim_end_matches('/'));
-    let fields: Vec<(String, String)> = pairs(&body);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let signature = header("x-twilio-signature").unwrap_or_default();
-    let algorithm = header("x-twilio-webhooks-signature-settings");
-    let verified = secrets(&web)
-        .any(|token| twilio_receipt::verify(token, &url, &fields, signature, algorithm));
-    metrics::counter!("tidings_callback_total", "provider" => "twilio", "verified" => verified.to_string())
-        .increment(1);
-    if !verified {
-        return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "Unauthorised",
-            "the signature does not fit; is [http] public_url the address the provider calls?",
-        ));
-    }
+    let fields = verified(&web, &format!("/v1/receipts/twilio?{query}"), &headers, &body)?;
     let engine = &web.app.engine;
     let now = engine.clock.now();
     let token = pairs(query.as_bytes()).into_iter().find(|(name, _)| name == "a");
@@ -66,6 +49,36 @@ pub async fn twilio(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The fields of a callback from Twilio to `path` (with its query), once its signature is
+/// found to be right.
+///
+/// # Errors
+/// 401 when it is not.
+pub fn verified(
+    web: &Web,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<(String, String)>> {
+    let url = format!("{}{path}", web.app.settings.http.public_url.trim_end_matches('/'));
+    let fields = pairs(body);
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let signature = header("x-twilio-signature").unwrap_or_default();
+    let algorithm = header("x-twilio-webhooks-signature-settings");
+    let verified = secrets(web)
+        .any(|token| twilio_receipt::verify(token, &url, &fields, signature, algorithm));
+    metrics::counter!("tidings_callback_total", "provider" => "twilio", "verified" => verified.to_string())
+        .increment(1);
+    if verified {
+        return Ok(fields);
+    }
+    Err(Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "Unauthorised",
+        "the signature does not fit; is [http] public_url the address the provider calls?",
+    ))
+}
+
 fn secrets(web: &Web) -> impl Iterator<Item = &str> {
     let channels = &web.app.settings.channels;
     [&channels.sms, &channels.voice]
@@ -76,7 +89,7 @@ fn secrets(web: &Web) -> impl Iterator<Item = &str> {
 }
 
 /// Name and value pairs of a query or a form.
-fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
+pub fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let Ok(mut url) = reqwest::Url::parse("form:x") else { return Vec::new() };
     url.set_query(Some(&text));

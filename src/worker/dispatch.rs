@@ -15,7 +15,7 @@ use crate::domain::time::Instant;
 use crate::domain::token::Grant;
 use crate::domain::{Case, CaseChoice, Channel, Customer, Notification, NotificationId, Status};
 use crate::planning::eligibility::{Matter, decide};
-use crate::planning::journey::Journey;
+use crate::planning::journey::{Journey, Notice};
 use crate::render::message::{Scene, SkippedStep};
 use crate::render::{Manner, Written, write};
 use crate::store::Result;
@@ -169,7 +169,9 @@ fn look_at(engine: &Engine, live: &Arc<Live>, claimed: Claimed, now: Instant) ->
         Outcome::Snooze { until } => return over(Status::Planned, until, reasons, None),
         Outcome::Settle { status, task } => return over(status, now, reasons, task),
     };
-    let written = write_message(engine, live, journey, &notification, case, customer, channel, now);
+    let notice = journey.notice(&notification.notice).expect("the rule fits, so it is there");
+    let telling = Telling { notification: &notification, notice, journey, case, customer };
+    let written = write_message(engine, live, telling, channel, now);
     let written = match written {
         Ok(written) => written,
         Err(detail) => {
@@ -205,18 +207,28 @@ fn look_at(engine: &Engine, live: &Arc<Live>, claimed: Claimed, now: Instant) ->
     }))
 }
 
-#[allow(clippy::too_many_arguments, reason = "one call, each value its own")]
-fn write_message(
+/// What a notification tells, and on what it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    pub notification: &'a Notification,
+    pub notice: &'a Notice,
+    pub journey: &'a Journey,
+    pub case: &'a Case,
+    pub customer: &'a Customer,
+}
+
+/// Writes what a notification says at `now`, for one channel.
+///
+/// # Errors
+/// A sentence that names the message and what it misses.
+pub fn write_message(
     engine: &Engine,
     live: &Live,
-    journey: &Journey,
-    notification: &Notification,
-    case: &Case,
-    customer: &Customer,
+    telling: Telling<'_>,
     channel: Channel,
     now: Instant,
 ) -> std::result::Result<Written, String> {
-    let notice = journey.notice(&notification.notice).ok_or("the rule is gone")?;
+    let Telling { notification, notice, journey, case, customer } = telling;
     let skipped: Vec<SkippedStep> = notification
         .skipped
         .iter()
@@ -253,6 +265,7 @@ fn write_message(
         code: &notification.code,
         replies: behaviour.sms_replies,
         discreet: customer.preferences.discreet.unwrap_or(false),
+        answers: &notice.answers,
     };
     write(&live.messages, &live.presentation, &notice.message, &scene, manner)
         .map_err(|error| error.to_string())
@@ -284,6 +297,7 @@ fn address_it(
         unsubscribe,
         topic: notification.topic.clone(),
         receipt_url: String::new(),
+        keys_url: (channel == Channel::Voice).then(|| engine.keys_link(notification.id, now)),
         at: now,
     }
 }

@@ -158,17 +158,26 @@ impl Engine {
         now: Instant,
     ) -> Links {
         let base = &self.behaviour.public_url;
-        // Whole days, so that a message rendered twice on one day has the same bytes.
-        let until_s = (now + TimeDelta::days(CENTRE_LINK_DAYS)).timestamp() / 86_400 * 86_400;
+        let until_s = link_until_s(now);
         let centre = self.centre_link(&customer.id, until_s);
-        let answer = self.keys.token(&Grant::Answer { notification, until_s });
         Links {
             callback: format!("{centre}#call"),
             centre,
             verify: format!("{base}/m/{code}"),
-            answer: format!("{base}/a/{answer}"),
+            answer: format!("{base}/a/{}", self.answer_token(notification, now)),
             unsubscribe: self.unsubscribe_link(&customer.id, topic, channel),
         }
+    }
+
+    fn answer_token(&self, notification: NotificationId, now: Instant) -> String {
+        self.keys.token(&Grant::Answer { notification, until_s: link_until_s(now) })
+    }
+
+    /// Where a provider tells which key was pressed during a call.
+    #[must_use]
+    pub fn keys_link(&self, notification: NotificationId, now: Instant) -> String {
+        let token = self.answer_token(notification, now);
+        format!("{}/v1/inbound/twilio/keys?a={token}", self.behaviour.public_url)
     }
 
     /// A link to a customer's own page that works until `until_s` (seconds since 1970).
@@ -183,4 +192,10 @@ impl Engine {
             Grant::Unsubscribe { customer: customer.clone(), topic: topic.to_owned(), channel };
         format!("{}/u/{}", self.behaviour.public_url, self.keys.token(&grant))
     }
+}
+
+/// When the links of a message written at `now` end. Whole days, so that a message written
+/// twice on one day has the same bytes.
+fn link_until_s(now: Instant) -> i64 {
+    (now + TimeDelta::days(CENTRE_LINK_DAYS)).timestamp() / 86_400 * 86_400
 }

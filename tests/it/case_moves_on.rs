@@ -108,6 +108,6 @@ async fn an_event_between_the_decision_and_the_hand_over_stops_the_hand_over() {
     let mails = app.smtp.taken();
     assert_eq!(mails.len(), 1, "the newer state only");
     assert_eq!(mails[0].header("Subject").as_deref(), Some("Your request T-1 is solved"));
-    assert!(mails[0].text().contains("- One of our specialists has started on your request."));
+    assert!(mails[0].text().contains("- One of our specialists is now working on your request."));
     app.end().await;
 }

@@ -153,6 +153,27 @@ fn the_demo_tells_its_story_and_every_event_is_accounted_for() {
 }
 
 #[test]
+fn the_story_is_told_as_it_was_read() {
+    let here = Installation::new("");
+    let output = here.run(&["demo", "--exit"]);
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!("the_story", text(&output.stdout));
+}
+
+#[test]
+fn what_became_of_an_event_is_explained_for_people_and_for_programs() {
+    let here = Installation::new("");
+    let event = json!({"id": "e1", "source": "desk", "case": "R-1", "case_type": "return",
+        "customer": "C-1", "state": "posted", "facts": {"item": "Hat"}});
+    here.file("events.jsonl", &event.to_string());
+    here.json(&["send-events", "events.jsonl", "--json"]);
+    assert_eq!(here.json(&["explain", "--event", "e1", "--json"])[0]["id"], "e1");
+    let output = here.run(&["explain", "e1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--event e1 explains an event"));
+}
+
+#[test]
 fn the_doctor_finds_nothing_wrong_with_a_fresh_installation_and_names_what_is() {
     let here = Installation::new("");
     assert_eq!(here.json(&["doctor", "--json"])["failed"], 0);

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod answers;
 mod answers_to_bad_input;
 mod api_keys;
 mod case_moves_on;

@@ -235,6 +235,40 @@ impl TestApp {
         self.store().customer(&id, self.now()).await.expect("known")
     }
 
+    /// What the app's own routes answer: status and body.
+    pub async fn http(&self, request: axum::http::Request<axum::body::Body>) -> (u16, String) {
+        use tower::ServiceExt;
+        let metrics = tidings::web::Metrics::install();
+        let web = tidings::web::Web { app: Arc::clone(&self.app), metrics };
+        let response = tidings::web::router(web).oneshot(request).await.expect("answered");
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let request = axum::http::Request::get(path).body(axum::body::Body::empty());
+        self.http(request.expect("a request")).await
+    }
+
+    /// Posts a form, with the signature of a provider where there is one.
+    pub async fn post_form(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        signature: Option<String>,
+    ) -> (u16, String) {
+        let mut form = reqwest::Url::parse("form:x").expect("a URL");
+        form.query_pairs_mut().extend_pairs(fields);
+        let body = form.query().unwrap_or_default().to_owned();
+        let mut request = axum::http::Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded");
+        if let Some(signature) = signature {
+            request = request.header("x-twilio-signature", signature);
+        }
+        self.http(request.body(body.into()).expect("a request")).await
+    }
+
     /// Stops in good order and asserts that nothing is left half done.
     pub async fn end(mut self) {
         self.drain().await;
