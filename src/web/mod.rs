@@ -4,6 +4,7 @@
 mod answers;
 pub mod api;
 pub mod auth;
+mod cloud_events;
 mod error;
 mod metrics;
 mod pages;

@@ -1,18 +1,19 @@
 //! `POST /v1/events`: one event or up to a hundred. 202 means on durable storage.
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::{CaseEvent, Fault};
+use crate::domain::Fault;
 use crate::store::intake::{Accepted, Incoming};
 use crate::web::Web;
 use crate::web::auth::Ingester;
+use crate::web::cloud_events::{Item, Mode, media_type};
 use crate::web::error::{Problem, Result};
 
-use super::body::Json;
+use super::body::{bytes, parse, unsupported};
 
 /// The most events of one request.
 const MAX_EVENTS: usize = 100;
@@ -27,9 +28,39 @@ struct ItemResult {
     errors: Vec<Fault>,
 }
 
-pub async fn accept(State(web): State<Web>, _: Ingester, Json(body): Json) -> Result<Response> {
-    match body {
-        Value::Array(items) => {
+/// What a request holds.
+enum Sent {
+    One(Item),
+    Many(Vec<Item>),
+}
+
+async fn sent(request: Request, web: &Web) -> Result<Sent> {
+    let headers = request.headers().clone();
+    let mode = Mode::of(&headers);
+    let json = media_type(&headers).is_none_or(|media_type| media_type == "application/json");
+    if mode == Mode::Plain && !json {
+        return Err(unsupported("application/json or a CloudEvent"));
+    }
+    let body = bytes(request, web).await?;
+    if mode == Mode::Binary {
+        return Ok(Sent::One(Item::binary(&headers, &body)));
+    }
+    Ok(match (mode, parse(&body)?) {
+        (Mode::Structured, one) => Sent::One(Item::structured(&one)),
+        (Mode::Batched, Value::Array(items)) => {
+            Sent::Many(items.iter().map(Item::structured).collect())
+        }
+        (Mode::Batched, _) => {
+            return Err(Problem::faults(vec![Fault::new("", "a batch is a JSON array")]));
+        }
+        (_, Value::Array(items)) => Sent::Many(items.into_iter().map(Item::plain).collect()),
+        (_, one) => Sent::One(Item::plain(one)),
+    })
+}
+
+pub async fn accept(State(web): State<Web>, _: Ingester, request: Request) -> Result<Response> {
+    match sent(request, &web).await? {
+        Sent::Many(items) => {
             if items.len() > MAX_EVENTS {
                 let why =
                     format!("holds {} events; send at most {MAX_EVENTS} at a time", items.len());
@@ -40,7 +71,7 @@ pub async fn accept(State(web): State<Web>, _: Ingester, Json(body): Json) -> Re
             let status = if fine { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
             Ok((status, axum::Json(json!({ "results": results }))).into_response())
         }
-        one => {
+        Sent::One(one) => {
             let mut results = take(&web, std::slice::from_ref(&one), |_| String::new()).await?;
             let result = results.pop().expect("one result per event");
             let body = json!([result]);
@@ -64,20 +95,26 @@ pub async fn accept(State(web): State<Web>, _: Ingester, Json(body): Json) -> Re
 
 async fn take(
     web: &Web,
-    items: &[Value],
-    pointer: impl Fn(usize) -> String,
+    items: &[Item],
+    base: impl Fn(usize) -> String,
 ) -> Result<Vec<ItemResult>> {
     let engine = &web.app.engine;
     let now = engine.clock.now();
     let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(items.len());
     let mut incoming = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        match CaseEvent::from_json(item, &pointer(index), now) {
+        match item.read(now) {
             Ok(event) => {
-                incoming.push((index, Incoming::new(event, item)));
+                incoming.push((index, Incoming::new(event, &item.event)));
                 results.push(None);
             }
-            Err(errors) => results.push(Some(named(item, "invalid", errors))),
+            Err(faults) => {
+                let below = |fault: Fault| {
+                    Fault::new(format!("{}{}", base(index), fault.pointer), fault.detail)
+                };
+                let faults = faults.into_iter().map(below).collect();
+                results.push(Some(named(&item.event, "invalid", faults)));
+            }
         }
     }
     if !incoming.is_empty() {
@@ -85,7 +122,7 @@ async fn take(
         let accepted = engine.store.accept_events(incoming, now).await?;
         let mut seqs = Vec::new();
         for (index, accepted) in places.into_iter().zip(accepted) {
-            let at = pointer(index);
+            let at = |pointer: &str| format!("{}{}", base(index), items[index].pointer(pointer));
             let (result, errors) = match accepted {
                 Accepted::New { seq } => {
                     seqs.push(seq);
@@ -94,15 +131,15 @@ async fn take(
                 Accepted::Duplicate => ("duplicate", Vec::new()),
                 Accepted::Conflict => {
                     let why = "another event with this source and id was accepted before; give it an id of its own";
-                    ("conflict", vec![Fault::new(format!("{at}/id"), why)])
+                    ("conflict", vec![Fault::new(at("/id"), why)])
                 }
                 Accepted::OtherCaseType { known } => {
                     let why = format!("the case is known as {known:?}; a case keeps its type");
-                    ("invalid", vec![Fault::new(format!("{at}/case_type"), why)])
+                    ("invalid", vec![Fault::new(at("/case_type"), why)])
                 }
             };
             metrics::counter!("tidings_events_total", "result" => result).increment(1);
-            results[index] = Some(named(&items[index], result, errors));
+            results[index] = Some(named(&items[index].event, result, errors));
         }
         engine.ring_plan(&seqs);
     }
