@@ -75,6 +75,7 @@ impl Demo {
         let summary = story.app.engine.store.summary().await?;
         if self.json {
             print::json(&json!({
+                "events": { "accepted": summary.balance.accepted },
                 "story": lines,
                 "balance": summary.balance,
                 "by_status": summary.by_status,

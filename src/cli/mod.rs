@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod demo;
 mod explain;
+mod generate;
 mod import;
 mod play;
 mod print;
@@ -63,6 +64,12 @@ enum Command {
     Doctor(admin::Doctor),
     /// Measure rate, cost, latency and memory on this machine
     Bench(bench::Bench),
+    /// Print the OpenAPI 3.1 document of the HTTP API
+    Openapi,
+    /// Print completions for a shell
+    Completions(generate::Completions),
+    /// Print the manual page, or that of one command
+    Man(generate::Man),
 }
 
 /// What a command ends with.
@@ -109,6 +116,9 @@ impl Cli {
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
             Command::Bench(command) => command.run().await,
+            Command::Openapi => generate::openapi(),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod console;
 pub mod customers;
 pub mod intake;
 pub mod journeys;
+pub mod kept_answers;
 pub mod leases;
 mod lock;
 pub mod notifications;

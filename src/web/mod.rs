@@ -6,6 +6,7 @@ pub mod api;
 pub mod auth;
 mod cloud_events;
 mod error;
+mod idempotency;
 mod metrics;
 mod pages;
 mod receipts;
@@ -16,10 +17,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
 
@@ -39,29 +44,39 @@ pub struct Web {
     pub metrics: Metrics,
 }
 
+/// The routes of the API with their document: each handler says its path and its shapes.
+fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
+    use api::{cases, customers, events, notifications, tasks};
+    OpenApiRouter::with_openapi(api::openapi::Document::openapi())
+        .routes(routes!(events::accept))
+        .routes(routes!(customers::put, customers::get, customers::delete))
+        .routes(routes!(customers::timeline))
+        .routes(routes!(customers::export))
+        .routes(routes!(customers::preferences, customers::set_preferences))
+        .routes(routes!(customers::centre_link))
+        .routes(routes!(cases::get))
+        .routes(routes!(cases::choose, cases::unchoose))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::get))
+        .routes(routes!(notifications::cancel))
+        .routes(routes!(notifications::retry))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::done))
+        .split_for_parts()
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().1
+}
+
 /// All routes.
 pub fn router(web: Web) -> Router {
-    let api = Router::new()
-        .route("/v1/events", post(api::events::accept))
-        .route(
-            "/v1/customers/{id}",
-            put(api::customers::put).get(api::customers::get).delete(api::customers::delete),
-        )
-        .route("/v1/customers/{id}/timeline", get(api::customers::timeline))
-        .route("/v1/customers/{id}/export", get(api::customers::export))
-        .route(
-            "/v1/customers/{id}/preferences",
-            get(api::customers::preferences).put(api::customers::set_preferences),
-        )
-        .route("/v1/customers/{id}/centre-link", post(api::customers::centre_link))
-        .route("/v1/cases/{id}", get(api::cases::get))
-        .route("/v1/cases/{id}/choice", put(api::cases::choose).delete(api::cases::unchoose))
-        .route("/v1/notifications", get(api::notifications::list))
-        .route("/v1/notifications/{id}", get(api::notifications::get))
-        .route("/v1/notifications/{id}/cancel", post(api::notifications::cancel))
-        .route("/v1/notifications/{id}/retry", post(api::notifications::retry))
-        .route("/v1/tasks", get(api::tasks::list))
-        .route("/v1/tasks/{id}/done", post(api::tasks::done))
+    let (api, document) = api();
+    let once = (web.clone(), idempotency::Pending::default());
+    let api = api
+        .layer(axum::middleware::from_fn_with_state(once, idempotency::answer_once))
         .route("/v1/receipts/twilio", post(receipts::twilio))
         .route("/v1/inbound/twilio", post(answers::text))
         .route("/v1/inbound/twilio/keys", post(answers::keys))
@@ -87,6 +102,7 @@ pub fn router(web: Web) -> Router {
         .route("/metrics", get(metrics::scrape))
         .merge(pages)
         .merge(api)
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,

@@ -153,6 +153,18 @@ fn the_demo_tells_its_story_and_every_event_is_accounted_for() {
 }
 
 #[test]
+fn completions_manual_and_document_are_made_of_the_code() {
+    let here = Installation::new("");
+    let printed = |args: &[&str]| text(&here.run(args).stdout);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(printed(&["completions", shell]).contains("send-events"), "{shell}");
+    }
+    assert!(printed(&["man"]).contains(".SH SUBCOMMANDS"));
+    assert!(printed(&["man", "play"]).contains("virtual clock"));
+    assert_eq!(here.json(&["openapi"])["info"]["title"], "Tidings");
+}
+
+#[test]
 fn the_story_is_told_as_it_was_read() {
     let here = Installation::new("");
     let output = here.run(&["demo", "--exit"]);

@@ -17,6 +17,7 @@ mod erase;
 mod events_in_order;
 mod failures_of_a_provider;
 mod house;
+mod idempotency;
 mod import_and_preferences;
 mod in_doubt;
 mod journeys_of_a_stranger;

@@ -13,7 +13,20 @@ use crate::web::auth::{Manager, Reader};
 use crate::web::error::{Problem, Result};
 
 use super::body::Json;
+use super::schema;
 
+/// Read how a case stands, what was told, and what is planned and why
+#[utoipa::path(
+    get,
+    path = "/v1/cases/{id}",
+    tag = "cases",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The case", body = schema::Document),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn get(
     State(web): State<Web>,
     _: Reader,
@@ -58,6 +71,22 @@ fn summary(n: &NotificationView) -> Value {
     })
 }
 
+/// Choose a channel for this case only, or mute it
+#[utoipa::path(
+    put,
+    path = "/v1/cases/{id}/choice",
+    tag = "cases",
+    params(("id" = String, Path)),
+    request_body = schema::CaseChoice,
+    responses(
+        (status = 204, description = "Chosen"),
+        (status = 400, description = "Cannot be read", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than 256 kB", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Faults, each with its pointer", body = schema::Problem, content_type = "application/problem+json"),        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn choose(
     State(web): State<Web>,
     caller: Manager,
@@ -77,6 +106,18 @@ pub async fn choose(
     set(&web, &caller, id, choice).await
 }
 
+/// Take the choice for this case back
+#[utoipa::path(
+    delete,
+    path = "/v1/cases/{id}/choice",
+    tag = "cases",
+    params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "As the customer chose in general"),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn unchoose(
     State(web): State<Web>,
     caller: Manager,

@@ -14,10 +14,28 @@ use crate::web::auth::{Manager, Reader};
 use crate::web::error::{Problem, Result};
 
 use super::body::Json;
+use super::schema;
 
 /// How long a link asked for by a system works.
 const CENTRE_LINK_DAYS: i64 = 30;
 
+/// Tell of a customer; preferences fill only what they have not chosen
+#[utoipa::path(
+    put,
+    path = "/v1/customers/{id}",
+    tag = "customers",
+    params(("id" = String, Path)),
+    request_body = schema::Customer,
+    responses(
+        (status = 200, description = "Known with what was sent", body = schema::Document),
+        (status = 201, description = "New", body = schema::Document),
+        (status = 400, description = "Cannot be read", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than 256 kB", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Faults, each with its pointer", body = schema::Problem, content_type = "application/problem+json"),        (status = 409, description = "Not possible as it stands", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn put(
     State(web): State<Web>,
     _: Manager,
@@ -38,6 +56,18 @@ pub async fn put(
     Ok((status, axum::Json(view(&customer))).into_response())
 }
 
+/// Read a customer
+#[utoipa::path(
+    get,
+    path = "/v1/customers/{id}",
+    tag = "customers",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The customer", body = schema::Customer),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn get(
     State(web): State<Web>,
     _: Reader,
@@ -48,6 +78,18 @@ pub async fn get(
     Ok(axum::Json(view(&customer)))
 }
 
+/// Erase what is known of a person
+#[utoipa::path(
+    delete,
+    path = "/v1/customers/{id}",
+    tag = "customers",
+    params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "Erased"),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn delete(
     State(web): State<Web>,
     caller: Manager,
@@ -58,6 +100,18 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Read what a customer chose
+#[utoipa::path(
+    get,
+    path = "/v1/customers/{id}/preferences",
+    tag = "customers",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The preferences in force", body = schema::Preferences),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn preferences(
     State(web): State<Web>,
     _: Reader,
@@ -69,6 +123,22 @@ pub async fn preferences(
 }
 
 /// Replaces what the customer chose, as an agent does for them on the phone. A STOP stays.
+/// Choose for a customer, as an agent does
+#[utoipa::path(
+    put,
+    path = "/v1/customers/{id}/preferences",
+    tag = "customers",
+    params(("id" = String, Path)),
+    request_body = schema::Preferences,
+    responses(
+        (status = 200, description = "The preferences in force", body = schema::Preferences),
+        (status = 400, description = "Cannot be read", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than 256 kB", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Faults, each with its pointer", body = schema::Problem, content_type = "application/problem+json"),        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn set_preferences(
     State(web): State<Web>,
     caller: Manager,
@@ -102,11 +172,24 @@ pub async fn set_preferences(
     Ok(axum::Json(json!(customer.preferences)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     limit: Option<i64>,
 }
 
+/// Read what happened with a customer, oldest first
+#[utoipa::path(
+    get,
+    path = "/v1/customers/{id}/timeline",
+    tag = "customers",
+    params(("id" = String, Path), Page),
+    responses(
+        (status = 200, description = "The timeline", body = schema::Document),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 400, description = "The query cannot be read", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn timeline(
     State(web): State<Web>,
     _: Reader,
@@ -121,6 +204,18 @@ pub async fn timeline(
     Ok(axum::Json(json!({ "customer": id, "timeline": entries })))
 }
 
+/// Export everything known of a person
+#[utoipa::path(
+    get,
+    path = "/v1/customers/{id}/export",
+    tag = "customers",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "Everything", body = schema::Document),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn export(
     State(web): State<Web>,
     _: Reader,
@@ -137,6 +232,18 @@ pub async fn export(
     })))
 }
 
+/// Make a link to the customer's own page
+#[utoipa::path(
+    post,
+    path = "/v1/customers/{id}/centre-link",
+    tag = "customers",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The link", body = schema::Link),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn centre_link(
     State(web): State<Web>,
     _: Manager,

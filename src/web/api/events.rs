@@ -14,6 +14,7 @@ use crate::web::cloud_events::{Item, Mode, media_type};
 use crate::web::error::{Problem, Result};
 
 use super::body::{bytes, parse, unsupported};
+use super::schema;
 
 /// The most events of one request.
 const MAX_EVENTS: usize = 100;
@@ -58,6 +59,26 @@ async fn sent(request: Request, web: &Web) -> Result<Sent> {
     })
 }
 
+/// Accept one event, or up to a hundred. Also CloudEvents 1.0: structured, batched, binary.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    tag = "events",
+    request_body(content(
+        (schema::Events = "application/json"),
+        (schema::CloudEvent = "application/cloudevents+json"),
+        (Vec<schema::CloudEvent> = "application/cloudevents-batch+json"),
+    )),
+    responses(
+        (status = 202, description = "On durable storage, or known already", body = schema::EventResults),
+        (status = 207, description = "Some were not accepted", body = schema::EventResults),
+        (status = 400, description = "Cannot be read", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than 256 kB", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Faults, each with its pointer", body = schema::Problem, content_type = "application/problem+json"),        (status = 409, description = "Not possible as it stands", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn accept(State(web): State<Web>, _: Ingester, request: Request) -> Result<Response> {
     match sent(request, &web).await? {
         Sent::Many(items) => {

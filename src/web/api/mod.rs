@@ -6,4 +6,6 @@ pub mod customers;
 pub mod events;
 pub mod health;
 pub mod notifications;
+pub mod openapi;
+mod schema;
 pub mod tasks;

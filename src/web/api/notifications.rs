@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::schema;
 use crate::app::explain;
 use crate::domain::{NotificationId, Status};
 use crate::store::console::Filter;
@@ -12,7 +13,8 @@ use crate::web::Web;
 use crate::web::auth::{Manager, Reader};
 use crate::web::error::{Problem, Result};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     customer: Option<String>,
@@ -22,6 +24,18 @@ pub struct Wanted {
     limit: Option<i64>,
 }
 
+/// List notifications, newest first, by customer, case or status
+#[utoipa::path(
+    get,
+    path = "/v1/notifications",
+    tag = "notifications",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A page", body = schema::Notifications),
+        (status = 400, description = "The query cannot be read", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn list(
     State(web): State<Web>,
     _: Reader,
@@ -54,6 +68,18 @@ fn id_of(text: &str) -> Result<NotificationId> {
         .map_err(|_| Problem::not_found(format!("the notification {text:?}")))
 }
 
+/// Read one with its decisions, attempts, receipts and explanation
+#[utoipa::path(
+    get,
+    path = "/v1/notifications/{id}",
+    tag = "notifications",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "Everything about it", body = schema::Document),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn get(
     State(web): State<Web>,
     _: Reader,
@@ -63,6 +89,18 @@ pub async fn get(
     Ok(axum::Json(explained.json))
 }
 
+/// Cancel what has not left yet
+#[utoipa::path(
+    post,
+    path = "/v1/notifications/{id}/cancel",
+    tag = "notifications",
+    params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "Cancelled"),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 409, description = "Not possible as it stands", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn cancel(
     State(web): State<Web>,
     caller: Manager,
@@ -73,6 +111,18 @@ pub async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Try once more what ended without reaching the customer
+#[utoipa::path(
+    post,
+    path = "/v1/notifications/{id}/retry",
+    tag = "notifications",
+    params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "Planned again"),
+        (status = 404, description = "Not known", body = schema::Problem, content_type = "application/problem+json"),        (status = 409, description = "Not possible as it stands", body = schema::Problem, content_type = "application/problem+json"),        (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn retry(
     State(web): State<Web>,
     caller: Manager,

@@ -237,13 +237,13 @@ impl TestApp {
 
     /// What the app's own routes answer: status and body.
     pub async fn http(&self, request: axum::http::Request<axum::body::Body>) -> (u16, String) {
-        use tower::ServiceExt;
+        answered(self.router(), request).await
+    }
+
+    /// The app's routes.
+    pub fn router(&self) -> axum::Router {
         let metrics = tidings::web::Metrics::install();
-        let web = tidings::web::Web { app: Arc::clone(&self.app), metrics };
-        let response = tidings::web::router(web).oneshot(request).await.expect("answered");
-        let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-        (status, String::from_utf8(body.to_vec()).expect("text"))
+        tidings::web::router(tidings::web::Web { app: Arc::clone(&self.app), metrics })
     }
 
     pub async fn get(&self, path: &str) -> (u16, String) {
@@ -280,6 +280,18 @@ impl TestApp {
         }
         assert!(self.summary().await.balance.adds_up());
     }
+}
+
+/// What routes answer: status and body.
+pub async fn answered(
+    router: axum::Router,
+    request: axum::http::Request<axum::body::Body>,
+) -> (u16, String) {
+    use tower::ServiceExt;
+    let response = router.oneshot(request).await.expect("answered");
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
 pub fn ada() -> Value {

@@ -1,0 +1,224 @@
+//! The shapes of requests and answers as the OpenAPI document shows them. The reading itself,
+//! with its pointers, is in the domain's `from_json`.
+#![allow(dead_code, reason = "shapes are shown, never built")]
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// Something that happened to a case, in our own shape. `state` or `event` is required.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "evt-1", "source": "returns-desk", "case": "R-1001",
+    "case_type": "return", "customer": "C-42", "state": "received",
+    "occurred_at": "2026-11-22T09:30:00Z", "facts": {"item": "Blue trousers"}}))]
+pub struct CaseEvent {
+    /// Unique within its source: the same event sent again is known by it.
+    #[schema(min_length = 1, max_length = 200)]
+    pub id: String,
+    /// Who tells of it; not `tidings`.
+    #[schema(min_length = 1, max_length = 200)]
+    pub source: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub case: String,
+    /// The journey that speaks of it.
+    #[schema(min_length = 1, max_length = 100)]
+    pub case_type: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub customer: String,
+    /// The state the case is in from now on.
+    #[schema(max_length = 100)]
+    pub state: Option<String>,
+    /// A named event without a change of state.
+    #[schema(max_length = 100)]
+    pub event: Option<String>,
+    /// Orders the events of a case; otherwise `occurred_at` does.
+    pub version: Option<i64>,
+    /// RFC 3339; the moment of acceptance when absent; at most 5 minutes ahead.
+    #[schema(format = DateTime)]
+    pub occurred_at: Option<String>,
+    /// Merged key by key into what is known of the case; `null` removes a fact.
+    pub facts: Option<BTreeMap<String, Value>>,
+}
+
+/// A CloudEvent 1.0 in JSON: `data` is a case event without id and source.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"specversion": "1.0", "id": "evt-1", "source": "/returns-desk",
+    "type": "return.received", "subject": "R-1001", "time": "2026-11-22T09:30:00Z",
+    "data": {"case_type": "return", "customer": "C-42", "state": "received"}}))]
+pub struct CloudEvent {
+    pub specversion: String,
+    pub id: String,
+    pub source: String,
+    #[schema(rename = "type")]
+    pub kind: String,
+    /// Stands in for `data.case`.
+    pub subject: Option<String>,
+    /// Stands in for `data.occurred_at`.
+    pub time: Option<String>,
+    pub datacontenttype: Option<String>,
+    pub data: Option<BTreeMap<String, Value>>,
+}
+
+/// One event, or up to a hundred.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Events {
+    One(CaseEvent),
+    Many(Vec<CaseEvent>),
+}
+
+/// What became of each event, in the order of the request.
+#[derive(Serialize, ToSchema)]
+pub struct EventResults {
+    pub results: Vec<EventResult>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct EventResult {
+    /// As it was sent.
+    pub source: Value,
+    pub id: Value,
+    pub result: EventOutcome,
+    pub errors: Option<Vec<Fault>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventOutcome {
+    /// On durable storage.
+    Accepted,
+    /// The same event was accepted before.
+    Duplicate,
+    /// Another event has this source and id.
+    Conflict,
+    Invalid,
+}
+
+/// One thing that is wrong.
+#[derive(Serialize, ToSchema)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901) into the request.
+    pub pointer: String,
+    /// What is wrong and how to mend it.
+    pub detail: String,
+}
+
+/// A refusal (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub struct Problem {
+    #[schema(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    pub errors: Option<Vec<Fault>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    Email,
+    Sms,
+    Voice,
+}
+
+/// An address of a customer.
+#[derive(Serialize, ToSchema)]
+pub struct ContactPoint {
+    pub channel: Channel,
+    /// RFC 5321 for e-mail, E.164 for text and voice.
+    pub address: String,
+    /// Only verified addresses are used.
+    pub verified: Option<bool>,
+}
+
+/// What a customer chose. What is left out is as the settings say.
+#[derive(Serialize, ToSchema)]
+pub struct Preferences {
+    /// Named is allowed, best first; left out is refused.
+    pub channel_order: Option<Vec<Channel>>,
+    /// Topic → channel → wanted.
+    pub topics: Option<BTreeMap<String, BTreeMap<String, bool>>>,
+    /// `"21:00-08:00"` on the customer's clock, or one per channel.
+    pub quiet_hours: Option<Value>,
+    pub urgent_any_hour: Option<bool>,
+    /// Topic → `daily 18:00` or `weekly MON 09:00`.
+    pub digest: Option<BTreeMap<String, String>>,
+    #[schema(minimum = 0)]
+    pub cap_per_day: Option<u32>,
+    /// RFC 3339.
+    pub paused_until: Option<String>,
+    /// No case details where somebody else may look.
+    pub discreet: Option<bool>,
+}
+
+/// A customer as a system tells of them.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"name": "Ada Byron", "locale": "en-GB", "time_zone": "Europe/London",
+    "contact_points": [{"channel": "email", "address": "ada@example.com", "verified": true}]}))]
+pub struct Customer {
+    /// The one in the path, if given.
+    pub id: Option<String>,
+    pub name: String,
+    /// BCP 47.
+    pub locale: Option<String>,
+    /// IANA.
+    pub time_zone: Option<String>,
+    pub attributes: Option<BTreeMap<String, Value>>,
+    pub contact_points: Option<Vec<ContactPoint>>,
+    /// Fill only what the customer has not chosen.
+    pub preferences: Option<Preferences>,
+}
+
+/// What a customer chose for one case.
+#[derive(Serialize, ToSchema)]
+pub struct CaseChoice {
+    pub channel: Option<Channel>,
+    /// Nothing about this case.
+    pub muted: Option<bool>,
+}
+
+/// A notification in a listing; one alone has its decisions, attempts and receipts besides.
+#[derive(Serialize, ToSchema)]
+pub struct Notification {
+    pub id: String,
+    pub notice: String,
+    pub status: String,
+    pub reason: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Notifications {
+    pub notifications: Vec<Notification>,
+    /// Send as `after` for the next page.
+    pub next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Tasks {
+    pub tasks: Vec<Task>,
+}
+
+/// Work for a person, because software could not.
+#[derive(Serialize, ToSchema)]
+pub struct Task {
+    /// Send the last one as `after` for the next page.
+    pub seq: i64,
+    pub kind: String,
+    pub detail: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Link {
+    pub link: String,
+    pub works_until: String,
+}
+
+/// A document whose members are described by the README.
+#[derive(Serialize, ToSchema)]
+pub struct Document {
+    #[serde(flatten)]
+    pub members: BTreeMap<String, Value>,
+}
