@@ -255,14 +255,12 @@ impl Envelope {
             faults.push(Fault::new("/datacontenttype", why));
             return Map::new();
         }
-        match value {
-            Some(Value::Object(fields)) => fields,
-            _ => {
-                let why = "must be a JSON object with case_type, customer, and state or event";
-                faults.push(Fault::new("/data", why));
-                Map::new()
-            }
-        }
+        let Some(Value::Object(fields)) = value else {
+            let why = "must be a JSON object with case_type, customer, and state or event";
+            faults.push(Fault::new("/data", why));
+            return Map::new();
+        };
+        fields
     }
 }
 

@@ -1,8 +1,10 @@
-//! Reading a JSON body: its type, its size, its faults.
+//! Reading a request: a JSON body, its type, its size, its faults; the values of a query.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::web::cloud_events::media_type;
@@ -47,4 +49,21 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
         let detail = format!("the body is no JSON: {error}");
         Problem::new(StatusCode::BAD_REQUEST, "Bad request", detail)
     })
+}
+
+/// The values of a query.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Web> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
+        let read = axum::extract::Query::from_request_parts(parts, web).await;
+        read.map(|axum::extract::Query(values)| Self(values)).map_err(|rejection| {
+            let why = rejection.body_text();
+            let why = why.strip_prefix("Failed to deserialize query string: ").unwrap_or(&why);
+            Problem::new(StatusCode::BAD_REQUEST, "Bad request", format!("the query: {why}"))
+        })
+    }
 }

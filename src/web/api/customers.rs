@@ -1,6 +1,6 @@
 //! Customers, their preferences, their timeline.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
@@ -13,7 +13,7 @@ use crate::web::Web;
 use crate::web::auth::{Manager, Reader};
 use crate::web::error::{Problem, Result};
 
-use super::body::Json;
+use super::body::{Json, Query};
 use super::schema;
 
 /// How long a link asked for by a system works.

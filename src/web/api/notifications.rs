@@ -1,10 +1,11 @@
 //! Notifications: listing, one with its whole story, cancel and retry.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::Query;
 use super::schema;
 use crate::app::explain;
 use crate::domain::{NotificationId, Status};

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 #[schema(example = json!({"id": "evt-1", "source": "returns-desk", "case": "R-1001",
     "case_type": "return", "customer": "C-42", "state": "received",
     "occurred_at": "2026-11-22T09:30:00Z", "facts": {"item": "Blue trousers"}}))]
+#[serde(deny_unknown_fields)]
 pub struct CaseEvent {
     /// Unique within its source: the same event sent again is known by it.
     #[schema(min_length = 1, max_length = 200)]
@@ -48,10 +49,12 @@ pub struct CaseEvent {
     "type": "return.received", "subject": "R-1001", "time": "2026-11-22T09:30:00Z",
     "data": {"case_type": "return", "customer": "C-42", "state": "received"}}))]
 pub struct CloudEvent {
-    pub specversion: String,
+    pub specversion: SpecVersion,
+    #[schema(min_length = 1, max_length = 200)]
     pub id: String,
+    #[schema(min_length = 1, max_length = 200)]
     pub source: String,
-    #[schema(rename = "type")]
+    #[schema(rename = "type", min_length = 1)]
     pub kind: String,
     /// Stands in for `data.case`.
     pub subject: Option<String>,
@@ -61,11 +64,17 @@ pub struct CloudEvent {
     pub data: Option<BTreeMap<String, Value>>,
 }
 
+#[derive(Serialize, ToSchema)]
+pub enum SpecVersion {
+    #[serde(rename = "1.0")]
+    V1,
+}
+
 /// One event, or up to a hundred.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Events {
-    One(CaseEvent),
+    One(Box<CaseEvent>),
     Many(Vec<CaseEvent>),
 }
 
@@ -126,6 +135,7 @@ pub enum Channel {
 
 /// An address of a customer.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ContactPoint {
     pub channel: Channel,
     /// RFC 5321 for e-mail, E.164 for text and voice.
@@ -136,6 +146,7 @@ pub struct ContactPoint {
 
 /// What a customer chose. What is left out is as the settings say.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Preferences {
     /// Named is allowed, best first; left out is refused.
     pub channel_order: Option<Vec<Channel>>,
@@ -158,6 +169,7 @@ pub struct Preferences {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"name": "Ada Byron", "locale": "en-GB", "time_zone": "Europe/London",
     "contact_points": [{"channel": "email", "address": "ada@example.com", "verified": true}]}))]
+#[serde(deny_unknown_fields)]
 pub struct Customer {
     /// The one in the path, if given.
     pub id: Option<String>,
@@ -174,6 +186,7 @@ pub struct Customer {
 
 /// What a customer chose for one case.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CaseChoice {
     pub channel: Option<Channel>,
     /// Nothing about this case.

@@ -1,10 +1,11 @@
 //! Tasks: work for a person because software could not.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::Query;
 use super::schema;
 use crate::web::Web;
 use crate::web::auth::{Manager, Reader};
