@@ -129,6 +129,14 @@ impl Demo {
         self.folder.join("outbox")
     }
 
+    /// A link to a customer's own page.
+    #[must_use]
+    pub fn page_of(&self, id: &CustomerId) -> String {
+        let engine = &self.app.engine;
+        let until = engine.clock.now() + chrono::TimeDelta::days(30);
+        engine.centre_link(id, until.timestamp())
+    }
+
     /// Who lives through the story: name, and what they chose, in words.
     ///
     /// # Errors

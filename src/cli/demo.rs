@@ -92,13 +92,15 @@ impl Demo {
             return Ok(ExitCode::Done);
         }
         println!("\nThe server stays up until Ctrl-C:");
+        let line = |title: &str, link: &str| println!("  {title:<36}{link}");
         for (id, name, _) in story.customers().await? {
-            let title = format!("what {name} was told, and why");
-            println!("  {title:<34}{url}/v1/customers/{id}/timeline");
+            line(&format!("{name}'s own page"), &story.page_of(&id));
+            line("  what was told, and why", &format!("{url}/v1/customers/{id}/timeline"));
         }
-        println!("  {:<34}{url}/v1/cases/R-1001", "Ada's return");
-        println!("  {:<34}{url}/metrics", "figures");
-        println!("  {:<34}{}", "every message as it was sent", story.outbox().display());
+        line("Ada's return", &format!("{url}/v1/cases/R-1001"));
+        line("the API", &format!("{url}/docs"));
+        line("figures", &format!("{url}/metrics"));
+        line("every message as it was sent", &story.outbox().display().to_string());
         server.await?;
         story.end().await;
         Ok(ExitCode::Done)

@@ -69,6 +69,8 @@ pub struct NewTask {
 pub enum TaskKind {
     /// A case type or state no journey knows.
     UnknownState,
+    /// A customer asks to be called.
+    CallBack,
     /// An event of a customer nobody told us about.
     UnknownCustomer,
     /// A customer who could not be told.
@@ -80,6 +82,7 @@ impl TaskKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownState => "unknown_state",
+            Self::CallBack => "call_back",
             Self::UnknownCustomer => "unknown_customer",
             Self::NotTold => "not_told",
         }

@@ -4,6 +4,7 @@
 mod answers;
 pub mod api;
 pub mod auth;
+mod centre;
 mod cloud_events;
 mod error;
 mod idempotency;
@@ -85,6 +86,7 @@ pub fn router(web: Web) -> Router {
     let pages = Router::new()
         .route("/u/{token}", get(pages::unsubscribe_page).post(pages::unsubscribe))
         .route("/a/{token}", get(answers::page).post(answers::choose))
+        .route("/c/{token}", get(centre::page).post(centre::act))
         .route("/m/{code}", get(pages::verify))
         .layer(SetResponseHeaderLayer::overriding(
             header::CONTENT_SECURITY_POLICY,

@@ -10,16 +10,17 @@ use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, context};
 
-use crate::domain::Preferences;
 use crate::domain::time::{from_ms, local};
 use crate::domain::token::Grant;
+use crate::domain::{CustomerId, Preferences};
 use crate::store::StoreError;
 
 use super::Web;
 
 /// The pages; `page.html` is the frame of all.
-const PAGES: [(&str, &str); 2] = [
+const PAGES: [(&str, &str); 3] = [
     ("page.html", include_str!("../../templates/centre/page.html")),
+    ("centre.html", include_str!("../../templates/centre/centre.html")),
     ("answer.html", include_str!("../../templates/centre/answer.html")),
 ];
 
@@ -103,17 +104,24 @@ pub async fn unsubscribe(
         Err(StoreError::NotFound { .. }) => return forged(&web),
         Err(error) => return super::error::Problem::from(error).into_response(),
     }
-    // Confirmed only when nothing new can start on the channel.
-    let on_the_wire = engine.store.any_on_the_wire(&customer).await.unwrap_or(true);
-    if on_the_wire {
-        tokio::time::sleep(engine.behaviour.hand_over_window + BARRIER_MARGIN).await;
-    }
+    let on_the_wire = on_the_wire_settled(&web, &customer).await;
     let mut text =
         format!("We no longer send you “{}” by {}.", topic_title(&web, &topic), channel.spoken());
     if on_the_wire {
         text.push_str("\nOne message was already on its way and may still arrive.");
     }
     page(&web, "Done", &text, None).into_response()
+}
+
+/// A choice is confirmed only when nothing new can start against it: waits for what was on the
+/// wire when it was made. Was there anything?
+pub async fn on_the_wire_settled(web: &Web, customer: &CustomerId) -> bool {
+    let engine = &web.app.engine;
+    let on_the_wire = engine.store.any_on_the_wire(customer).await.unwrap_or(true);
+    if on_the_wire {
+        tokio::time::sleep(engine.behaviour.hand_over_window + BARRIER_MARGIN).await;
+    }
+    on_the_wire
 }
 
 /// Both content types of RFC 8058 section 3.2.

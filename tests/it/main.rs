@@ -8,6 +8,7 @@ mod answers;
 mod answers_to_bad_input;
 mod api_keys;
 mod case_moves_on;
+mod centre;
 mod cloud_events;
 mod command_line;
 mod consent;
