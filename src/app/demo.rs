@@ -276,12 +276,9 @@ impl Demo {
             if let Some(path) = captured::answer_path(&text) {
                 self.links.insert(sent.customer_id.clone(), path);
             }
-            let what = What::Message {
-                channel: sent.channel.parse().map_err(anyhow::Error::msg)?,
-                notice: sent.notice,
-                gist: captured::gist(&text),
-                text,
-            };
+            let channel: Channel = sent.channel.parse().map_err(anyhow::Error::msg)?;
+            let gist = captured::gist(channel, &text);
+            let what = What::Message { channel, notice: sent.notice, gist, text };
             told.push(Told { at: clock(from_ms(sent.opened_at_ms), &zone), customer, what });
         }
         told.extend(planned);

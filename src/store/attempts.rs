@@ -11,7 +11,7 @@ use crate::domain::plan::Created;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
 
-use super::notifications::LEASE_MS;
+use super::leases::LEASE_MS;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::rows::json;
 use super::tasks::{NewTaskRow, insert_tasks};

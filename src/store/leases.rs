@@ -6,11 +6,13 @@ use sqlx::FromRow;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, Notification, Reason, Status};
 
-use super::notifications::LEASE_MS;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_channel};
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx};
+
+/// How long a claim or an open attempt is held without a sign of life, by its owner.
+pub const LEASE_MS: i64 = 30_000;
 
 /// Claims without an attempt after which a notification is set aside.
 const MAX_CLAIMS: i64 = 5;

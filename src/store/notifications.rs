@@ -10,6 +10,7 @@ use crate::domain::notification::Lane;
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Notification, NotificationId, Reason, Status};
 
+use super::leases::LEASE_MS;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_id};
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -17,9 +18,6 @@ use super::{Result, Store, batch, ids, in_tx};
 
 /// How long a rung bell is trusted before it is rung again.
 pub const RING_AGAIN_MS: i64 = 10_000;
-
-/// How long a claim or an open attempt is held without a sign of life, by its owner.
-pub const LEASE_MS: i64 = 30_000;
 
 const TAKE_DUE: &str = "
     UPDATE notification SET ring_again_at_ms = $2

@@ -13,7 +13,7 @@ use crate::domain::{
     Case, CaseChoice, CaseEvent, CaseId, CustomerId, Notification, NotificationId, Reason,
 };
 
-use super::notifications::LEASE_MS;
+use super::leases::LEASE_MS;
 use super::rows::{
     NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
 };

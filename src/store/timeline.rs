@@ -36,25 +36,17 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn customer_timeline(&self, id: &CustomerId, limit: i64) -> Result<Vec<Entry>> {
-        let events: Vec<EventView> = sqlx::query_as(concat!(
+        let events = concat!(
             "SELECT ",
             event_columns!(),
             " FROM event WHERE customer_id = $1 ORDER BY seq DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        let views: Vec<NotificationView> = sqlx::query_as(concat!(
+        );
+        let views = concat!(
             "SELECT ",
             view_columns!(),
             " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        self.entries(events, views).await
+        );
+        self.timeline(events, views, id.as_str(), limit).await
     }
 
     /// What happened with one case, oldest first.
@@ -62,24 +54,30 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn case_timeline(&self, id: &CaseId, limit: i64) -> Result<Vec<Entry>> {
-        let events: Vec<EventView> = sqlx::query_as(concat!(
+        let events = concat!(
             "SELECT ",
             event_columns!(),
             " FROM event WHERE case_id = $1 ORDER BY seq DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        let views: Vec<NotificationView> = sqlx::query_as(concat!(
+        );
+        let views = concat!(
             "SELECT ",
             view_columns!(),
             " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
-        ))
-        .bind(id.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        );
+        self.timeline(events, views, id.as_str(), limit).await
+    }
+
+    async fn timeline(
+        &self,
+        events: &'static str,
+        views: &'static str,
+        id: &str,
+        limit: i64,
+    ) -> Result<Vec<Entry>> {
+        let events: Vec<EventView> =
+            sqlx::query_as(events).bind(id).bind(limit).fetch_all(&self.readers).await?;
+        let views: Vec<NotificationView> =
+            sqlx::query_as(views).bind(id).bind(limit).fetch_all(&self.readers).await?;
         self.entries(events, views).await
     }
 

@@ -116,6 +116,8 @@ async fn a_key_pressed_during_the_call_answers_and_key_one_reaches_a_person() {
         let fields = [("CallSid", "CA1"), ("Digits", key)];
         app.post_form(path, &fields, Some(sign(&action, &fields))).await
     };
+    let forged = app.post_form(path, &[("Digits", "5")], Some("bm90IGl0".into())).await;
+    assert_eq!((forged.0, answers(&app).await.len()), (401, 0));
     assert!(press("1").await.1.contains("<Dial>+442079460000</Dial>"));
     let (_, said) = press("9").await;
     assert!(said.contains("goodbye") && answers(&app).await.is_empty(), "{said}");

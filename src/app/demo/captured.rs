@@ -1,5 +1,7 @@
 //! Captured messages, read back: their words, and the link that answers.
 
+use crate::domain::Channel;
+
 /// The words of a captured message: the text part of a mail, or the file after its head.
 pub fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
@@ -36,32 +38,25 @@ fn unquote(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// What a message says, in a line: its first sentence after the greeting.
+/// What a message says, in a line: the first sentence after who speaks to whom.
 #[must_use]
-pub fn gist(text: &str) -> String {
-    let paragraphs = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut told = paragraphs.skip_while(|line| {
-        let greeting = line.ends_with(',') && line.len() < 60;
-        greeting || line.starts_with("Subject:")
-    });
-    let first = told.next().unwrap_or_default();
-    // A call says who calls and about which case before it says what.
-    let first = if text.lines().count() > 5 && first.ends_with('.') && !text.contains("http") {
-        told.nth(1).unwrap_or(first)
-    } else {
-        first
+pub fn gist(channel: Channel, text: &str) -> String {
+    let mut paragraphs = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let told = match channel {
+        // The greeting comes first.
+        Channel::Email => paragraphs.nth(1).unwrap_or_default(),
+        Channel::Sms => text.split_once(": ").map_or(text, |(_, said)| said),
+        // A call says who calls and about which case before it says what.
+        Channel::Voice => paragraphs.nth(2).unwrap_or_default(),
     };
-    // A text begins with who sends it.
-    let first =
-        first.split_once(": ").filter(|_| text.contains("/m/")).map_or(first, |(_, said)| said);
     let ends_sentence = |end: &usize| {
-        let before = first[..*end - 1].chars().last();
-        let after = first[*end..].chars().next();
+        let before = told[..*end - 1].chars().last();
+        let after = told[*end..].chars().next();
         after.is_none_or(|c| c == ' ') && !before.is_some_and(|c| c.is_ascii_digit())
     };
-    let mut ends = first.match_indices(['.', '?']).map(|(at, mark)| at + mark.len());
-    let end = ends.find(ends_sentence).unwrap_or(first.len());
-    first[..end].to_owned()
+    let mut ends = told.match_indices(['.', '?']).map(|(at, mark)| at + mark.len());
+    let end = ends.find(ends_sentence).unwrap_or(told.len());
+    told[..end].to_owned()
 }
 
 /// The path of the link by which a message can be answered.
