@@ -16,6 +16,7 @@ pub struct Installation {
 impl Installation {
     /// Settings with captured messages; `more` comes at the end.
     pub fn new(more: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
