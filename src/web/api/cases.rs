@@ -20,6 +20,7 @@ use super::schema;
     get,
     path = "/v1/cases/{id}",
     tag = "cases",
+    operation_id = "cases_get",
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "The case", body = schema::Document),
@@ -76,6 +77,7 @@ fn summary(n: &NotificationView) -> Value {
     put,
     path = "/v1/cases/{id}/choice",
     tag = "cases",
+    operation_id = "cases_choose",
     params(("id" = String, Path)),
     request_body = schema::CaseChoice,
     responses(
@@ -111,6 +113,7 @@ pub async fn choose(
     delete,
     path = "/v1/cases/{id}/choice",
     tag = "cases",
+    operation_id = "cases_unchoose",
     params(("id" = String, Path)),
     responses(
         (status = 204, description = "As the customer chose in general"),

@@ -24,6 +24,7 @@ const CENTRE_LINK_DAYS: i64 = 30;
     put,
     path = "/v1/customers/{id}",
     tag = "customers",
+    operation_id = "customers_put",
     params(("id" = String, Path)),
     request_body = schema::Customer,
     responses(
@@ -61,6 +62,7 @@ pub async fn put(
     get,
     path = "/v1/customers/{id}",
     tag = "customers",
+    operation_id = "customers_get",
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "The customer", body = schema::Customer),
@@ -83,6 +85,7 @@ pub async fn get(
     delete,
     path = "/v1/customers/{id}",
     tag = "customers",
+    operation_id = "customers_delete",
     params(("id" = String, Path)),
     responses(
         (status = 204, description = "Erased"),
@@ -105,6 +108,7 @@ pub async fn delete(
     get,
     path = "/v1/customers/{id}/preferences",
     tag = "customers",
+    operation_id = "customers_preferences",
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "The preferences in force", body = schema::Preferences),
@@ -128,6 +132,7 @@ pub async fn preferences(
     put,
     path = "/v1/customers/{id}/preferences",
     tag = "customers",
+    operation_id = "customers_set_preferences",
     params(("id" = String, Path)),
     request_body = schema::Preferences,
     responses(
@@ -183,6 +188,7 @@ pub struct Page {
     get,
     path = "/v1/customers/{id}/timeline",
     tag = "customers",
+    operation_id = "customers_timeline",
     params(("id" = String, Path), Page),
     responses(
         (status = 200, description = "The timeline", body = schema::Document),
@@ -209,6 +215,7 @@ pub async fn timeline(
     get,
     path = "/v1/customers/{id}/export",
     tag = "customers",
+    operation_id = "customers_export",
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "Everything", body = schema::Document),
@@ -237,6 +244,7 @@ pub async fn export(
     post,
     path = "/v1/customers/{id}/centre-link",
     tag = "customers",
+    operation_id = "customers_centre_link",
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "The link", body = schema::Link),

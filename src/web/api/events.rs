@@ -64,6 +64,7 @@ async fn sent(request: Request, web: &Web) -> Result<Sent> {
     post,
     path = "/v1/events",
     tag = "events",
+    operation_id = "events_accept",
     request_body(content(
         (schema::Events = "application/json"),
         (schema::CloudEvent = "application/cloudevents+json"),

@@ -30,6 +30,7 @@ pub struct Wanted {
     get,
     path = "/v1/notifications",
     tag = "notifications",
+    operation_id = "notifications_list",
     params(Wanted),
     responses(
         (status = 200, description = "A page", body = schema::Notifications),
@@ -74,6 +75,7 @@ fn id_of(text: &str) -> Result<NotificationId> {
     get,
     path = "/v1/notifications/{id}",
     tag = "notifications",
+    operation_id = "notifications_get",
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "Everything about it", body = schema::Document),
@@ -95,6 +97,7 @@ pub async fn get(
     post,
     path = "/v1/notifications/{id}/cancel",
     tag = "notifications",
+    operation_id = "notifications_cancel",
     params(("id" = String, Path)),
     responses(
         (status = 204, description = "Cancelled"),
@@ -117,6 +120,7 @@ pub async fn cancel(
     post,
     path = "/v1/notifications/{id}/retry",
     tag = "notifications",
+    operation_id = "notifications_retry",
     params(("id" = String, Path)),
     responses(
         (status = 204, description = "Planned again"),

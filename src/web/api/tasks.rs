@@ -24,6 +24,7 @@ pub struct Page {
     get,
     path = "/v1/tasks",
     tag = "tasks",
+    operation_id = "tasks_list",
     params(Page),
     responses(
         (status = 200, description = "A page", body = schema::Tasks),
@@ -46,6 +47,7 @@ pub async fn list(
     post,
     path = "/v1/tasks/{id}/done",
     tag = "tasks",
+    operation_id = "tasks_done",
     params(("id" = String, Path)),
     responses(
         (status = 204, description = "Done"),
