@@ -28,7 +28,7 @@ type Words = BTreeMap<String, String>;
 /// the same in our other languages).
 const STOP: [&str; 9] =
     ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "stopp", "arret", "arrêt"];
-const START: [&str; 3] = ["start", "unstop", "yes"];
+const START: [&str; 2] = ["start", "unstop"];
 
 fn words(web: &Web, locale: &str) -> Words {
     web.app.engine.live.load().presentation.words(locale).clone()

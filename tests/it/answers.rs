@@ -4,7 +4,7 @@ use serde_json::json;
 use tidings::domain::Channel;
 use tidings::store::intake::Accepted;
 
-use crate::support::twilio::{TOKEN, sign};
+use crate::support::twilio::sign;
 use crate::support::{TestApp, ada};
 
 const TEXTS: &str = "/v1/inbound/twilio";
@@ -91,6 +91,8 @@ async fn a_reply_by_its_number_answers_and_what_is_unclear_is_asked_again() {
     };
     let (_, said) = reply("what?", "+447911123456").await;
     assert!(said.contains("1 = A replacement, 2 = My money back."), "{said}");
+    let (_, said) = reply("Yes", "+447911123456").await;
+    assert!(said.contains("1 = A replacement"), "yes is no START, and no answer here: {said}");
     let (_, said) = reply("1", "+447911123457").await;
     assert!(said.contains("Nobody reads replies"), "another number: {said}");
     assert!(answers(&app).await.is_empty());
@@ -164,7 +166,6 @@ async fn forged_answers_change_nothing() {
     let fields = [("From", "+447911123456"), ("Body", "1")];
     assert_eq!(app.post_form(TEXTS, &fields, Some("bm90IGl0".into())).await.0, 401);
     assert_eq!(app.post_form(TEXTS, &fields, None).await.0, 401);
-    assert_ne!(TOKEN, "bm90IGl0");
     // Nobody else may write events in our name.
     let event = json!({"id": "answer-1", "source": "tidings", "case": "R-1001", "customer": "C-1",
         "case_type": "return", "event": "customer_answered", "facts": {"answer": "refund"}});

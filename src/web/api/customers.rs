@@ -127,7 +127,6 @@ pub async fn preferences(
 }
 
 /// Replaces what the customer chose, as an agent does for them on the phone. A STOP stays.
-/// Choose for a customer, as an agent does
 #[utoipa::path(
     put,
     path = "/v1/customers/{id}/preferences",
