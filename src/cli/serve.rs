@@ -72,6 +72,7 @@ impl Serve {
         } else {
             None
         };
+        let door = if serves { app.open_stream_door()? } else { None };
         if let Some(listener) = listener {
             let url = format!("http://{}", listener.local_addr()?);
             tracing::info!(%url, "serving");
@@ -81,6 +82,9 @@ impl Serve {
             asked_to_stop().await;
         }
         tracing::info!("stopping; what is on the wire is finished first");
+        if let Some(door) = door {
+            door.close().await;
+        }
         if let Some(workers) = workers {
             workers.stop().await;
         }

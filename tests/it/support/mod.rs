@@ -1,6 +1,8 @@
 //! What the tests stand on: the app on a manual clock, and real counterparts on loopback.
 
 pub mod binary;
+#[allow(dead_code, reason = "not every part is used by every set of tests")]
+pub mod redis;
 pub mod smtp;
 pub mod twilio;
 
