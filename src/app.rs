@@ -27,7 +27,7 @@ use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, Zones};
 use crate::queue::{EmbeddedQueue, Queue, Receivers};
 use crate::store::journeys::VersionFiles;
-use crate::store::{Store, StoreError};
+use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
 use crate::worker::seams::Seams;
 use crate::worker::{Behaviour, Engine, reconcile, scheduler};
@@ -150,16 +150,21 @@ impl App {
         })
     }
 
-    /// Takes back what a process held that is gone. Only for the holder of the dispatch lock:
-    /// nobody else can be at work.
+    /// Takes back what a process held that is gone. Where nobody else can be at work that is
+    /// everything held; beside others, what their leases no longer cover.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn recover(&self) -> Result<(), StoreError> {
+    pub async fn recover(&self, lock: &DispatchLock) -> Result<(), StoreError> {
         let engine = &self.engine;
         let now = engine.clock.now();
         let settle_by = now + engine.behaviour.settle_doubt_after;
-        let (planned_again, doubtful) = engine.store.reap_all(now, settle_by).await?;
+        let store = &engine.store;
+        let (planned_again, doubtful) = if lock.is_alone() {
+            store.reap_all(now, settle_by).await?
+        } else {
+            store.reap(now, settle_by).await?
+        };
         if planned_again + doubtful > 0 {
             tracing::warn!(
                 planned_again,

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::store::Beside;
 use crate::web::{Metrics, Web, router, serve};
 
 use super::{Context, ExitCode, Outcome, print};
@@ -57,7 +58,8 @@ impl Serve {
             None
         };
         let store = context.store(&settings).await?;
-        let lock = if works { Some(store.lock_dispatch("serve")?) } else { None };
+        let lock =
+            if works { Some(store.lock_dispatch("serve", Beside::Others).await?) } else { None };
         say_what_is_set(&settings);
         let metrics = Metrics::install();
         let app = Arc::new(context.app(settings, Clock::System, store).await?);
@@ -66,8 +68,8 @@ impl Serve {
                 "the journeys and messages on disk differ from the published version, which is in force; `tidings journeys publish` publishes them"
             );
         }
-        let workers = if works {
-            app.recover().await?;
+        let workers = if let Some(lock) = &lock {
+            app.recover(lock).await?;
             Some(app.start_workers(true))
         } else {
             None
@@ -93,9 +95,9 @@ impl Work {
     pub async fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
         let store = context.store(&settings).await?;
-        let _lock = store.lock_dispatch("work")?;
+        let lock = store.lock_dispatch("work", Beside::Others).await?;
         let app = context.app(settings, Clock::System, store).await?;
-        app.recover().await?;
+        app.recover(&lock).await?;
         if !self.until_idle {
             let workers = app.start_workers(true);
             asked_to_stop().await;

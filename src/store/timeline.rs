@@ -9,7 +9,7 @@ use crate::domain::{CaseId, CustomerId};
 
 use super::console::{EventView, NotificationView, event_columns, view_columns};
 use super::rows::parse_id;
-use super::{Result, Store};
+use super::{Result, Store, query};
 
 /// One thing that happened, for a timeline. Instants are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,9 +75,9 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Entry>> {
         let events: Vec<EventView> =
-            sqlx::query_as(events).bind(id).bind(limit).fetch_all(&self.readers).await?;
+            query(events).bind(id).bind(limit).fetch_all(&self.readers).await?;
         let views: Vec<NotificationView> =
-            sqlx::query_as(views).bind(id).bind(limit).fetch_all(&self.readers).await?;
+            query(views).bind(id).bind(limit).fetch_all(&self.readers).await?;
         self.entries(events, views).await
     }
 

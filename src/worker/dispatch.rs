@@ -185,6 +185,8 @@ fn look_at(engine: &Engine, live: &Arc<Live>, claimed: Claimed, now: Instant) ->
     let opening = Opening {
         id: notification.id,
         epoch: notification.epoch,
+        case: notification.case.clone(),
+        customer: notification.customer.clone(),
         channel,
         provider,
         address: address.clone(),
