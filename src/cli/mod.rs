@@ -9,6 +9,7 @@ mod generate;
 mod import;
 mod play;
 mod print;
+mod ready;
 mod serve;
 
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ enum Command {
     Migrate(admin::Migrate),
     /// Say what is wrong with this installation, and how to mend it
     Doctor(admin::Doctor),
+    /// Ask the process that serves on this machine whether it can keep what it accepts
+    Ready(ready::Ready),
     /// Measure rate, cost, latency and memory on this machine
     Bench(bench::Bench),
     /// Print the OpenAPI 3.1 document of the HTTP API
@@ -115,6 +118,7 @@ impl Cli {
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
+            Command::Ready(command) => command.run(&context).await,
             Command::Bench(command) => command.run().await,
             Command::Openapi => generate::openapi(),
             Command::Completions(command) => command.run(),
