@@ -231,7 +231,10 @@ async fn send_all(
         let Some(OnItsWay { message, opened, window }) = next else { return };
         let began = Monotonic::now();
         let result = gateway.provider.send(&message.outgoing, window).await;
-        pace.done(began.elapsed());
+        let took = began.elapsed();
+        pace.done(took);
+        metrics::histogram!("tidings_send_seconds", "channel" => message.opening.channel.as_str(), "provider" => message.opening.provider)
+            .record(took);
         engine.seams.pass(Seam::AfterReply).await;
         let closing = outcome::closing(&engine, &message, opened, result);
         let _ = outcomes.send(Finished { closing, message }).await;
