@@ -14,6 +14,7 @@ mod command_line;
 mod consent;
 mod content_of_a_mail;
 mod crash_and_recover;
+mod deploy;
 mod erase;
 mod events_in_order;
 mod failures_of_a_provider;
