@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod files;
 pub mod play;
+pub mod roles;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,7 +31,9 @@ use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
 use crate::worker::seams::Seams;
-use crate::worker::{Behaviour, Engine, reconcile, scheduler};
+use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
+
+use roles::Roles;
 
 /// Why Tidings could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +100,11 @@ impl App {
         let zones = crate::clock::newest_zones();
         if let Err(why) = zones.get(&settings.locales.time_zone) {
             return Err(AppError::Settings(format!("[locales] time_zone: {why}")));
+        }
+        let lease_ms = i64::from(settings.dispatch.lease_s) * 1_000;
+        let store = store.with_leases_of(lease_ms);
+        if let Some(ahead_ms) = store.clock_ahead_ms(|| Clock::System.now()).await? {
+            clock.correct_by(ahead_ms);
         }
         let now = clock.now();
         let keys = keyring(&settings, &store).await?;
@@ -175,34 +183,52 @@ impl App {
         Ok(())
     }
 
-    /// Starts planning and dispatch. With `by_itself`, the scheduler and the reconciler run
-    /// too; a play or a test drives those itself.
+    /// Starts planning and dispatch, to be driven by the caller: a play, a test.
     ///
     /// # Panics
     /// When the workers were started before.
     #[must_use]
-    pub fn start_workers(&self, by_itself: bool) -> Workers {
+    pub fn start_driven(&self) -> Workers {
+        let (stop, stopping) = watch::channel(false);
+        let (tasks, senders) = self.start_work(&stopping);
+        Workers { stop, tasks, senders }
+    }
+
+    /// Starts what these roles do by themselves, until they are stopped.
+    ///
+    /// # Panics
+    /// When the workers were started before.
+    #[must_use]
+    pub fn start(&self, roles: Roles) -> Workers {
+        let (stop, stopping) = watch::channel(false);
+        let engine = || Arc::clone(&self.engine);
+        let (mut tasks, senders) =
+            if roles.worker { self.start_work(&stopping) } else { (Vec::new(), Vec::new()) };
+        if roles.worker {
+            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
+        }
+        if roles.scheduler {
+            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
+        }
+        tasks.push(tokio::spawn(roles::keep_clock(engine(), stopping.clone())));
+        let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
+        tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
+        Workers { stop, tasks, senders }
+    }
+
+    fn start_work(&self, stopping: &Stopping) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
         let parts = self.parts.lock().expect("no panic while held").take();
         let Parts { receivers, lanes } = parts.expect("workers start once");
-        let (stop, stopping) = watch::channel(false);
         let (outcomes, to_record) = mpsc::channel(2_000);
         let mut senders = Vec::new();
         for end in lanes {
-            senders.extend(lane::start(&self.engine, end, &outcomes, &stopping));
+            senders.extend(lane::start(&self.engine, end, &outcomes, stopping));
         }
         drop(outcomes);
         senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
-        let mut tasks =
-            vec![tokio::spawn(run_queue(Arc::clone(&self.engine), receivers, stopping.clone()))];
-        if by_itself {
-            let engine = || Arc::clone(&self.engine);
-            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
-            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
-            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
-            let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
-            tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
-        }
-        Workers { stop, tasks, senders }
+        let working = run_queue(Arc::clone(&self.engine), receivers, stopping.clone());
+        (vec![tokio::spawn(working)], senders)
     }
 }
 
@@ -375,6 +401,7 @@ fn behaviour(settings: &Settings) -> Behaviour {
         sms_replies: settings.channels.sms.replies,
         wait_for_customer: settings.intake.wait_for_customer,
         hand_over_window: Duration::from_secs_f64(settings.dispatch.hand_over_window_s),
+        renew_every: Duration::from_secs(u64::from(settings.dispatch.lease_s)) / 3,
         settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
         retry: settings.retry.clone(),
         default_locale: settings.locales.default.clone(),

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant as Monotonic;
+use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::channel::{Gateway, HandOverWindow};
 use crate::domain::NotificationId;
+use crate::domain::time::Instant;
 use crate::store::attempts::{Closing, Opened};
 
 use super::dispatch::{ById, Ready, number};
@@ -24,6 +25,12 @@ const MAX_READY: usize = 500;
 
 /// Attempts opened in one transaction.
 const MAX_OPEN: usize = 500;
+
+/// How long the store is left alone before an outcome is recorded again, the first time.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Where ready messages are put.
 #[derive(Debug)]
@@ -101,7 +108,7 @@ impl Pace {
         at_pace.clamp(self.connections, MAX_OPEN).saturating_sub(waiting)
     }
 
-    fn done(&self, took: std::time::Duration) {
+    fn done(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         let known = self.micros.load(Ordering::Relaxed);
         let smoothed = if known == 0 { took } else { (known * 7 + took) / 8 };
@@ -180,7 +187,8 @@ async fn open_all(
         let opened = match engine.store.open_attempts(openings, now).await {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::warn!(%error, "attempts could not be opened; their leases bring them back");
+                tracing::warn!(%error, "attempts could not be opened; they are given back");
+                tokio::spawn(take_back(Arc::clone(&engine), batch));
                 continue;
             }
         };
@@ -219,6 +227,29 @@ async fn give_back(engine: &Engine, messages: ById) {
     engine.wake.notify_one();
 }
 
+/// Gives back messages of which nobody knows whether their attempts opened: the answer of the
+/// store was lost. Nothing of them left the house, and only this process can know that.
+async fn take_back(engine: Arc<Engine>, messages: ById) {
+    let give_up_at = Monotonic::now() + engine.behaviour.renew_every * 3;
+    let claims: Vec<(NotificationId, i64)> = messages
+        .values()
+        .map(|message| (message.notification.id, message.notification.epoch))
+        .collect();
+    let mut wait = TRY_AGAIN_AFTER;
+    loop {
+        tokio::time::sleep(wait).await;
+        match engine.store.take_back(&claims, engine.clock.now()).await {
+            Ok(()) => break,
+            Err(error) if Monotonic::now() >= give_up_at => {
+                tracing::error!(%error, "messages could not be given back; their leases do it");
+                break;
+            }
+            Err(_) => wait = (wait * 2).min(MAX_WAIT),
+        }
+    }
+    engine.wake.notify_one();
+}
+
 async fn send_all(
     engine: Arc<Engine>,
     gateway: Gateway,
@@ -241,6 +272,22 @@ async fn send_all(
     }
 }
 
+/// Records outcomes, again and again while the store is away: what a provider said is known
+/// only here. What cannot be recorded within a lease is in doubt: never lost.
+async fn record(engine: &Engine, closings: Vec<Closing>, now: Instant) {
+    let give_up_at = Monotonic::now() + engine.behaviour.renew_every * 3;
+    let mut wait = TRY_AGAIN_AFTER;
+    while let Err(error) = engine.store.close_attempts(closings.clone(), now).await {
+        if Monotonic::now() >= give_up_at {
+            tracing::error!(%error, outcomes = closings.len(), "outcomes could not be recorded");
+            return;
+        }
+        tracing::warn!(%error, outcomes = closings.len(), "outcomes are recorded again");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(MAX_WAIT);
+    }
+}
+
 /// An outcome to be recorded, and the message that stays busy until it is.
 #[derive(Debug)]
 pub struct Finished {
@@ -260,10 +307,7 @@ pub async fn record_outcomes(engine: Arc<Engine>, mut outcomes: mpsc::Receiver<F
         let now = engine.clock.now();
         let (closings, messages): (Vec<Closing>, Vec<Ready>) =
             batch.into_iter().map(|done| (done.closing, done.message)).unzip();
-        // An outcome that cannot be recorded is in doubt when its lease ends: never lost.
-        if let Err(error) = engine.store.close_attempts(closings, now).await {
-            tracing::error!(%error, outcomes = messages.len(), "outcomes could not be recorded");
-        }
+        record(&engine, closings, now).await;
         engine.seams.pass(Seam::AfterOutcome).await;
         engine.wake.notify_one();
         drop(messages);

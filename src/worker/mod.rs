@@ -57,6 +57,8 @@ pub struct Behaviour {
     pub sms_replies: bool,
     pub wait_for_customer: Span,
     pub hand_over_window: Duration,
+    /// How often leases are renewed, well within their length.
+    pub renew_every: Duration,
     pub settle_doubt_after: TimeDelta,
     pub retry: ChannelMap<RetryPolicy>,
     pub default_locale: String,
