@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod files;
 pub mod play;
+mod queue;
 pub mod roles;
 
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, Zones};
-use crate::queue::{EmbeddedQueue, Queue, Receivers};
+use crate::queue::Receivers;
 use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
@@ -127,7 +128,8 @@ impl App {
             store.publish(&hash, &files, "first start", "the files of the settings", now).await?;
         }
 
-        let (queue, receivers) = EmbeddedQueue::new();
+        let behaviour = behaviour(&settings);
+        let (queue, receivers) = queue::queue(&settings, &behaviour.owner).await?;
         let mut ends = Vec::new();
         let lanes = ChannelMap::from_fn(|channel| {
             let gateway = gateways.get(channel).clone()?;
@@ -137,12 +139,12 @@ impl App {
         });
         let engine = Engine {
             store,
-            queue: Queue::Embedded(queue),
+            queue,
             clock,
             live: ArcSwap::from_pointee(compiled.live),
             keys,
             gateways,
-            behaviour: behaviour(&settings),
+            behaviour,
             activity: crate::worker::activity::Activity::default(),
             desk: crate::worker::plan::Desk::default(),
             wake: Notify::new(),

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, Secret, Span};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
@@ -56,6 +56,7 @@ pub struct Store {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
+    #[serde(serialize_with = "without_password")]
     pub url: String,
 }
 
@@ -338,6 +339,17 @@ impl Settings {
         {
             return fault(&["sender", "reply_to"], format!("is no mailbox: {error}"));
         }
+        if self.queue.url != "embedded"
+            && let Err(why) = RedisUrl::parse(&self.queue.url)
+        {
+            let why = format!("is neither \"embedded\" nor an address of Redis: {why}");
+            // The line is shown, unless it may hold a password.
+            return if self.queue.url.contains('@') {
+                Err(Box::new(source.finding(&format!("queue.url: {why}"))))
+            } else {
+                fault(&["queue", "url"], why)
+            };
+        }
         if !self.http.public_url.starts_with("http://")
             && !self.http.public_url.starts_with("https://")
         {
@@ -592,9 +604,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_address_of_the_queue_is_named_without_its_password() {
+        let with = |url: &str| read(&format!("[queue]\nurl = \"{url}\"\n{MINIMAL}"));
+        assert!(with("redis+sentinel://a,b:26380/tidings").is_ok());
+        let finding = with("rabbit://127.0.0.1").expect_err("no such queue");
+        assert_eq!(finding.line(), Some(2), "{finding}");
+        assert!(finding.message.contains("queue.url"), "{finding}");
+        let finding = with("redis://desk:s3cret@127.0.0.1:port").expect_err("no port");
+        let shown = format!("{finding} {finding:?}");
+        assert!(finding.message.contains("port") && finding.line().is_none(), "{shown}");
+    }
+
+    #[test]
     fn a_password_in_an_address_is_not_kept_with_the_settings() {
-        let text =
-            format!("{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n");
+        let text = format!(
+            "{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n[queue]\nurl = \"redis://user:pass@cache.example.com\"\n"
+        );
         let settings = read(&text).expect("valid");
         assert!(!settings.fingerprint().1.contains("pass@"));
     }

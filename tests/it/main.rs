@@ -28,6 +28,7 @@ mod life_under_faults;
 mod links;
 mod messages_as_read;
 mod play;
+mod queue_on_redis;
 mod quiet_hours;
 mod receipts;
 mod store_contract;

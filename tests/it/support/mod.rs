@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod postgres;
+pub mod redis;
 pub mod smtp;
 pub mod twilio;
 
