@@ -9,7 +9,9 @@ pub mod explain;
 pub mod files;
 pub mod play;
 mod queue;
+pub mod redis;
 pub mod roles;
+pub mod stream;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::channel::health::{Connect, Health, Line, Rate};
 use crate::channel::{
     EmailSender, Gateway, Gateways, MailIdentity, Outbox, SmtpPool, SmtpServer, Twilio, Wire,
     offered,
@@ -35,6 +38,8 @@ use crate::worker::seams::Seams;
 use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
 
 use roles::Roles;
+
+use stream::StreamDoor;
 
 /// Why Tidings could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -133,10 +138,11 @@ impl App {
         let mut ends = Vec::new();
         let lanes = ChannelMap::from_fn(|channel| {
             let gateway = gateways.get(channel).clone()?;
-            let (handle, end) = lane::lane(gateway);
+            let (handle, end) = lane::lane(channel, gateway);
             ends.push(end);
             Some(handle)
         });
+        let health = health(&settings, &gateways, &clock)?;
         let engine = Engine {
             store,
             queue,
@@ -149,6 +155,7 @@ impl App {
             desk: crate::worker::plan::Desk::default(),
             wake: Notify::new(),
             lanes,
+            health,
             seams,
         };
         Ok(Self {
@@ -183,6 +190,21 @@ impl App {
             );
         }
         Ok(())
+    }
+
+    /// Opens the stream door, where there is a Redis and a stream is named.
+    ///
+    /// # Errors
+    /// `Settings` when `[queue] url` is wrong.
+    pub fn open_stream_door(&self) -> Result<Option<StreamDoor>, AppError> {
+        let (url, intake) = (&self.settings.queue.url, &self.settings.intake);
+        if intake.stream.is_empty() || !redis::is_redis(url) {
+            return Ok(None);
+        }
+        let connect = connector(url)?;
+        let (stream, group) = (&intake.stream, &intake.stream_group);
+        tracing::info!(stream, group, "events are read from the stream");
+        Ok(Some(StreamDoor::open(&self.engine, connect, stream, group)))
     }
 
     /// Starts planning and dispatch, to be driven by the caller: a play, a test.
@@ -391,6 +413,32 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
         sms: telephone(&settings.channels.sms)?,
         voice: telephone(&settings.channels.voice)?,
     })
+}
+
+/// Limits and breakers: shared by all processes where they share a Redis. On a manual clock
+/// there are no limits, and breakers go by that clock.
+fn health(settings: &Settings, gateways: &Gateways, clock: &Clock) -> Result<Health, AppError> {
+    let channels = &settings.channels;
+    let rates = ChannelMap {
+        email: Rate::new(channels.email.rate_per_s, channels.email.burst),
+        sms: Rate::new(channels.sms.rate_per_s, channels.sms.burst),
+        voice: Rate::new(channels.voice.rate_per_s, channels.voice.burst),
+    };
+    let lines = ChannelMap::from_fn(|channel| {
+        let provider = gateways.get(channel).as_ref()?.provider.name();
+        Some(Line { provider, rate: rates.get(channel).filter(|_| !clock.is_manual()) })
+    });
+    let url = &settings.queue.url;
+    if clock.is_manual() || !redis::is_redis(url) {
+        return Ok(Health::in_process(lines));
+    }
+    let connect =
+        redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))?;
+    Ok(Health::shared(lines, connect))
+}
+
+fn connector(url: &str) -> Result<Connect, AppError> {
+    redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))
 }
 
 fn behaviour(settings: &Settings) -> Behaviour {

@@ -61,6 +61,12 @@ impl Clock {
         }
     }
 
+    /// Does the clock stand still until it is set? Then waiting in real time is no use.
+    #[must_use]
+    pub const fn is_manual(&self) -> bool {
+        matches!(self, Self::Manual(_))
+    }
+
     /// Moves a manual clock forward; a system clock moves by itself.
     pub fn advance_to(&self, at: Instant) {
         if let Self::Manual(ms) = self {

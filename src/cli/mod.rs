@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{LogFormat, Settings};
+use crate::config::{DEFAULT_FILE, LogFormat, Settings};
 use crate::store::{Store, StoreError};
 
 /// The right message, when it matters, on the channel the customer chose.
@@ -143,6 +143,12 @@ impl Context {
             .map_err(|finding| BadInput(print::finding(&finding)))?;
         start_log(&settings);
         Ok(settings)
+    }
+
+    /// The settings, where there is a file of them.
+    fn settings_if_any(&self) -> Result<Option<Settings>, anyhow::Error> {
+        let there = self.config.is_some() || std::path::Path::new(DEFAULT_FILE).exists();
+        there.then(|| self.settings()).transpose()
     }
 
     async fn store(&self, settings: &Settings) -> Result<Store, anyhow::Error> {

@@ -81,6 +81,7 @@ impl Serve {
             app.recover(lock).await?;
         }
         let workers = app.start(roles);
+        let door = if roles.api { app.open_stream_door()? } else { None };
         if let Some(listener) = listener {
             let url = format!("http://{}", listener.local_addr()?);
             tracing::info!(%url, "serving");
@@ -91,6 +92,9 @@ impl Serve {
             asked_to_stop().await;
         }
         tracing::info!("stopping; what is on the wire is finished first");
+        if let Some(door) = door {
+            door.close().await;
+        }
         workers.stop().await;
         drop(lock);
         Ok(ExitCode::Done)

@@ -141,6 +141,10 @@ pub struct Email {
     #[serde(serialize_with = "without_password")]
     pub url: String,
     pub max_connections: usize,
+    /// Messages a second, on average; 0 for no limit.
+    pub rate_per_s: f64,
+    /// Messages that may leave at once after a pause, where there is a limit.
+    pub burst: u32,
     pub dir: PathBuf,
     pub hello_name: Option<String>,
 }
@@ -155,6 +159,10 @@ pub struct Telephone {
     pub token: Option<Secret>,
     pub from: String,
     pub max_connections: usize,
+    /// Messages a second, on average; 0 for no limit.
+    pub rate_per_s: f64,
+    /// Messages that may leave at once after a pause, where there is a limit.
+    pub burst: u32,
     pub dir: PathBuf,
     #[serde(default)]
     pub replies: bool,
@@ -178,6 +186,10 @@ pub struct Calendars {
 #[serde(deny_unknown_fields)]
 pub struct Intake {
     pub wait_for_customer: Span,
+    /// The Redis stream events are read from; empty for none.
+    pub stream: String,
+    /// The group its readers form.
+    pub stream_group: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -219,7 +231,7 @@ fn without_password<S: serde::Serializer>(url: &str, serializer: S) -> Result<S:
 }
 
 /// The file read when none is named.
-const DEFAULT_FILE: &str = "config/tidings.toml";
+pub const DEFAULT_FILE: &str = "config/tidings.toml";
 
 /// A source of settings besides the defaults.
 struct Source {
@@ -365,6 +377,20 @@ impl Settings {
             {
                 let why = "provider \"twilio\" needs account, token_file and from".into();
                 return fault(&["channels", name, "provider"], why);
+            }
+        }
+        let Channels { email, sms, voice } = &self.channels;
+        for (name, rate_per_s, burst) in [
+            ("email", email.rate_per_s, email.burst),
+            ("sms", sms.rate_per_s, sms.burst),
+            ("voice", voice.rate_per_s, voice.burst),
+        ] {
+            if rate_per_s != 0.0 && !(0.0001..=100_000.0).contains(&rate_per_s) {
+                let why = "is 0 for no limit, or lies between 0.0001 and 100000".into();
+                return fault(&["channels", name, "rate_per_s"], why);
+            }
+            if !(1..=100_000).contains(&burst) {
+                return fault(&["channels", name, "burst"], "lies between 1 and 100000".into());
             }
         }
         if !(0.1..=60.0).contains(&self.dispatch.hand_over_window_s) {
@@ -555,6 +581,8 @@ mod tests {
             ("[channels.email]\nprovider = \"pigeon\"\n", 2, "pigeon"),
             ("[stroe]\nurl = \"x\"\n", 1, "stroe"),
             ("[quiet_hours]\nsms = \"late\"\n", 1, "21:00-08:00"),
+            ("[channels.sms]\nrate_per_s = -1\n", 2, "no limit"),
+            ("[channels.sms]\nrate_per_s = 1\nburst = 0\n", 3, "between 1"),
             ("[http\n", 1, ""),
         ] {
             let finding = read(&format!("{text}{MINIMAL}")).expect_err(text);

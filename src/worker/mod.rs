@@ -7,7 +7,9 @@
 pub mod activity;
 pub mod dispatch;
 pub mod lane;
+mod opener;
 pub mod outcome;
+mod patience;
 pub mod plan;
 pub mod reconcile;
 pub mod scheduler;
@@ -21,6 +23,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use crate::channel::Gateways;
+use crate::channel::health::Health;
 use crate::clock::Clock;
 use crate::domain::notification::Lane;
 use crate::domain::time::Instant;
@@ -79,6 +82,8 @@ pub struct Engine {
     /// Rung when something may be due at once.
     pub wake: Notify,
     pub lanes: ChannelMap<Option<LaneHandle>>,
+    /// How the providers are, and how quickly they may be spoken to.
+    pub health: Health,
     /// Where a test may stop the world.
     pub seams: Seams,
 }

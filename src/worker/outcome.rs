@@ -65,7 +65,10 @@ pub fn closing(
             closing.detail.clone_from(&reason);
             closing.reasons.push(Reason::Unanswered { channel, detail: reason });
         }
-        Err(SendError::Deferred { reason, retry_after }) => {
+        Err(
+            SendError::Deferred { reason, retry_after }
+            | SendError::ProviderDown { reason, retry_after },
+        ) => {
             closing.attempt = AttemptState::Deferred;
             closing.status = Status::Planned;
             closing.detail.clone_from(&reason);
@@ -105,7 +108,7 @@ fn count(channel: Channel, provider: &'static str, result: &Result<Taken, SendEr
     let outcome = match result {
         Ok(_) => "sent",
         Err(SendError::NotStarted { .. }) => "not_started",
-        Err(SendError::Deferred { .. }) => "deferred",
+        Err(SendError::Deferred { .. } | SendError::ProviderDown { .. }) => "deferred",
         Err(SendError::Refused { .. }) => "refused",
         Err(SendError::Unanswered { .. }) => "unanswered",
     };
