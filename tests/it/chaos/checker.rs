@@ -67,7 +67,6 @@ pub struct Account {
     pub case: String,
     pub notice: String,
     pub status: String,
-    pub reason: String,
     /// How many attempts were opened.
     pub attempts: usize,
     /// When a doubt was written down, in ms since 1970.

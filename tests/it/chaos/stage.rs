@@ -192,7 +192,6 @@ fn account(item: &Value, detail: &Value) -> Account {
         case: text("case"),
         notice: text("notice"),
         status: text("status"),
-        reason: text("reason"),
         attempts: detail["attempts"].as_array().map_or(0, Vec::len),
         doubts: doubts.collect(),
     }
