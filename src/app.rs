@@ -34,6 +34,7 @@ use crate::queue::Receivers;
 use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
+pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
 use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
 
@@ -89,7 +90,8 @@ impl App {
     /// What cannot be used as it is, and how to mend it.
     pub async fn build(settings: Settings, clock: Clock, store: Store) -> Result<Self, AppError> {
         let gateways = gateways(&settings)?;
-        Self::build_with(settings, clock, store, gateways, Seams::default()).await
+        let seams = Seams::from_env().map_err(AppError::Settings)?;
+        Self::build_with(settings, clock, store, gateways, seams).await
     }
 
     /// The same with ways out of the caller's, and its eyes on the seams: for tests.

@@ -179,6 +179,7 @@ async fn send_all(
     loop {
         let next = on_its_way.lock().await.recv().await;
         let Some(OnItsWay { message, opened, window }) = next else { return };
+        engine.seams.pass(Seam::BeforeWire).await;
         let began = Monotonic::now();
         let result = gateway.provider.send(&message.outgoing, window).await;
         let took = began.elapsed();

@@ -9,6 +9,7 @@ mod answers_to_bad_input;
 mod api_keys;
 mod case_moves_on;
 mod centre;
+mod chaos;
 mod cloud_events;
 mod command_line;
 mod consent;
