@@ -8,7 +8,9 @@ pub mod doctor;
 pub mod explain;
 pub mod files;
 pub mod play;
+mod queue;
 pub mod redis;
+pub mod roles;
 pub mod stream;
 
 use std::sync::{Arc, Mutex};
@@ -28,12 +30,15 @@ use crate::clock::Clock;
 use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, Zones};
-use crate::queue::{EmbeddedQueue, Queue, Receivers};
+use crate::queue::Receivers;
 use crate::store::journeys::VersionFiles;
-use crate::store::{Store, StoreError};
+use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
+pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
-use crate::worker::{Behaviour, Engine, reconcile, scheduler};
+use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
+
+use roles::Roles;
 
 use stream::StreamDoor;
 
@@ -85,7 +90,8 @@ impl App {
     /// What cannot be used as it is, and how to mend it.
     pub async fn build(settings: Settings, clock: Clock, store: Store) -> Result<Self, AppError> {
         let gateways = gateways(&settings)?;
-        Self::build_with(settings, clock, store, gateways, Seams::default()).await
+        let seams = Seams::from_env().map_err(AppError::Settings)?;
+        Self::build_with(settings, clock, store, gateways, seams).await
     }
 
     /// The same with ways out of the caller's, and its eyes on the seams: for tests.
@@ -102,6 +108,11 @@ impl App {
         let zones = crate::clock::newest_zones();
         if let Err(why) = zones.get(&settings.locales.time_zone) {
             return Err(AppError::Settings(format!("[locales] time_zone: {why}")));
+        }
+        let lease_ms = i64::from(settings.dispatch.lease_s) * 1_000;
+        let store = store.with_leases_of(lease_ms);
+        if let Some(ahead_ms) = store.clock_ahead_ms(|| Clock::System.now()).await? {
+            clock.correct_by(ahead_ms);
         }
         let now = clock.now();
         let keys = keyring(&settings, &store).await?;
@@ -124,7 +135,8 @@ impl App {
             store.publish(&hash, &files, "first start", "the files of the settings", now).await?;
         }
 
-        let (queue, receivers) = EmbeddedQueue::new();
+        let behaviour = behaviour(&settings);
+        let (queue, receivers) = queue::queue(&settings, &behaviour.owner).await?;
         let mut ends = Vec::new();
         let lanes = ChannelMap::from_fn(|channel| {
             let gateway = gateways.get(channel).clone()?;
@@ -135,12 +147,12 @@ impl App {
         let health = health(&settings, &gateways, &clock)?;
         let engine = Engine {
             store,
-            queue: Queue::Embedded(queue),
+            queue,
             clock,
             live: ArcSwap::from_pointee(compiled.live),
             keys,
             gateways,
-            behaviour: behaviour(&settings),
+            behaviour,
             activity: crate::worker::activity::Activity::default(),
             desk: crate::worker::plan::Desk::default(),
             wake: Notify::new(),
@@ -157,16 +169,21 @@ impl App {
         })
     }
 
-    /// Takes back what a process held that is gone. Only for the holder of the dispatch lock:
-    /// nobody else can be at work.
+    /// Takes back what a process held that is gone. Where nobody else can be at work that is
+    /// everything held; beside others, what their leases no longer cover.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn recover(&self) -> Result<(), StoreError> {
+    pub async fn recover(&self, lock: &DispatchLock) -> Result<(), StoreError> {
         let engine = &self.engine;
         let now = engine.clock.now();
         let settle_by = now + engine.behaviour.settle_doubt_after;
-        let (planned_again, doubtful) = engine.store.reap_all(now, settle_by).await?;
+        let store = &engine.store;
+        let (planned_again, doubtful) = if lock.is_alone() {
+            store.reap_all(now, settle_by).await?
+        } else {
+            store.reap(now, settle_by).await?
+        };
         if planned_again + doubtful > 0 {
             tracing::warn!(
                 planned_again,
@@ -192,34 +209,52 @@ impl App {
         Ok(Some(StreamDoor::open(&self.engine, connect, stream, group)))
     }
 
-    /// Starts planning and dispatch. With `by_itself`, the scheduler and the reconciler run
-    /// too; a play or a test drives those itself.
+    /// Starts planning and dispatch, to be driven by the caller: a play, a test.
     ///
     /// # Panics
     /// When the workers were started before.
     #[must_use]
-    pub fn start_workers(&self, by_itself: bool) -> Workers {
+    pub fn start_driven(&self) -> Workers {
+        let (stop, stopping) = watch::channel(false);
+        let (tasks, senders) = self.start_work(&stopping);
+        Workers { stop, tasks, senders }
+    }
+
+    /// Starts what these roles do by themselves, until they are stopped.
+    ///
+    /// # Panics
+    /// When the workers were started before.
+    #[must_use]
+    pub fn start(&self, roles: Roles) -> Workers {
+        let (stop, stopping) = watch::channel(false);
+        let engine = || Arc::clone(&self.engine);
+        let (mut tasks, senders) =
+            if roles.worker { self.start_work(&stopping) } else { (Vec::new(), Vec::new()) };
+        if roles.worker {
+            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
+        }
+        if roles.scheduler {
+            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
+        }
+        tasks.push(tokio::spawn(roles::keep_clock(engine(), stopping.clone())));
+        let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
+        tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
+        Workers { stop, tasks, senders }
+    }
+
+    fn start_work(&self, stopping: &Stopping) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
         let parts = self.parts.lock().expect("no panic while held").take();
         let Parts { receivers, lanes } = parts.expect("workers start once");
-        let (stop, stopping) = watch::channel(false);
         let (outcomes, to_record) = mpsc::channel(2_000);
         let mut senders = Vec::new();
         for end in lanes {
-            senders.extend(lane::start(&self.engine, end, &outcomes, &stopping));
+            senders.extend(lane::start(&self.engine, end, &outcomes, stopping));
         }
         drop(outcomes);
         senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
-        let mut tasks =
-            vec![tokio::spawn(run_queue(Arc::clone(&self.engine), receivers, stopping.clone()))];
-        if by_itself {
-            let engine = || Arc::clone(&self.engine);
-            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
-            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
-            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
-            let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
-            tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
-        }
-        Workers { stop, tasks, senders }
+        let working = run_queue(Arc::clone(&self.engine), receivers, stopping.clone());
+        (vec![tokio::spawn(working)], senders)
     }
 }
 
@@ -418,6 +453,7 @@ fn behaviour(settings: &Settings) -> Behaviour {
         sms_replies: settings.channels.sms.replies,
         wait_for_customer: settings.intake.wait_for_customer,
         hand_over_window: Duration::from_secs_f64(settings.dispatch.hand_over_window_s),
+        renew_every: Duration::from_secs(u64::from(settings.dispatch.lease_s)) / 3,
         settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
         retry: settings.retry.clone(),
         default_locale: settings.locales.default.clone(),

@@ -11,7 +11,7 @@ use crate::app::files;
 use crate::app::play::{Script, play};
 use crate::clock::Clock;
 use crate::domain::Span;
-use crate::store::StoreError;
+use crate::store::{Beside, StoreError};
 
 use super::{Context, ExitCode, Outcome, print};
 
@@ -31,19 +31,19 @@ impl Play {
     pub async fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
         let store = context.store(&settings).await?;
-        let _lock = store.lock_dispatch("play")?;
+        let lock = store.lock_dispatch("play", Beside::Nobody).await?;
         let real_now = Clock::System.now();
         let reader = files::open(&self.file).with_context(|| self.file.display().to_string())?;
         let script = Script::read(reader, real_now);
         let clock = Clock::manual(script.begins_at().unwrap_or(real_now));
         let app = context.app(settings, clock, store).await?;
-        app.recover().await?;
+        app.recover(&lock).await?;
         let told = async || -> Result<i64, StoreError> {
             Ok(app.engine.store.summary().await?.by_channel.values().sum())
         };
         let before = told().await?;
         let began = Instant::now();
-        let workers = app.start_workers(false);
+        let workers = app.start_driven();
         let bar = print::progress(Some(script.len() as u64), "playing");
         let report = play(&app, script, self.tail, |done| bar.set_position(done as u64)).await?;
         bar.finish_and_clear();

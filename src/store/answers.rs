@@ -4,7 +4,7 @@ use crate::domain::customer::Address;
 use crate::domain::{Channel, Notification, NotificationId};
 
 use super::rows::{NotificationRow, notification_columns, notifications};
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, query};
 
 impl Store {
     /// One notification as the rules see it.
@@ -12,14 +12,11 @@ impl Store {
     /// # Errors
     /// `NotFound` when there is none.
     pub async fn one_notification(&self, id: &NotificationId) -> Result<Notification> {
-        let row: Option<NotificationRow> = sqlx::query_as(concat!(
-            "SELECT ",
-            notification_columns!(),
-            " FROM notification WHERE id = $1"
-        ))
-        .bind(id.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row: Option<NotificationRow> =
+            query(concat!("SELECT ", notification_columns!(), " FROM notification WHERE id = $1"))
+                .bind(id.to_string())
+                .fetch_optional(&self.readers)
+                .await?;
         let missing = || StoreError::NotFound { what: format!("the notification {id}") };
         row.ok_or_else(missing)?.try_into()
     }
@@ -34,7 +31,7 @@ impl Store {
         address: &Address,
         limit: i64,
     ) -> Result<Vec<Notification>> {
-        let rows: Vec<NotificationRow> = sqlx::query_as(concat!(
+        let rows: Vec<NotificationRow> = query(concat!(
             "SELECT ",
             notification_columns!(),
             " FROM notification WHERE customer_id IN

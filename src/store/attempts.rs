@@ -9,16 +9,16 @@ use serde_json::Value;
 use crate::domain::customer::Address;
 use crate::domain::plan::Created;
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
+use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
-use super::leases::LEASE_MS;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
+use super::row_locks::{Lock, lock};
 use super::rows::json;
 use super::tasks::{NewTaskRow, insert_tasks};
-use super::{Result, Store, batch, in_tx};
+use super::{Result, Store, batch, ids, in_tx, query};
 
-/// On SQLite the one writer is the consent lock: nothing can change between the comparison
-/// and the commit.
+/// Nothing may change between the comparison and the commit: customers and cases are locked
+/// before it.
 const OPEN: &str = "
     UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
         on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
@@ -72,11 +72,29 @@ const CLOSE_ATTEMPTS: &str = "
           FROM jsonb_each($1)) AS x
     WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no AND attempt.state = 'open'";
 
+const CLOSE_UNSENT: &str = "
+    UPDATE attempt SET state = 'not_sent', closed_at_ms = $2,
+                       detail = 'the store did not answer in time'
+    WHERE state = 'open' AND notification_id IN
+        (SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n
+            ON n.id = x.value->>'id' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
+          WHERE n.status = 'sending')";
+
+const PLAN_AGAIN: &str = "
+    UPDATE notification SET status = 'planned', next_at_ms = $2, ring_again_at_ms = 0,
+        claims = 0, owner = NULL, epoch = epoch + 1
+    FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch
+          FROM jsonb_each($1)) AS x
+    WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
+      AND notification.status IN ('claimed', 'sending')";
+
 /// What an attempt is opened with.
 #[derive(Debug, Clone)]
 pub struct Opening {
     pub id: NotificationId,
     pub epoch: i64,
+    pub case: CaseId,
+    pub customer: CustomerId,
     pub channel: Channel,
     pub provider: &'static str,
     pub address: Address,
@@ -185,7 +203,7 @@ impl Store {
     /// # Errors
     /// `Unavailable`; nothing was opened then.
     pub async fn open_attempts(&self, openings: Vec<Opening>, now: Instant) -> Result<Vec<Opened>> {
-        let now_ms = now.timestamp_millis();
+        let (now_ms, lease_ms) = (now.timestamp_millis(), self.lease_ms);
         in_tx!(self, |tx| {
             let rows = openings.iter().map(|opening| OpenRow {
                 id: opening.id.to_string(),
@@ -194,9 +212,13 @@ impl Store {
                 case_revision: opening.case_revision,
                 customer_revision: opening.customer_revision,
             });
-            let opened: Vec<(String, i64, i64)> = sqlx::query_as(OPEN)
+            let customers = ids(openings.iter().map(|opening| &opening.customer));
+            lock(tx, Lock::ShareCustomers, customers).await?;
+            lock(tx, Lock::ShareCases, ids(openings.iter().map(|opening| &opening.case))).await?;
+            lock(tx, Lock::Notifications, ids(openings.iter().map(|opening| opening.id))).await?;
+            let opened: Vec<(String, i64, i64)> = query(OPEN)
                 .bind(batch(rows))
-                .bind(now_ms + LEASE_MS)
+                .bind(now_ms + lease_ms)
                 .bind(now_ms)
                 .fetch_all(&mut *tx)
                 .await?;
@@ -221,13 +243,32 @@ impl Store {
                 });
             }
             if !attempts.is_empty() {
-                sqlx::query(INSERT_ATTEMPTS)
-                    .bind(batch(&attempts))
-                    .bind(now_ms)
-                    .execute(tx)
-                    .await?;
+                query(INSERT_ATTEMPTS).bind(batch(&attempts)).bind(now_ms).execute(tx).await?;
             }
             Ok(answer)
+        })
+    }
+
+    /// Gives back claims whose opening was not answered. Where an attempt was opened after all
+    /// it is closed as not sent: the caller knows that nothing left.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing changed then.
+    pub async fn take_back(&self, claims: &[(NotificationId, i64)], now: Instant) -> Result<()> {
+        #[derive(Serialize)]
+        struct Row {
+            id: String,
+            epoch: i64,
+        }
+        let rows: Vec<Row> =
+            claims.iter().map(|(id, epoch)| Row { id: id.to_string(), epoch: *epoch }).collect();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            let rows = batch(&rows);
+            query(CLOSE_UNSENT).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            query(PLAN_AGAIN).bind(&rows).bind(now_ms).execute(tx).await?;
+            Ok(())
         })
     }
 
@@ -254,11 +295,11 @@ impl Store {
                     detail: closing.detail.clone(),
                 })
                 .collect();
+            lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             let rows = batch(&rows);
-            let closed: Vec<(String,)> =
-                sqlx::query_as(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
+            let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
-            sqlx::query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
             let mut decisions = Vec::new();
             let mut tasks = Vec::new();
             let mut follow_ups = Vec::new();
@@ -287,7 +328,7 @@ impl Store {
                 follow_ups.extend(closing.follow_up.map(|created| (created, versions)));
             }
             if !decisions.is_empty() {
-                sqlx::query(INSERT_DECISIONS)
+                query(INSERT_DECISIONS)
                     .bind(batch(&decisions))
                     .bind(now_ms)
                     .execute(&mut *tx)

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 
 use crate::domain::NotificationId;
 
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, query};
 
 /// The sum over all accepted events, and over all notifications.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -222,7 +222,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn standing(&self) -> Result<Standing> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT (SELECT min(at) FROM (
                         SELECT min(next_at_ms) AS at FROM notification WHERE status = 'planned' AND urgency = 0
                         UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 1
@@ -242,15 +242,12 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn news(&self, event: i64, attempt: i64, decision: i64) -> Result<News> {
-        let events = sqlx::query_as(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM event WHERE seq > $1 ORDER BY seq"
-        ))
-        .bind(event)
-        .fetch_all(&self.readers)
-        .await?;
-        let held = sqlx::query_as(
+        let events =
+            query(concat!("SELECT ", event_columns!(), " FROM event WHERE seq > $1 ORDER BY seq"))
+                .bind(event)
+                .fetch_all(&self.readers)
+                .await?;
+        let held = query(
             "SELECT d.seq, n.customer_id, n.notice, d.at_ms, d.what, d.reasons
              FROM decision AS d JOIN notification AS n ON n.id = d.notification_id
              WHERE d.seq > $1 ORDER BY d.seq",
@@ -258,7 +255,7 @@ impl Store {
         .bind(decision)
         .fetch_all(&self.readers)
         .await?;
-        let sent = sqlx::query_as(
+        let sent = query(
             "SELECT a.seq, n.customer_id, n.notice, a.channel, a.opened_at_ms, a.detail
              FROM attempt AS a JOIN notification AS n ON n.id = a.notification_id
              WHERE a.seq > $1 ORDER BY a.seq",
@@ -274,9 +271,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn summary(&self) -> Result<Summary> {
-        let mut tx = self.readers.begin().await?;
-        let outcomes: Vec<(String, String, i64)> =
-            sqlx::query_as(OUTCOMES).fetch_all(&mut *tx).await?;
+        let outcomes: Vec<(String, String, i64)> = query(OUTCOMES).fetch_all(&self.readers).await?;
         let mut summary = Summary::default();
         for (outcome, reason, events) in outcomes {
             summary.balance.accepted += events;
@@ -291,15 +286,15 @@ impl Store {
             }
         }
         let by_status: Vec<(String, i64)> =
-            sqlx::query_as("SELECT status, count(*) FROM notification GROUP BY status")
-                .fetch_all(&mut *tx)
+            query("SELECT status, count(*) FROM notification GROUP BY status")
+                .fetch_all(&self.readers)
                 .await?;
         summary.by_status = by_status.into_iter().collect();
-        let by_channel: Vec<(String, i64)> = sqlx::query_as(
+        let by_channel: Vec<(String, i64)> = query(
             "SELECT channel, count(*) FROM notification
              WHERE status IN ('sent', 'delivered') AND channel IS NOT NULL GROUP BY channel",
         )
-        .fetch_all(&mut *tx)
+        .fetch_all(&self.readers)
         .await?;
         summary.by_channel = by_channel.into_iter().collect();
         Ok(summary)
@@ -312,19 +307,19 @@ impl Store {
     pub async fn notification(&self, id: &NotificationId) -> Result<Detail> {
         let text = id.to_string();
         let view: Option<NotificationView> =
-            sqlx::query_as(concat!("SELECT ", view_columns!(), " FROM notification WHERE id = $1"))
+            query(concat!("SELECT ", view_columns!(), " FROM notification WHERE id = $1"))
                 .bind(&text)
                 .fetch_optional(&self.readers)
                 .await?;
         let notification =
             view.ok_or_else(|| StoreError::NotFound { what: format!("the notification {id}") })?;
-        let decisions = sqlx::query_as(
+        let decisions = query(
             "SELECT at_ms, what, reasons, versions FROM decision WHERE notification_id = $1 ORDER BY seq",
         )
         .bind(&text)
         .fetch_all(&self.readers)
         .await?;
-        let attempts = sqlx::query_as(
+        let attempts = query(
             "SELECT no, channel, provider, address, opened_at_ms, because, versions, body_hash, parts,
                     state, closed_at_ms, provider_ref, detail
              FROM attempt WHERE notification_id = $1 ORDER BY no",
@@ -332,7 +327,7 @@ impl Store {
         .bind(&text)
         .fetch_all(&self.readers)
         .await?;
-        let receipts = sqlx::query_as(
+        let receipts = query(
             "SELECT no, outcome, detail, received_at_ms FROM receipt WHERE notification_id = $1 ORDER BY seq",
         )
         .bind(&text)
@@ -346,7 +341,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn notifications(&self, filter: &Filter) -> Result<Vec<NotificationView>> {
-        Ok(sqlx::query_as(concat!(
+        Ok(query(concat!(
             "SELECT ",
             view_columns!(),
             " FROM notification
@@ -368,7 +363,7 @@ impl Store {
     /// # Errors
     /// `NotFound` when no message carries the code.
     pub async fn by_code(&self, code: &str) -> Result<NotificationView> {
-        let view: Option<NotificationView> = sqlx::query_as(concat!(
+        let view: Option<NotificationView> = query(concat!(
             "SELECT ",
             view_columns!(),
             " FROM notification WHERE code = $1 AND attempts > 0 LIMIT 1"
@@ -384,14 +379,10 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn events_named(&self, id: &str) -> Result<Vec<EventView>> {
-        Ok(sqlx::query_as(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM event WHERE id = $1 ORDER BY seq"
-        ))
-        .bind(id)
-        .fetch_all(&self.readers)
-        .await?)
+        Ok(query(concat!("SELECT ", event_columns!(), " FROM event WHERE id = $1 ORDER BY seq"))
+            .bind(id)
+            .fetch_all(&self.readers)
+            .await?)
     }
 
     /// The notifications an event caused.
@@ -399,7 +390,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn of_event(&self, seq: i64) -> Result<Vec<NotificationView>> {
-        Ok(sqlx::query_as(concat!(
+        Ok(query(concat!(
             "SELECT ",
             view_columns!(),
             " FROM notification WHERE event_seq = $1 ORDER BY planned_at_ms, id"

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use crate::domain::customer::{Address, CustomerRecord};
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
 
+use super::news::announce;
+use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
-use super::{Result, Store, StoreError, batch, ids, in_tx};
+use super::sql::{On, Tx};
+use super::{Result, Store, StoreError, batch, ids, in_tx, query};
 
 /// The end of time, for what does not end by itself.
 const NEVER_MS: i64 = i64::MAX;
@@ -126,16 +128,13 @@ struct Version<'a> {
     contact_points: &'a [ContactPoint],
 }
 
-pub(super) async fn load(
-    connection: &mut SqliteConnection,
+pub(super) async fn load<'e>(
+    on: impl Into<On<'e>>,
     wanted: impl IntoIterator<Item = &CustomerId>,
     now_ms: i64,
 ) -> Result<HashMap<CustomerId, Customer>> {
-    let rows: Vec<CustomerRow> = sqlx::query_as(SELECT_CUSTOMERS)
-        .bind(ids(wanted))
-        .bind(now_ms)
-        .fetch_all(connection)
-        .await?;
+    let rows: Vec<CustomerRow> =
+        query(SELECT_CUSTOMERS).bind(ids(wanted)).bind(now_ms).fetch_all(on).await?;
     let mut customers = HashMap::new();
     let mut rows = rows.into_iter().peekable();
     while let Some(mut row) = rows.next() {
@@ -158,8 +157,7 @@ impl Store {
         wanted: impl IntoIterator<Item = &CustomerId>,
         now: Instant,
     ) -> Result<HashMap<CustomerId, Customer>> {
-        let mut connection = self.readers.acquire().await?;
-        load(&mut connection, wanted, now.timestamp_millis()).await
+        load(&self.readers, wanted, now.timestamp_millis()).await
     }
 
     /// One customer.
@@ -186,10 +184,13 @@ impl Store {
         source: &str,
         now: Instant,
     ) -> Result<Imported> {
-        let source = source.to_owned();
+        let (source, origin) = (source.to_owned(), self.origin());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let known = load(tx, records.iter().map(|record| &record.id), now_ms).await?;
+            let named = ids(records.iter().map(|record| &record.id));
+            lock(tx, Lock::CustomerNames, named.clone()).await?;
+            lock(tx, Lock::Customers, named).await?;
+            let known = load(&mut *tx, records.iter().map(|record| &record.id), now_ms).await?;
             let mut done = Imported::default();
             let mut changed: BTreeMap<String, NewCustomer> = BTreeMap::new();
             let mut new_points: BTreeMap<String, Vec<NewPoint>> = BTreeMap::new();
@@ -226,20 +227,16 @@ impl Store {
             }
             let touched = ids(changed.keys());
             let rows = batch(changed.values());
-            sqlx::query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            sqlx::query(INSERT_VERSIONS)
-                .bind(&rows)
-                .bind(now_ms)
-                .bind(source)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(DROP_POINTS).bind(&touched).execute(&mut *tx).await?;
+            query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(&mut *tx).await?;
+            query(DROP_POINTS).bind(&touched).execute(&mut *tx).await?;
             let points = batch(new_points.values().flatten());
-            sqlx::query(INSERT_POINTS).bind(points).execute(&mut *tx).await?;
+            query(INSERT_POINTS).bind(points).execute(&mut *tx).await?;
             let released: Vec<(String,)> =
-                sqlx::query_as(RELEASE_WAITING).bind(&touched).fetch_all(&mut *tx).await?;
+                query(RELEASE_WAITING).bind(&touched).fetch_all(&mut *tx).await?;
             if !released.is_empty() {
-                sqlx::query(CLOSE_WAITING_TASKS).bind(&touched).bind(now_ms).execute(tx).await?;
+                query(CLOSE_WAITING_TASKS).bind(&touched).bind(now_ms).execute(&mut *tx).await?;
+                announce(tx, &origin).await?;
             }
             done.released = !released.is_empty();
             Ok(done)
@@ -260,7 +257,8 @@ impl Store {
         let (id, source) = (id.clone(), source.to_owned());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let mut customers = load(tx, [&id], now_ms).await?;
+            lock(tx, Lock::Customers, ids([&id])).await?;
+            let mut customers = load(&mut *tx, [&id], now_ms).await?;
             let customer = customers
                 .remove(&id)
                 .filter(|customer| !customer.erased)
@@ -270,11 +268,10 @@ impl Store {
             if chosen == customer.chosen {
                 return Ok(());
             }
-            let imported: String =
-                sqlx::query_scalar("SELECT imported FROM customer WHERE id = $1")
-                    .bind(id.as_str())
-                    .fetch_one(&mut *tx)
-                    .await?;
+            let (imported,): (String,) = query("SELECT imported FROM customer WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_one(&mut *tx)
+                .await?;
             let (profile, chosen) = (json(&customer.profile), json(&chosen));
             let body = json(&Version {
                 profile: &profile,
@@ -285,13 +282,8 @@ impl Store {
             let revision = customer.revision + 1;
             let row = NewCustomer { id: id.0, revision, profile, chosen, imported, body };
             let rows = batch([row]);
-            sqlx::query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            sqlx::query(INSERT_VERSIONS)
-                .bind(&rows)
-                .bind(now_ms)
-                .bind(source)
-                .execute(&mut *tx)
-                .await?;
+            query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(&mut *tx).await?;
             Ok(())
         })
     }
@@ -310,15 +302,14 @@ impl Store {
         let (case, source) = (case.clone(), source.to_owned());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let customer: Option<(String,)> =
-                sqlx::query_as("SELECT customer_id FROM cases WHERE id = $1")
-                    .bind(case.as_str())
-                    .fetch_optional(&mut *tx)
-                    .await?;
+            let customer: Option<(String,)> = query("SELECT customer_id FROM cases WHERE id = $1")
+                .bind(case.as_str())
+                .fetch_optional(&mut *tx)
+                .await?;
             let Some((customer,)) = customer else {
                 return Err(StoreError::NotFound { what: format!("the case {case:?}") });
             };
-            sqlx::query(
+            query(
                 "INSERT INTO case_choice (case_id, at_ms, channel, muted, source)
                  VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (case_id, at_ms) DO UPDATE SET channel = excluded.channel,
@@ -331,7 +322,7 @@ impl Store {
             .bind(source)
             .execute(&mut *tx)
             .await?;
-            sqlx::query("UPDATE customer SET revision = revision + 1 WHERE id = $1")
+            query("UPDATE customer SET revision = revision + 1 WHERE id = $1")
                 .bind(customer)
                 .execute(tx)
                 .await?;
@@ -344,7 +335,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn any_on_the_wire(&self, id: &CustomerId) -> Result<bool> {
-        let (any,): (bool,) = sqlx::query_as(
+        let (any,): (bool,) = query(
             "SELECT EXISTS (SELECT 1 FROM notification
                             WHERE status = 'sending' AND customer_id = $1)",
         )
@@ -359,7 +350,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn customer_versions(&self, id: &CustomerId) -> Result<Vec<CustomerVersion>> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT revision, at_ms, source, body FROM customer_version
              WHERE customer_id = $1 ORDER BY revision",
         )
@@ -377,7 +368,7 @@ impl Store {
         let (id, who) = (id.0.clone(), who.to_owned());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let erased = sqlx::query(
+            let erased = query(
                 "UPDATE customer SET erased = true, profile = '{\"name\":\"\"}', chosen = '{}',
                         imported = '{}', revision = revision + 1, updated_at_ms = $2
                  WHERE id = $1 AND NOT erased",
@@ -386,28 +377,27 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
-            if erased.rows_affected() == 0 {
+            if erased == 0 {
                 return Err(StoreError::NotFound { what: format!("the customer {id:?}") });
             }
             for sql in ERASE {
-                sqlx::query(*sql).bind(&id).execute(&mut *tx).await?;
+                query(sql).bind(&id).execute(&mut *tx).await?;
             }
-            let cases: Vec<(String,)> = sqlx::query_as(
-                "SELECT body FROM cases WHERE customer_id = $1 AND body IS NOT NULL",
-            )
-            .bind(&id)
-            .fetch_all(&mut *tx)
-            .await?;
+            let cases: Vec<(String,)> =
+                query("SELECT body FROM cases WHERE customer_id = $1 AND body IS NOT NULL")
+                    .bind(&id)
+                    .fetch_all(&mut *tx)
+                    .await?;
             for (body,) in cases {
                 let mut case: crate::domain::Case = serde_json::from_str(&body)?;
                 case.facts.clear();
-                sqlx::query("UPDATE cases SET body = $2 WHERE id = $1")
+                query("UPDATE cases SET body = $2 WHERE id = $1")
                     .bind(case.id.as_str())
                     .bind(json(&case))
                     .execute(&mut *tx)
                     .await?;
             }
-            sqlx::query(
+            query(
                 "INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
                  SELECT id, revision, $2, 'erased by ' || $3, '{}' FROM customer WHERE id = $1",
             )
@@ -456,7 +446,7 @@ impl Store {
         let source = source.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            sqlx::query(
+            query(
                 "UPDATE suppression SET until_ms = $4
                  WHERE channel = $1 AND address_key = $2 AND source = $3 AND until_ms > $4",
             )
@@ -472,8 +462,15 @@ impl Store {
 }
 
 /// Everyone who has this address is decided anew.
-async fn touch_owners(tx: &mut SqliteConnection, channel: Channel, key: &str) -> Result<()> {
-    sqlx::query(
+async fn touch_owners(tx: &mut Tx, channel: Channel, key: &str) -> Result<()> {
+    let owners: Vec<(String,)> =
+        query("SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2")
+            .bind(channel.as_str())
+            .bind(key)
+            .fetch_all(&mut *tx)
+            .await?;
+    lock(tx, Lock::Customers, ids(owners.into_iter().map(|(id,)| id))).await?;
+    query(
         "UPDATE customer SET revision = revision + 1 WHERE id IN
             (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
     )
@@ -485,14 +482,14 @@ async fn touch_owners(tx: &mut SqliteConnection, channel: Channel, key: &str) ->
 }
 
 pub(super) async fn suppress_in(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     channel: Channel,
     address_key: &str,
     reason: &str,
     source: &str,
     now_ms: i64,
 ) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO suppression (channel, address_key, since_ms, until_ms, reason, source)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (channel, address_key, since_ms) DO NOTHING",

@@ -1,18 +1,22 @@
 //! Events on their way in: durable, once, and numbered in their case.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, EventKey};
 
+use super::news::announce;
+use super::row_locks::{Lock, lock};
 use super::rows::json;
+use super::sql::Tx;
 use super::writer::Writer;
-use super::{Result, Store, StoreError, batch};
+use super::{Result, Store, StoreError, batch, ids, query};
 
 /// An event with the fingerprint of what was sent, so that the same event sent again is
 /// known from another one under the same id.
@@ -129,7 +133,7 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Intake {
-    pub fn start(writer: Writer) -> Self {
+    pub fn start(writer: Writer, origin: Arc<str>) -> Self {
         let (deliveries, mut waiting) = mpsc::channel::<Delivery>(1_000);
         tokio::spawn(async move {
             while let Some(first) = waiting.recv().await {
@@ -141,7 +145,7 @@ impl Intake {
                     events += next.incoming.len();
                     batch.push(next);
                 }
-                take(&writer, batch).await;
+                take(&writer, &origin, batch).await;
             }
         });
         Self { deliveries }
@@ -149,14 +153,23 @@ impl Intake {
 }
 
 /// Takes all deliveries in one transaction and answers each.
-async fn take(writer: &Writer, batch: Vec<Delivery>) {
+async fn take(writer: &Writer, origin: &Arc<str>, batch: Vec<Delivery>) {
     let mut all = Vec::new();
     let mut answers = Vec::with_capacity(batch.len());
     for Delivery { incoming, now, answer } in batch {
         answers.push((incoming.len(), answer));
         all.extend(incoming.into_iter().map(|incoming| (incoming, now.timestamp_millis())));
     }
-    let taken = writer.run(move |tx| Box::pin(async move { accept(tx, &all).await })).await;
+    let all = Arc::new(all);
+    let accept_all = || {
+        let (all, origin) = (Arc::clone(&all), Arc::clone(origin));
+        writer.run(move |tx| Box::pin(async move { accept(tx, &all, &origin).await }))
+    };
+    // Another process may have taken the same event under another case in this very moment.
+    let taken = match accept_all().await {
+        Err(StoreError::Conflict { .. }) => accept_all().await,
+        taken => taken,
+    };
     match taken {
         Ok(results) => {
             let mut results = results.into_iter();
@@ -173,13 +186,15 @@ async fn take(writer: &Writer, batch: Vec<Delivery>) {
     }
 }
 
-async fn accept(tx: &mut SqliteConnection, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepted>> {
+async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)], origin: &str) -> Result<Vec<Accepted>> {
+    let named = ids(incoming.iter().map(|(Incoming { event, .. }, _)| event.case.as_str()));
+    lock(tx, Lock::CaseNames, named.clone()).await?;
     let asked = batch(incoming.iter().map(|(Incoming { event, .. }, _)| Asked {
         source: &event.source,
         id: &event.id,
         case_id: event.case.as_str(),
     }));
-    let known: Vec<Known> = sqlx::query_as(KNOWN).bind(asked).fetch_all(&mut *tx).await?;
+    let known: Vec<Known> = query(KNOWN).bind(asked).fetch_all(&mut *tx).await?;
     let mut hashes: HashMap<EventKey, String> = HashMap::new();
     let mut cases: HashMap<String, (String, i64)> = HashMap::new();
     for row in known {
@@ -234,9 +249,11 @@ async fn accept(tx: &mut SqliteConnection, incoming: &[(Incoming, i64)]) -> Resu
     if new_events.is_empty() {
         return Ok(results);
     }
-    sqlx::query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
+    lock(tx, Lock::Cases, named).await?;
+    query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
     let inserted: Vec<(i64, String, String)> =
-        sqlx::query_as(INSERT_EVENTS).bind(batch(&new_events)).fetch_all(tx).await?;
+        query(INSERT_EVENTS).bind(batch(&new_events)).fetch_all(&mut *tx).await?;
+    announce(tx, origin).await?;
     let seqs: HashMap<EventKey, i64> =
         inserted.into_iter().map(|(seq, source, id)| (EventKey { source, id }, seq)).collect();
     for (result, (incoming, _)) in results.iter_mut().zip(incoming) {

@@ -7,8 +7,9 @@ use sqlx::FromRow;
 
 use crate::domain::time::Instant;
 
+use super::news::announce;
 use super::rows::json;
-use super::{Result, Store, StoreError, in_tx};
+use super::{Result, Store, StoreError, in_tx, query};
 
 /// The files of one version, by name: `journeys/return.toml`, `messages/return/received.en.j2`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn published(&self) -> Result<Option<(String, VersionFiles)>> {
-        let row: Option<(String, String)> = sqlx::query_as(
+        let row: Option<(String, String)> = query(
             "SELECT v.hash, v.body FROM publication AS p JOIN journey_version AS v ON v.hash = p.hash
              ORDER BY p.seq DESC LIMIT 1",
         )
@@ -55,25 +56,24 @@ impl Store {
     ) -> Result<()> {
         let (hash, body) = (hash.to_owned(), json(files));
         let (author, reason) = (author.to_owned(), reason.to_owned());
+        let origin = self.origin();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            sqlx::query(
+            query(
                 "INSERT INTO journey_version (hash, body) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING",
             )
             .bind(&hash)
             .bind(body)
             .execute(&mut *tx)
             .await?;
-            sqlx::query(
-                "INSERT INTO publication (hash, at_ms, author, reason) VALUES ($1, $2, $3, $4)",
-            )
-            .bind(hash)
-            .bind(now_ms)
-            .bind(author)
-            .bind(reason)
-            .execute(tx)
-            .await?;
-            Ok(())
+            query("INSERT INTO publication (hash, at_ms, author, reason) VALUES ($1, $2, $3, $4)")
+                .bind(hash)
+                .bind(now_ms)
+                .bind(author)
+                .bind(reason)
+                .execute(&mut *tx)
+                .await?;
+            announce(tx, &origin).await
         })
     }
 
@@ -82,7 +82,7 @@ impl Store {
     /// # Errors
     /// `NotFound` when there is none.
     pub async fn version(&self, hash: &str) -> Result<(String, VersionFiles)> {
-        let row: Option<(String, String)> = sqlx::query_as(
+        let row: Option<(String, String)> = query(
             "SELECT hash, body FROM journey_version WHERE substr(hash, 1, length($1)) = $1 LIMIT 1",
         )
         .bind(hash)
@@ -98,10 +98,8 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn publications(&self) -> Result<Vec<Publication>> {
-        Ok(sqlx::query_as(
-            "SELECT seq, hash, at_ms, author, reason FROM publication ORDER BY seq DESC",
-        )
-        .fetch_all(&self.readers)
-        .await?)
+        Ok(query("SELECT seq, hash, at_ms, author, reason FROM publication ORDER BY seq DESC")
+            .fetch_all(&self.readers)
+            .await?)
     }
 }

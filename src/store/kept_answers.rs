@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use crate::domain::time::Instant;
 
-use super::{Result, Store, in_tx};
+use super::{Result, Store, in_tx, query};
 
 /// How long an answer is given again, in milliseconds: a day.
 const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -25,7 +25,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn kept_answer(&self, key_hash: &str, now: Instant) -> Result<Option<KeptAnswer>> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT fingerprint, status, content_type, body FROM kept_answer
              WHERE key_hash = $1 AND kept_at_ms > $2",
         )
@@ -48,11 +48,11 @@ impl Store {
         let key_hash = key_hash.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            sqlx::query("DELETE FROM kept_answer WHERE kept_at_ms <= $1")
+            query("DELETE FROM kept_answer WHERE kept_at_ms <= $1")
                 .bind(now_ms - KEPT_MS)
                 .execute(&mut *tx)
                 .await?;
-            sqlx::query(
+            query(
                 "INSERT INTO kept_answer
                     (key_hash, fingerprint, status, content_type, body, kept_at_ms)
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key_hash) DO NOTHING",

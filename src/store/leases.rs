@@ -7,15 +7,57 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, Notification, Reason, Status};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::row_locks::{Either, either};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_channel};
 use super::tasks::{NewTaskRow, insert_tasks};
-use super::{Result, Store, batch, ids, in_tx};
+use super::{Result, Store, batch, ids, in_tx, query};
 
-/// How long a claim or an open attempt is held without a sign of life, by its owner.
+/// How long a claim or an open attempt is held without a sign of life, by its owner, unless
+/// the settings say otherwise.
 pub const LEASE_MS: i64 = 30_000;
 
 /// Claims without an attempt after which a notification is set aside.
 const MAX_CLAIMS: i64 = 5;
+
+const RENEW: Either = either!(
+    |lock| "
+    WITH held AS MATERIALIZED (
+        SELECT id AS held_id FROM notification
+         WHERE status IN ('claimed', 'sending') AND owner = $1 AND lease_until_ms > $3
+         ORDER BY id ",
+    lock,
+    ")
+    UPDATE notification SET lease_until_ms = $2 FROM held WHERE id = held_id"
+);
+
+const LEAVE_IN_DOUBT: Either = either!(
+    |lock| "
+    WITH lost AS MATERIALIZED (
+        SELECT id AS lost_id FROM notification
+         WHERE status = 'sending' AND lease_until_ms <= $1 ORDER BY id ",
+    lock,
+    ")
+    UPDATE notification SET status = 'in_doubt', reason = 'lease_lost', next_at_ms = $2,
+           owner = NULL
+    FROM lost WHERE id = lost_id
+    RETURNING id"
+);
+
+const TAKE_BACK: Either = either!(
+    |lock| "
+    WITH lost AS MATERIALIZED (
+        SELECT id AS lost_id FROM notification
+         WHERE status = 'claimed' AND lease_until_ms <= $1 ORDER BY id ",
+    lock,
+    ")
+    UPDATE notification SET
+        status = CASE WHEN claims >= $2 THEN 'quarantined' ELSE 'planned' END,
+        reason = CASE WHEN claims >= $2 THEN 'too_many_claims' END,
+        epoch = epoch + 1, owner = NULL, ring_again_at_ms = 0
+    FROM lost WHERE id = lost_id
+    RETURNING ",
+    notification_columns!()
+);
 
 /// A notification that is in doubt, with its last attempt.
 #[derive(Debug, Clone)]
@@ -34,16 +76,9 @@ impl Store {
     pub async fn renew_leases(&self, owner: &str, now: Instant) -> Result<()> {
         let owner = owner.to_owned();
         let now_ms = now.timestamp_millis();
+        let (sql, lease_ms) = (self.pick(RENEW), self.lease_ms);
         in_tx!(self, |tx| {
-            sqlx::query(
-                "UPDATE notification SET lease_until_ms = $2
-                 WHERE status IN ('claimed', 'sending') AND owner = $1 AND lease_until_ms > $3",
-            )
-            .bind(owner)
-            .bind(now_ms + LEASE_MS)
-            .bind(now_ms)
-            .execute(tx)
-            .await?;
+            query(sql).bind(owner).bind(now_ms + lease_ms).bind(now_ms).execute(tx).await?;
             Ok(())
         })
     }
@@ -69,16 +104,13 @@ impl Store {
     async fn reap_where(&self, now: Instant, settle_by: Instant, all: bool) -> Result<(u64, u64)> {
         let now_ms = now.timestamp_millis();
         let lost_by = if all { i64::MAX } else { now_ms };
+        let (leave_in_doubt, take_back) = (self.pick(LEAVE_IN_DOUBT), self.pick(TAKE_BACK));
         in_tx!(self, |tx| {
-            let doubtful: Vec<(String,)> = sqlx::query_as(
-                "UPDATE notification SET status = 'in_doubt', reason = 'lease_lost',
-                        next_at_ms = $2, owner = NULL
-                 WHERE status = 'sending' AND lease_until_ms <= $1 RETURNING id",
-            )
-            .bind(lost_by)
-            .bind(settle_by.timestamp_millis())
-            .fetch_all(&mut *tx)
-            .await?;
+            let doubtful: Vec<(String,)> = query(leave_in_doubt)
+                .bind(lost_by)
+                .bind(settle_by.timestamp_millis())
+                .fetch_all(&mut *tx)
+                .await?;
             let decisions: Vec<DecisionRow> = doubtful
                 .iter()
                 .map(|(id,)| DecisionRow {
@@ -90,8 +122,8 @@ impl Store {
                 .collect();
             if !decisions.is_empty() {
                 let rows = batch(&decisions);
-                sqlx::query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
-                sqlx::query(
+                query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
+                query(
                     "UPDATE attempt SET state = 'in_doubt', closed_at_ms = $2
                      WHERE state = 'open' AND notification_id IN
                         (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
@@ -101,18 +133,8 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             }
-            let lost: Vec<NotificationRow> = sqlx::query_as(concat!(
-                "UPDATE notification SET
-                    status = CASE WHEN claims >= $2 THEN 'quarantined' ELSE 'planned' END,
-                    reason = CASE WHEN claims >= $2 THEN 'too_many_claims' END,
-                    epoch = epoch + 1, owner = NULL, ring_again_at_ms = 0
-                 WHERE status = 'claimed' AND lease_until_ms <= $1 RETURNING ",
-                notification_columns!()
-            ))
-            .bind(lost_by)
-            .bind(MAX_CLAIMS)
-            .fetch_all(&mut *tx)
-            .await?;
+            let lost: Vec<NotificationRow> =
+                query(take_back).bind(lost_by).bind(MAX_CLAIMS).fetch_all(&mut *tx).await?;
             let lost = notifications(lost)?;
             let aside = || lost.iter().filter(|n| n.status == Status::Quarantined);
             let tasks: Vec<NewTaskRow> = aside()
@@ -128,7 +150,7 @@ impl Store {
                 .collect();
             if !decisions.is_empty() {
                 let rows = batch(&decisions);
-                sqlx::query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
+                query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
             }
             insert_tasks(tx, &tasks, now_ms).await?;
             Ok((lost.len() as u64, doubtful.len() as u64))
@@ -147,7 +169,7 @@ impl Store {
             last_channel: String,
             last_provider: String,
         }
-        let rows: Vec<Row> = sqlx::query_as(concat!(
+        let rows: Vec<Row> = query(concat!(
             "SELECT ",
             notification_columns!(),
             ", (SELECT channel FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_channel,
@@ -186,7 +208,7 @@ impl Store {
         let doubt = doubt.clone();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let settled = sqlx::query(
+            let settled = query(
                 "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
                         next_at_ms = $5, ring_again_at_ms = 0
                  WHERE id = $1 AND status = 'in_doubt' AND epoch = $2",
@@ -198,7 +220,7 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
-            if settled.rows_affected() == 0 {
+            if settled == 0 {
                 return Ok(false);
             }
             let decision = DecisionRow {
@@ -207,11 +229,7 @@ impl Store {
                 reasons: json(&reasons),
                 versions: "{}".into(),
             };
-            sqlx::query(INSERT_DECISIONS)
-                .bind(batch([decision]))
-                .bind(now_ms)
-                .execute(&mut *tx)
-                .await?;
+            query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(&mut *tx).await?;
             let tasks: Vec<NewTaskRow> =
                 task.map(|why| NewTaskRow::not_told(&doubt, why)).into_iter().collect();
             insert_tasks(tx, &tasks, now_ms).await?;
@@ -227,7 +245,7 @@ impl Store {
     pub async fn ring_lost(&self, now: Instant) -> Result<()> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            sqlx::query(
+            query(
                 "UPDATE notification SET ring_again_at_ms = 0
                  WHERE status = 'planned' AND next_at_ms <= $1 AND ring_again_at_ms > $1",
             )
@@ -244,7 +262,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn needs_housekeeping(&self, now: Instant) -> Result<bool> {
-        let (needed,): (bool,) = sqlx::query_as(
+        let (needed,): (bool,) = query(
             "SELECT EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending') AND lease_until_ms <= $1)
                  OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)
                  OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)

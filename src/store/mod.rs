@@ -5,42 +5,44 @@
 //! `{"0": row, "1": row, …}`, which `jsonb_each` takes apart on SQLite (3.51 and later) and
 //! on PostgreSQL alike; so every statement is a constant, prepared once, whatever the batch.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::types::Json;
-use sqlx::{ConnectOptions, SqliteConnection};
+use tokio::sync::watch;
+
+use crate::domain::time::Instant;
 
 mod answers;
 pub mod attempts;
 pub mod console;
 pub mod customers;
+mod group_commit;
 pub mod intake;
 pub mod journeys;
 pub mod kept_answers;
 pub mod leases;
 mod lock;
+mod news;
 pub mod notifications;
 mod operations;
+mod place;
 pub mod plans;
+mod postgres;
 pub mod receipts;
+mod row_locks;
 mod rows;
+mod schema;
+mod sql;
+mod sqlite;
 pub mod tasks;
 pub mod timeline;
 mod writer;
 
 use intake::Intake;
-pub use lock::DispatchLock;
+pub use lock::{Beside, DispatchLock};
+use news::News;
+pub use place::Place;
+use sql::{Readers, batch, ids, query};
 use writer::Writer;
-
-/// The oldest SQLite without the bug that can lose committed writes when two connections
-/// checkpoint at once (sqlite.org/wal.html, "WAL-reset bug").
-const OLDEST_SQLITE: &str = "3.51.3";
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,9 @@ pub enum StoreError {
     /// What was asked for is not there.
     #[error("{what} is not known")]
     NotFound { what: String },
+    /// Two transactions stood in each other's way and this one gave way; nothing was done.
+    #[error("two changes met: {detail}")]
+    Conflict { detail: String },
     /// The stored data does not read as it was written: a broken invariant.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
@@ -76,6 +81,14 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Self::Damaged(error.to_string())
             }
+            // Unique violation, serialization failure, deadlock (PostgreSQL manual, appendix A).
+            sqlx::Error::Database(ref said)
+                if said
+                    .code()
+                    .is_some_and(|code| matches!(&*code, "23505" | "40001" | "40P01")) =>
+            {
+                Self::Conflict { detail: error.to_string() }
+            }
             other => Self::unavailable(&other.to_string()),
         }
     }
@@ -94,8 +107,10 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub struct Store {
     writer: Writer,
     intake: Intake,
-    readers: SqlitePool,
-    file: PathBuf,
+    readers: Readers,
+    place: Arc<Place>,
+    news: News,
+    lease_ms: i64,
 }
 
 /// Runs a body in one write transaction. `$tx` is the connection; the body is `async` and
@@ -107,75 +122,66 @@ macro_rules! in_tx {
 }
 pub(crate) use in_tx;
 
-/// One JSON parameter that carries many rows.
-pub(crate) fn batch<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Json<Box<RawValue>> {
-    struct Numbered<I>(std::cell::RefCell<Option<I>>);
-    impl<T: Serialize, I: Iterator<Item = T>> Serialize for Numbered<I> {
-        fn serialize<S: serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> std::result::Result<S::Ok, S::Error> {
-            let rows = self.0.borrow_mut().take().expect("serialised once");
-            serializer.collect_map(rows.enumerate().map(|(n, row)| (n.to_string(), row)))
-        }
-    }
-    let rows = Numbered(std::cell::RefCell::new(Some(rows.into_iter())));
-    Json(serde_json::value::to_raw_value(&rows).expect("rows are plain data"))
-}
-
-/// One JSON parameter that carries many ids, each once.
-pub(crate) fn ids<T: std::fmt::Display>(ids: impl IntoIterator<Item = T>) -> Json<Box<RawValue>> {
-    #[derive(Serialize)]
-    struct Row {
-        id: String,
-    }
-    let ids: std::collections::BTreeSet<String> =
-        ids.into_iter().map(|id| id.to_string()).collect();
-    batch(ids.into_iter().map(|id| Row { id }))
-}
-
 impl Store {
-    /// Opens the store at `url`, such as `sqlite:var/tidings.db`, creating and migrating it.
+    /// Opens the store at `url`, such as `sqlite:var/tidings.db` or
+    /// `postgres://tidings@db.example.com/tidings`, creating what is missing and migrating it.
     ///
     /// # Errors
-    /// `Refused` for an old SQLite, a newer schema or settings that do not hold.
+    /// `Refused` for an address, a version or settings that will not do, `Unavailable` when the
+    /// database does not answer.
     pub async fn open(url: &str) -> Result<Self> {
-        let file = sqlite_file(url)?;
-        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                StoreError::Refused(format!(
-                    "cannot create the folder {}: {error}",
-                    folder.display()
-                ))
-            })?;
+        let place = Place::parse(url)?;
+        let (writer, readers) = match &place {
+            Place::File(file) => sqlite::open(file).await?,
+            Place::Server(options) => postgres::open(options).await?,
+        };
+        let news = News::of(&writer, &readers);
+        let intake = Intake::start(writer.clone(), news.origin());
+        Ok(Self {
+            writer,
+            intake,
+            readers,
+            place: Arc::new(place),
+            news,
+            lease_ms: leases::LEASE_MS,
+        })
+    }
+
+    /// The same store with leases of another length, in milliseconds.
+    #[must_use]
+    pub fn with_leases_of(self, lease_ms: i64) -> Self {
+        Self { lease_ms, ..self }
+    }
+
+    /// Where the store is, without its password.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Changes whenever another process has committed something worth looking at.
+    #[must_use]
+    pub fn foreign_commits(&self) -> watch::Receiver<u64> {
+        self.news.foreign_commits()
+    }
+
+    /// How far the clock of the database is ahead of `now`, in milliseconds; `None` where the
+    /// store is a file of this machine.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn clock_ahead_ms(&self, now: impl Fn() -> Instant) -> Result<Option<i64>> {
+        if matches!(self.readers, Readers::Sqlite(_)) {
+            return Ok(None);
         }
-        let options = options(&file);
-        let mut connection = options.clone().connect().await.map_err(|error| {
-            StoreError::Refused(format!("cannot open {}: {error}", file.display()))
-        })?;
-        check_sqlite(&mut connection).await?;
-        migrate(&mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(options.read_only(true))
-            .await?;
-        let writer = Writer::start(connection);
-        Ok(Self { intake: Intake::start(writer.clone()), writer, readers, file })
-    }
-
-    /// The file of the store.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// Changes whenever another process has committed something.
-    #[must_use]
-    pub fn foreign_commits(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.writer.foreign_commits()
+        let before = now().timestamp_millis();
+        // The one question to the database's clock; every decision takes `now` as a value.
+        let (there,): (i64,) =
+            query("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)")
+                .fetch_one(&self.readers)
+                .await?;
+        let after = now().timestamp_millis();
+        Ok(Some(there - i64::midpoint(before, after)))
     }
 
     /// Is the store there? For `/readyz` and `doctor`.
@@ -184,7 +190,7 @@ impl Store {
     /// `Unavailable` when it is not.
     pub async fn ping(&self) -> Result<()> {
         in_tx!(self, |tx| {
-            sqlx::query("UPDATE meta SET value = value WHERE key = 'key'").execute(tx).await?;
+            query("UPDATE meta SET value = value WHERE key = 'key'").execute(tx).await?;
             Ok(())
         })
     }
@@ -197,13 +203,13 @@ impl Store {
         let fresh: [u8; 32] = rand::random();
         let fresh = data_encoding::HEXLOWER.encode(&fresh);
         let kept: String = in_tx!(self, |tx| {
-            sqlx::query(
-                "INSERT INTO meta (key, value) VALUES ('key', $1) ON CONFLICT (key) DO NOTHING",
-            )
-            .bind(fresh)
-            .execute(&mut *tx)
-            .await?;
-            Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = 'key'").fetch_one(tx).await?)
+            query("INSERT INTO meta (key, value) VALUES ('key', $1) ON CONFLICT (key) DO NOTHING")
+                .bind(fresh)
+                .execute(&mut *tx)
+                .await?;
+            let (kept,): (String,) =
+                query("SELECT value FROM meta WHERE key = 'key'").fetch_one(tx).await?;
+            Ok(kept)
         })?;
         let bytes = data_encoding::HEXLOWER.decode(kept.as_bytes()).ok();
         bytes
@@ -218,7 +224,7 @@ impl Store {
     pub async fn note_settings(&self, hash: &str, body: &str, now_ms: i64) -> Result<()> {
         let (hash, body) = (hash.to_owned(), body.to_owned());
         in_tx!(self, |tx| {
-            sqlx::query(
+            query(
                 "INSERT INTO settings_version (hash, first_seen_ms, body) VALUES ($1, $2, $3)
                  ON CONFLICT (hash) DO NOTHING",
             )
@@ -236,74 +242,8 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn schema_version(&self) -> Result<i64> {
-        Ok(sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(&self.readers)
-            .await?)
-    }
-}
-
-/// The file a `sqlite:` address names.
-///
-/// # Errors
-/// `Refused` for any other address.
-pub fn sqlite_file(url: &str) -> Result<PathBuf> {
-    let path = url.strip_prefix("sqlite:").ok_or_else(|| {
-        StoreError::Refused(format!(
-            "[store] url {url:?} is no store; write it like sqlite:var/tidings.db"
-        ))
-    })?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() || path == ":memory:" {
-        return Err(StoreError::Refused("[store] url must name a file".into()));
-    }
-    Ok(PathBuf::from(path))
-}
-
-fn options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
-        .pragma("wal_autocheckpoint", "4000")
-        .pragma("cache_size", "-16000")
-        .pragma("temp_store", "memory")
-        .row_buffer_size(512)
-}
-
-/// A setting that silently differs would break a promise, so each is read back.
-async fn check_sqlite(connection: &mut SqliteConnection) -> Result<()> {
-    let version: String =
-        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *connection).await?;
-    let number =
-        |text: &str| -> Vec<u32> { text.split('.').filter_map(|n| n.parse().ok()).collect() };
-    if number(&version) < number(OLDEST_SQLITE) {
-        return Err(StoreError::Refused(format!(
-            "this binary carries SQLite {version}, which can lose committed writes; build with {OLDEST_SQLITE} or later"
-        )));
-    }
-    let journal: String =
-        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
-    let synchronous: i64 =
-        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
-    if journal != "wal" || synchronous != 2 {
-        return Err(StoreError::Refused(format!(
-            "the store runs with journal_mode {journal} and synchronous {synchronous}; wal and 2 (FULL) are needed: is the file on a network drive?"
-        )));
-    }
-    Ok(())
-}
-
-async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
-    let migrator = sqlx::migrate!("src/store/migrations");
-    match migrator.run(connection).await {
-        Ok(()) => Ok(()),
-        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => {
-            Err(StoreError::Refused(format!(
-                "the store has schema version {version}, which this binary does not know: it was written by a newer Tidings; use that one"
-            )))
-        }
-        Err(error) => Err(StoreError::Refused(format!("the store could not be migrated: {error}"))),
+        let (version,): (i64,) =
+            query("SELECT max(version) FROM _sqlx_migrations").fetch_one(&self.readers).await?;
+        Ok(version)
     }
 }

@@ -10,29 +10,40 @@ use crate::domain::notification::Lane;
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Notification, NotificationId, Reason, Status};
 
-use super::leases::LEASE_MS;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::row_locks::{Either, Lock, either, lock};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_id};
 use super::tasks::{NewTaskRow, insert_tasks};
-use super::{Result, Store, batch, ids, in_tx};
+use super::{Result, Store, batch, ids, in_tx, query};
 
 /// How long a rung bell is trusted before it is rung again.
 pub const RING_AGAIN_MS: i64 = 10_000;
 
-const TAKE_DUE: &str = "
-    UPDATE notification SET ring_again_at_ms = $2
-    WHERE id IN (SELECT id FROM notification
-                 WHERE status = 'planned' AND urgency >= $4 AND urgency <= $5
-                   AND next_at_ms <= $1 AND ring_again_at_ms <= $1
-                 ORDER BY next_at_ms LIMIT $3)
-    RETURNING id, customer_id";
+const TAKE_DUE: Either = either!(
+    |lock| "
+    WITH due AS MATERIALIZED (
+        SELECT id AS due_id FROM notification
+         WHERE status = 'planned' AND urgency >= $4 AND urgency <= $5
+           AND next_at_ms <= $1 AND ring_again_at_ms <= $1
+         ORDER BY next_at_ms LIMIT $3 ",
+    lock,
+    ")
+    UPDATE notification SET ring_again_at_ms = $2 FROM due WHERE id = due_id
+    RETURNING id, customer_id"
+);
 
-const CLAIM: &str = concat!(
-    "UPDATE notification SET status = 'claimed', epoch = epoch + 1, claims = claims + 1,
-            owner = $2, lease_until_ms = $3
-     WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-       AND status = 'planned' AND next_at_ms <= $4
-     RETURNING ",
+const CLAIM: Either = either!(
+    |lock| "
+    WITH wanted AS MATERIALIZED (
+        SELECT id AS wanted_id FROM notification
+         WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+           AND status = 'planned' AND next_at_ms <= $4 ",
+    lock,
+    ")
+    UPDATE notification SET status = 'claimed', epoch = epoch + 1, claims = claims + 1,
+           owner = $2, lease_until_ms = $3
+    FROM wanted WHERE id = wanted_id
+    RETURNING ",
     notification_columns!()
 );
 
@@ -94,8 +105,9 @@ impl Store {
             Lane::Now => (2_i64, 3_i64),
             Lane::Bulk => (0, 1),
         };
+        let sql = self.pick(TAKE_DUE);
         let mut rows: Vec<(String, String)> = in_tx!(self, |tx| {
-            Ok(sqlx::query_as(TAKE_DUE)
+            Ok(query(sql)
                 .bind(now_ms)
                 .bind(now_ms + RING_AGAIN_MS)
                 .bind(i64::from(limit))
@@ -113,7 +125,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn lanes_due(&self, now: Instant) -> Result<Vec<Lane>> {
-        let (soon, bulk): (bool, bool) = sqlx::query_as(
+        let (soon, bulk): (bool, bool) = query(
             "SELECT EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency >= 2
                             AND next_at_ms <= $1 AND ring_again_at_ms <= $1),
                     EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency <= 1
@@ -134,7 +146,7 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn outlook(&self, now: Instant) -> Result<Outlook> {
         // Each minimum is the first entry of a partial index.
-        let (first, busy): (Option<i64>, bool) = sqlx::query_as(
+        let (first, busy): (Option<i64>, bool) = query(
             "SELECT (SELECT min(at) FROM (
                   SELECT min(next_at_ms) AS at FROM notification WHERE status = 'planned' AND urgency = 0
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 1
@@ -168,11 +180,12 @@ impl Store {
         let wanted = ids(wanted);
         let owner = owner.to_owned();
         let now_ms = now.timestamp_millis();
+        let (sql, lease_ms) = (self.pick(CLAIM), self.lease_ms);
         let rows: Vec<NotificationRow> = in_tx!(self, |tx| {
-            Ok(sqlx::query_as(CLAIM)
+            Ok(query(sql)
                 .bind(wanted)
                 .bind(owner)
-                .bind(now_ms + LEASE_MS)
+                .bind(now_ms + lease_ms)
                 .bind(now_ms)
                 .fetch_all(tx)
                 .await?)
@@ -197,8 +210,9 @@ impl Store {
                 reason: end.reasons.last().filter(|_| !end.status.is_open()).map(Reason::code),
                 next_at_ms: end.next_at.timestamp_millis(),
             });
+            lock(tx, Lock::Notifications, ids(ends.iter().map(|end| end.notification.id))).await?;
             let ended: Vec<(String,)> =
-                sqlx::query_as(END_CLAIMED).bind(batch(rows)).fetch_all(&mut *tx).await?;
+                query(END_CLAIMED).bind(batch(rows)).fetch_all(&mut *tx).await?;
             let ended: HashSet<String> = ended.into_iter().map(|(id,)| id).collect();
             let ends =
                 || ends.iter().filter(|end| ended.contains(&end.notification.id.to_string()));
@@ -208,11 +222,7 @@ impl Store {
                 reasons: json(&end.reasons),
                 versions: end.versions.to_string(),
             });
-            sqlx::query(INSERT_DECISIONS)
-                .bind(batch(decisions))
-                .bind(now_ms)
-                .execute(&mut *tx)
-                .await?;
+            query(INSERT_DECISIONS).bind(batch(decisions)).bind(now_ms).execute(&mut *tx).await?;
             let tasks: Vec<NewTaskRow> = ends()
                 .filter_map(|end| end.task.map(|why| NewTaskRow::not_told(&end.notification, why)))
                 .collect();
@@ -237,7 +247,8 @@ impl Store {
             })
             .collect();
         in_tx!(self, |tx| {
-            sqlx::query(END_CLAIMED).bind(batch(&rows)).execute(tx).await?;
+            lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            query(END_CLAIMED).bind(batch(&rows)).execute(tx).await?;
             Ok(())
         })
     }

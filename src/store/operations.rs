@@ -4,8 +4,9 @@ use crate::domain::time::Instant;
 use crate::domain::{NotificationId, Reason};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::row_locks::{Lock, lock};
 use super::rows::json;
-use super::{Result, Store, StoreError, batch, in_tx};
+use super::{Result, Store, StoreError, batch, ids, in_tx, query};
 
 impl Store {
     /// Cancels a notification that has not left yet.
@@ -37,11 +38,11 @@ impl Store {
         let id = id.to_string();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let status: Option<(String,)> =
-                sqlx::query_as("SELECT status FROM notification WHERE id = $1")
-                    .bind(&id)
-                    .fetch_optional(&mut *tx)
-                    .await?;
+            lock(tx, Lock::Notifications, ids([&id])).await?;
+            let status: Option<(String,)> = query("SELECT status FROM notification WHERE id = $1")
+                .bind(&id)
+                .fetch_optional(&mut *tx)
+                .await?;
             let Some((status,)) = status else {
                 return Err(StoreError::NotFound { what: format!("the notification {id}") });
             };
@@ -51,7 +52,7 @@ impl Store {
                     from.join(", ")
                 )));
             }
-            sqlx::query(
+            query(
                 "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
                         next_at_ms = $5, ring_again_at_ms = 0, claims = 0,
                         failed_channels = CASE WHEN $3 = 'planned' THEN '[]' ELSE failed_channels END
@@ -66,7 +67,7 @@ impl Store {
             .await?;
             let decision =
                 DecisionRow { id, what: to, reasons: json(&[&reason]), versions: "{}".into() };
-            sqlx::query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;
+            query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;
             Ok(())
         })
     }
@@ -78,7 +79,7 @@ impl Store {
     pub async fn cancel_planned(&self, reason: Reason, now: Instant) -> Result<u64> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let cancelled: Vec<(String,)> = sqlx::query_as(
+            let cancelled: Vec<(String,)> = query(
                 "UPDATE notification SET status = 'cancelled', reason = $1, epoch = epoch + 1
                  WHERE status = 'planned' RETURNING id",
             )
@@ -93,7 +94,7 @@ impl Store {
                 versions: "{}".into(),
             });
             let rows = batch(decisions);
-            sqlx::query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(tx).await?;
+            query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(tx).await?;
             Ok(cancelled.len() as u64)
         })
     }

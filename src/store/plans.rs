@@ -13,12 +13,13 @@ use crate::domain::{
     Case, CaseChoice, CaseEvent, CaseId, CustomerId, Notification, NotificationId, Reason,
 };
 
-use super::leases::LEASE_MS;
+use super::row_locks::{Lock, lock};
 use super::rows::{
     NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
 };
+use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
-use super::{Result, Store, batch, ids, in_tx};
+use super::{Result, Store, batch, ids, in_tx, query};
 
 /// A case with events to plan, and what planning needs to know of it.
 #[derive(Debug, Clone)]
@@ -230,7 +231,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn unplanned_events(&self, now: Instant, limit: i64) -> Result<Vec<i64>> {
-        let rows: Vec<(i64,)> = sqlx::query_as(
+        let rows: Vec<(i64,)> = query(
             "SELECT e.seq FROM cases AS c
              JOIN event AS e ON e.case_id = c.id AND e.ordinal = c.planned + 1
              WHERE c.head > c.planned AND c.wait_until_ms <= $1
@@ -258,7 +259,7 @@ impl Store {
             choice_channel: Option<String>,
             choice_muted: Option<bool>,
         }
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = query(
             "SELECT c.body, c.head,
                     (SELECT h.channel FROM case_choice AS h WHERE h.case_id = c.id
                       ORDER BY h.at_ms DESC LIMIT 1) AS choice_channel,
@@ -294,7 +295,7 @@ impl Store {
         struct Seq {
             seq: i64,
         }
-        let rows: Vec<EventRow> = sqlx::query_as(SELECT_EVENTS)
+        let rows: Vec<EventRow> = query(SELECT_EVENTS)
             .bind(batch(events.iter().map(|seq| Seq { seq: *seq })))
             .bind(i64::try_from(MAX_EVENTS_PER_CASE).expect("100"))
             .fetch_all(&self.readers)
@@ -323,10 +324,8 @@ impl Store {
             let case = PendingCase { id, planned, case, choice, events, notifications };
             pending.insert(row.case_id, case);
         }
-        let of_cases: Vec<NotificationRow> = sqlx::query_as(SELECT_OF_CASES)
-            .bind(ids(pending.keys()))
-            .fetch_all(&self.readers)
-            .await?;
+        let of_cases: Vec<NotificationRow> =
+            query(SELECT_OF_CASES).bind(ids(pending.keys())).fetch_all(&self.readers).await?;
         for notification in notifications(of_cases)? {
             if let Some(case) = pending.get_mut(notification.case.as_str()) {
                 case.notifications.push(notification);
@@ -345,7 +344,7 @@ impl Store {
         customers: &HashSet<CustomerId>,
     ) -> Result<()> {
         let once: Vec<NotificationRow> =
-            sqlx::query_as(SELECT_ONCE).bind(ids(customers)).fetch_all(&self.readers).await?;
+            query(SELECT_ONCE).bind(ids(customers)).fetch_all(&self.readers).await?;
         for said in notifications(once)? {
             for case in pending.values_mut() {
                 let named = case.events.iter().any(|event| event.event.customer == said.customer);
@@ -373,7 +372,7 @@ impl Store {
     ) -> Result<HashSet<CaseId>> {
         let now_ms = now.timestamp_millis();
         let claim =
-            Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + LEASE_MS };
+            Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + self.lease_ms };
         in_tx!(self, |tx| {
             let moved = cases.iter().filter_map(|case| {
                 let (_, last, _) = case.plans.last()?;
@@ -385,8 +384,9 @@ impl Store {
                     body: json(&last.case),
                 })
             });
+            lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
             let won: Vec<(String,)> =
-                sqlx::query_as(MOVE_CASES).bind(batch(moved)).fetch_all(&mut *tx).await?;
+                query(MOVE_CASES).bind(batch(moved)).fetch_all(&mut *tx).await?;
             let won: HashSet<CaseId> = won.into_iter().map(|(id,)| CaseId(id)).collect();
             let mut writes = Writes::default();
             for case in cases.iter().filter(|case| won.contains(&case.id)) {
@@ -415,12 +415,20 @@ impl Store {
         let (case, seq, customer) = (case.clone(), event.seq, event.event.customer.clone());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            sqlx::query("UPDATE cases SET waiting_for = $2, wait_until_ms = $3 WHERE id = $1")
-                .bind(case.as_str())
-                .bind(customer.as_str())
-                .bind(until.timestamp_millis())
-                .execute(&mut *tx)
-                .await?;
+            // Who arrived since the events were read is not waited for.
+            lock(tx, Lock::CustomerNames, ids([&customer])).await?;
+            let waits = query(
+                "UPDATE cases SET waiting_for = $2, wait_until_ms = $3
+                 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM customer WHERE customer.id = $2)",
+            )
+            .bind(case.as_str())
+            .bind(customer.as_str())
+            .bind(until.timestamp_millis())
+            .execute(&mut *tx)
+            .await?;
+            if waits == 0 {
+                return Ok(());
+            }
             if let Some(task) = task {
                 let row = NewTaskRow {
                     event_seq: Some(seq),
@@ -500,44 +508,40 @@ impl Writes {
         }
     }
 
-    async fn write(self, tx: &mut sqlx::SqliteConnection, now_ms: i64) -> Result<()> {
+    async fn write(self, tx: &mut Tx, now_ms: i64) -> Result<()> {
         if !self.created.is_empty() {
-            sqlx::query(INSERT_NOTIFICATIONS).bind(batch(&self.created)).execute(&mut *tx).await?;
+            query(INSERT_NOTIFICATIONS).bind(batch(&self.created)).execute(&mut *tx).await?;
         }
+        let touched = self.moved.iter().map(|row| &row.id);
+        let touched = touched.chain(self.settled.iter().map(|row| &row.id));
+        lock(tx, Lock::Notifications, ids(touched)).await?;
         if !self.moved.is_empty() {
-            sqlx::query(MOVE_PENDING).bind(batch(&self.moved)).execute(&mut *tx).await?;
+            query(MOVE_PENDING).bind(batch(&self.moved)).execute(&mut *tx).await?;
         }
         if !self.settled.is_empty() {
-            sqlx::query(SETTLE_PENDING).bind(batch(&self.settled)).execute(&mut *tx).await?;
+            query(SETTLE_PENDING).bind(batch(&self.settled)).execute(&mut *tx).await?;
         }
         if !self.decisions.is_empty() {
-            sqlx::query(INSERT_DECISIONS)
+            query(INSERT_DECISIONS)
                 .bind(batch(&self.decisions))
                 .bind(now_ms)
                 .execute(&mut *tx)
                 .await?;
         }
         if !self.events.is_empty() {
-            sqlx::query(MARK_EVENTS)
-                .bind(batch(&self.events))
-                .bind(now_ms)
-                .execute(&mut *tx)
-                .await?;
+            query(MARK_EVENTS).bind(batch(&self.events)).bind(now_ms).execute(&mut *tx).await?;
         }
         insert_tasks(tx, &self.tasks, now_ms).await
     }
 }
 
 /// New notifications that no event planned: the next of a repeat.
-pub(super) async fn insert_created(
-    tx: &mut sqlx::SqliteConnection,
-    created: &[(Created, Value)],
-) -> Result<()> {
+pub(super) async fn insert_created(tx: &mut Tx, created: &[(Created, Value)]) -> Result<()> {
     if created.is_empty() {
         return Ok(());
     }
     let rows =
         created.iter().map(|(created, versions)| NewNotification::new(created, versions, None));
-    sqlx::query(INSERT_NOTIFICATIONS).bind(batch(rows)).execute(tx).await?;
+    query(INSERT_NOTIFICATIONS).bind(batch(rows)).execute(tx).await?;
     Ok(())
 }

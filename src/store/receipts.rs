@@ -7,8 +7,10 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId, Reason};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::row_locks::{Either, either};
 use super::rows::{json, parse_channel};
-use super::{Result, Store, batch, in_tx};
+use super::sql::Tx;
+use super::{Result, Store, batch, in_tx, query};
 
 /// What a provider says became of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,18 @@ struct Unapplied {
     state: String,
 }
 
+const UNAPPLIED: Either = either!(
+    |lock| "
+    SELECT r.seq, r.notification_id, r.no, r.outcome, r.detail, n.status, n.attempts,
+           n.failed_channels, a.channel, a.state
+    FROM receipt AS r
+    JOIN notification AS n ON n.id = r.notification_id
+    JOIN attempt AS a ON a.notification_id = r.notification_id AND a.no = r.no
+    WHERE r.applied_at_ms IS NULL AND n.status <> 'sending' ORDER BY r.seq LIMIT 500 ",
+    lock,
+    ""
+);
+
 impl Store {
     /// Stores a receipt. Answers false when the same was stored before, or when there is no
     /// such attempt.
@@ -71,7 +85,7 @@ impl Store {
     pub async fn keep_receipt(&self, receipt: Receipt, now: Instant) -> Result<bool> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let kept = sqlx::query(
+            let kept = query(
                 "INSERT INTO receipt (notification_id, no, provider, provider_ref, outcome, detail,
                                       received_at_ms)
                  SELECT $1, $2, $3, $4, $5, $6, $7
@@ -88,11 +102,11 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
-            if kept.rows_affected() == 0 {
+            if kept == 0 {
                 return Ok(false);
             }
             if let Some(why) = &receipt.suppress {
-                let found: Option<(String, String)> = sqlx::query_as(
+                let found: Option<(String, String)> = query(
                     "SELECT channel, address FROM attempt WHERE notification_id = $1 AND no = $2",
                 )
                 .bind(receipt.notification.to_string())
@@ -115,29 +129,21 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away; the receipts stay stored.
     pub async fn apply_receipts(&self, now: Instant) -> Result<bool> {
-        let waiting: Option<(i64,)> =
-            sqlx::query_as("SELECT 1 FROM receipt WHERE applied_at_ms IS NULL LIMIT 1")
-                .fetch_optional(&self.readers)
+        let (waiting,): (bool,) =
+            query("SELECT EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)")
+                .fetch_one(&self.readers)
                 .await?;
-        if waiting.is_none() {
+        if !waiting {
             return Ok(false);
         }
         let now_ms = now.timestamp_millis();
+        let unapplied = self.pick(UNAPPLIED);
         in_tx!(self, |tx| {
-            let receipts: Vec<Unapplied> = sqlx::query_as(
-                "SELECT r.seq, r.notification_id, r.no, r.outcome, r.detail, n.status, n.attempts,
-                        n.failed_channels, a.channel, a.state
-                 FROM receipt AS r
-                 JOIN notification AS n ON n.id = r.notification_id
-                 JOIN attempt AS a ON a.notification_id = r.notification_id AND a.no = r.no
-                 WHERE r.applied_at_ms IS NULL AND n.status <> 'sending' ORDER BY r.seq LIMIT 500",
-            )
-            .fetch_all(&mut *tx)
-            .await?;
+            let receipts: Vec<Unapplied> = query(unapplied).fetch_all(&mut *tx).await?;
             let mut look_again = false;
             for receipt in receipts {
                 look_again |= apply(tx, &receipt, now_ms).await?;
-                sqlx::query("UPDATE receipt SET applied_at_ms = $2 WHERE seq = $1")
+                query("UPDATE receipt SET applied_at_ms = $2 WHERE seq = $1")
                     .bind(receipt.seq)
                     .bind(now_ms)
                     .execute(&mut *tx)
@@ -149,7 +155,7 @@ impl Store {
 }
 
 /// Moves attempt and notification forward, never back: taken < delivered, undelivered.
-async fn apply(tx: &mut sqlx::SqliteConnection, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
+async fn apply(tx: &mut Tx, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
     let Some(outcome) = ReceiptOutcome::from_name(&receipt.outcome) else { return Ok(false) };
     let final_already = matches!(receipt.state.as_str(), "delivered" | "undelivered");
     let known_taken = receipt.state == "sent";
@@ -161,15 +167,13 @@ async fn apply(tx: &mut sqlx::SqliteConnection, receipt: &Unapplied, now_ms: i64
         ReceiptOutcome::Delivered => "delivered",
         ReceiptOutcome::Undelivered => "undelivered",
     };
-    sqlx::query(
-        "UPDATE attempt SET state = $3, detail = $4 WHERE notification_id = $1 AND no = $2",
-    )
-    .bind(&receipt.notification_id)
-    .bind(receipt.no)
-    .bind(state)
-    .bind(&receipt.detail)
-    .execute(&mut *tx)
-    .await?;
+    query("UPDATE attempt SET state = $3, detail = $4 WHERE notification_id = $1 AND no = $2")
+        .bind(&receipt.notification_id)
+        .bind(receipt.no)
+        .bind(state)
+        .bind(&receipt.detail)
+        .execute(&mut *tx)
+        .await?;
     let last_attempt = receipt.no == receipt.attempts;
     if !last_attempt || !matches!(receipt.status.as_str(), "sent" | "in_doubt" | "unknown") {
         return Ok(false);
@@ -187,7 +191,7 @@ async fn apply(tx: &mut sqlx::SqliteConnection, receipt: &Unapplied, now_ms: i64
             ("planned", Some(now_ms))
         }
     };
-    sqlx::query(
+    query(
         "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
                 next_at_ms = COALESCE($5, next_at_ms), failed_channels = $6, ring_again_at_ms = 0,
                 told_at_ms = CASE WHEN $3 = 'planned' THEN NULL ELSE COALESCE(told_at_ms, $7) END
@@ -208,6 +212,6 @@ async fn apply(tx: &mut sqlx::SqliteConnection, receipt: &Unapplied, now_ms: i64
         reasons: json(&reasons),
         versions: "{}".into(),
     };
-    sqlx::query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;
+    query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;
     Ok(status == "planned")
 }

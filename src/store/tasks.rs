@@ -1,13 +1,14 @@
 //! Tasks: work for a person because software could not.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::Instant;
 use crate::domain::{CustomerId, Notification};
 
-use super::{Result, Store, StoreError, batch, in_tx};
+use super::sql::Tx;
+use super::{Result, Store, StoreError, batch, in_tx, query};
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct NewTaskRow {
@@ -57,13 +58,9 @@ const INSERT_TASKS: &str = "
     FROM jsonb_each($1) WHERE true
     ON CONFLICT (key) WHERE done_at_ms IS NULL DO NOTHING";
 
-pub(super) async fn insert_tasks(
-    tx: &mut SqliteConnection,
-    tasks: &[NewTaskRow],
-    now_ms: i64,
-) -> Result<()> {
+pub(super) async fn insert_tasks(tx: &mut Tx, tasks: &[NewTaskRow], now_ms: i64) -> Result<()> {
     if !tasks.is_empty() {
-        sqlx::query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).execute(tx).await?;
+        query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).execute(tx).await?;
     }
     Ok(())
 }
@@ -105,7 +102,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn open_tasks(&self, after: i64, limit: i64) -> Result<Vec<Task>> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT seq, kind, detail, notification_id, case_id, customer_id, opened_at_ms,
                     done_at_ms, done_by
              FROM task WHERE done_at_ms IS NULL AND seq > $1 ORDER BY seq LIMIT $2",
@@ -124,7 +121,7 @@ impl Store {
         let by = by.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let done = sqlx::query(
+            let done = query(
                 "UPDATE task SET done_at_ms = $2, done_by = $3 WHERE seq = $1 AND done_at_ms IS NULL",
             )
             .bind(seq)
@@ -132,7 +129,7 @@ impl Store {
             .bind(by)
             .execute(tx)
             .await?;
-            if done.rows_affected() == 0 {
+            if done == 0 {
                 return Err(StoreError::NotFound { what: format!("an open task {seq}") });
             }
             Ok(())

@@ -9,7 +9,7 @@ use crate::domain::{CaseId, CustomerId};
 
 use super::console::{EventView, NotificationView, event_columns, view_columns};
 use super::rows::parse_id;
-use super::{Result, Store};
+use super::{Result, Store, query};
 
 /// One thing that happened, for a timeline. Instants are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +30,9 @@ pub struct Entry {
     pub detail: Option<String>,
 }
 
+/// The kinds of entries, causes before what they cause.
+const KINDS: [&str; 5] = ["event", "planned", "decision", "attempt", "receipt"];
+
 impl Store {
     /// What happened with one customer, oldest first, before `limit` is reached.
     ///
@@ -44,7 +47,7 @@ impl Store {
         let views = concat!(
             "SELECT ",
             view_columns!(),
-            " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
+            " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC, id LIMIT $2"
         );
         self.timeline(events, views, id.as_str(), limit).await
     }
@@ -62,7 +65,7 @@ impl Store {
         let views = concat!(
             "SELECT ",
             view_columns!(),
-            " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC LIMIT $2"
+            " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC, id LIMIT $2"
         );
         self.timeline(events, views, id.as_str(), limit).await
     }
@@ -75,9 +78,9 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Entry>> {
         let events: Vec<EventView> =
-            sqlx::query_as(events).bind(id).bind(limit).fetch_all(&self.readers).await?;
+            query(events).bind(id).bind(limit).fetch_all(&self.readers).await?;
         let views: Vec<NotificationView> =
-            sqlx::query_as(views).bind(id).bind(limit).fetch_all(&self.readers).await?;
+            query(views).bind(id).bind(limit).fetch_all(&self.readers).await?;
         self.entries(events, views).await
     }
 
@@ -162,7 +165,8 @@ impl Store {
                 ));
             }
         }
-        timed.sort_by_key(|(at, _)| *at);
+        // Of one instant, causes come first.
+        timed.sort_by_key(|(at, entry)| (*at, KINDS.iter().position(|kind| *kind == entry.kind)));
         Ok(timed.into_iter().map(|(_, entry)| entry).collect())
     }
 }

@@ -62,7 +62,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NotFound { what } => Self::not_found(what),
             StoreError::Refused(why) => Self::new(StatusCode::CONFLICT, "Not possible now", why),
-            StoreError::Unavailable { .. } => {
+            StoreError::Unavailable { .. } | StoreError::Conflict { .. } => {
                 tracing::error!(%error, "the store is away");
                 let detail = "nothing was kept; try again".to_owned();
                 Self {

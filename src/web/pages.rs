@@ -10,6 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, context};
 
+use crate::app::Seam;
 use crate::domain::time::{from_ms, local};
 use crate::domain::token::Grant;
 use crate::domain::{CustomerId, Preferences};
@@ -99,8 +100,9 @@ pub async fn unsubscribe(
     let change = move |chosen: &mut Preferences| {
         chosen.topics.entry(chosen_topic).or_default().insert(channel, false);
     };
+    engine.seams.pass(Seam::OptoutBeforeCommit).await;
     match engine.store.choose(&customer, "one-click", now, change).await {
-        Ok(()) => {}
+        Ok(()) => engine.seams.pass(Seam::AfterOptoutCommit).await,
         Err(StoreError::NotFound { .. }) => return forged(&web),
         Err(error) => return super::error::Problem::from(error).into_response(),
     }

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 
+use crate::app::Seam;
 use crate::channel::twilio_receipt::{self, Word};
 use crate::config::{Telephone, TelephoneProvider};
 use crate::domain::token::Grant;
@@ -43,8 +44,12 @@ pub async fn twilio(
     let provider_ref = ["MessageSid", "CallSid"].into_iter().find_map(field).unwrap_or_default();
     let receipt =
         Receipt { notification, no, provider: "twilio", provider_ref, outcome, detail, suppress };
-    if engine.store.keep_receipt(receipt, now).await? && engine.store.apply_receipts(now).await? {
-        engine.wake.notify_one();
+    engine.seams.pass(Seam::ReceiptBeforeCommit).await;
+    if engine.store.keep_receipt(receipt, now).await? {
+        engine.seams.pass(Seam::AfterReceiptCommit).await;
+        if engine.store.apply_receipts(now).await? {
+            engine.wake.notify_one();
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }

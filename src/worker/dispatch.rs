@@ -114,6 +114,7 @@ pub async fn bring_on_the_way(
         }
     }
     engine.store.end_claims(ends, now).await?;
+    engine.seams.pass(Seam::AfterRender).await;
     let deadline = tokio::time::Instant::now() + WAIT_FOR_ROOM;
     let mut no_room = Vec::new();
     for message in ready {
@@ -195,6 +196,8 @@ fn look_at(
     let opening = Opening {
         id: notification.id,
         epoch: notification.epoch,
+        case: notification.case.clone(),
+        customer: notification.customer.clone(),
         channel,
         provider,
         address: address.clone(),

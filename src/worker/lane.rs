@@ -14,11 +14,13 @@ use tokio::sync::{Mutex, Notify, mpsc};
 use crate::channel::Gateway;
 use crate::channel::health::Call;
 use crate::domain::Channel;
+use crate::domain::time::Instant;
 use crate::store::attempts::Closing;
 
 use super::dispatch::Ready;
 use super::opener::{OnItsWay, Opener};
 use super::outcome;
+use super::patience::Waits;
 use super::seams::Seam;
 use super::{Engine, Stopping};
 
@@ -177,13 +179,30 @@ async fn send_all(
     loop {
         let next = on_its_way.lock().await.recv().await;
         let Some(OnItsWay { message, opened, window }) = next else { return };
+        engine.seams.pass(Seam::BeforeWire).await;
         let began = Monotonic::now();
         let result = gateway.provider.send(&message.outgoing, window).await;
-        pace.done(began.elapsed());
+        let took = began.elapsed();
+        pace.done(took);
+        metrics::histogram!("tidings_send_seconds", "channel" => message.opening.channel.as_str(), "provider" => message.opening.provider)
+            .record(took);
         engine.health.record(channel, Call::of(&result), engine.clock.now());
         engine.seams.pass(Seam::AfterReply).await;
         let closing = outcome::closing(&engine, &message, opened, result);
         let _ = outcomes.send(Finished { closing, message }).await;
+    }
+}
+
+/// Records outcomes, again and again while the store is away: what a provider said is known
+/// only here. What cannot be recorded within a lease is in doubt: never lost.
+async fn record(engine: &Engine, closings: Vec<Closing>, now: Instant) {
+    let mut waits = Waits::within(engine.behaviour.renew_every * 3);
+    while let Err(error) = engine.store.close_attempts(closings.clone(), now).await {
+        tracing::warn!(%error, outcomes = closings.len(), "outcomes are recorded again");
+        if !waits.wait().await {
+            tracing::error!(%error, outcomes = closings.len(), "outcomes could not be recorded");
+            return;
+        }
     }
 }
 
@@ -206,10 +225,7 @@ pub async fn record_outcomes(engine: Arc<Engine>, mut outcomes: mpsc::Receiver<F
         let now = engine.clock.now();
         let (closings, messages): (Vec<Closing>, Vec<Ready>) =
             batch.into_iter().map(|done| (done.closing, done.message)).unzip();
-        // An outcome that cannot be recorded is in doubt when its lease ends: never lost.
-        if let Err(error) = engine.store.close_attempts(closings, now).await {
-            tracing::error!(%error, outcomes = messages.len(), "outcomes could not be recorded");
-        }
+        record(&engine, closings, now).await;
         engine.seams.pass(Seam::AfterOutcome).await;
         engine.wake.notify_one();
         drop(messages);

@@ -18,6 +18,7 @@ use crate::store::attempts::Opened;
 
 use super::dispatch::{ById, Ready, number};
 use super::lane::{MAX_READY, Pace};
+use super::patience::Waits;
 use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
 
@@ -140,7 +141,8 @@ impl Opener {
         let opened = match engine.store.open_attempts(openings, engine.clock.now()).await {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::warn!(%error, "attempts could not be opened; their leases bring them back");
+                tracing::warn!(%error, "attempts could not be opened; they are given back");
+                tokio::spawn(take_back(engine, batch));
                 return Ok(0);
             }
         };
@@ -202,6 +204,20 @@ impl Opener {
             }
         }
     }
+}
+
+/// Gives back messages of which nobody knows whether their attempts opened: the answer of the
+/// store was lost. Nothing of them left the house, and only this process can know that.
+async fn take_back(engine: Arc<Engine>, messages: ById) {
+    let claims: Vec<(NotificationId, i64)> = messages.values().map(claim).collect();
+    let mut waits = Waits::within(engine.behaviour.renew_every * 3);
+    while let Err(error) = engine.store.take_back(&claims, engine.clock.now()).await {
+        if !waits.wait().await {
+            tracing::error!(%error, "messages could not be given back; their leases do it");
+            break;
+        }
+    }
+    engine.wake.notify_one();
 }
 
 fn claim(message: &Ready) -> (NotificationId, i64) {

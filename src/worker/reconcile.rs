@@ -16,9 +16,6 @@ use super::{Engine, Stopping, stopped};
 /// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// How often leases are renewed, well within their length of 30 s.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
-
 /// Does every repair once.
 ///
 /// # Errors
@@ -88,7 +85,7 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
 pub async fn renew(engine: Arc<Engine>, mut stopping: Stopping) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(RENEW_EVERY) => {}
+            () = tokio::time::sleep(engine.behaviour.renew_every) => {}
             () = stopped(&mut stopping) => return,
         }
         let now = engine.clock.now();

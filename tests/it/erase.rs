@@ -1,4 +1,5 @@
 use serde_json::json;
+use tidings::store::Place;
 
 use crate::support::TestApp;
 
@@ -13,7 +14,7 @@ async fn a_person_is_forgotten_and_what_was_planned_is_cancelled() {
     let sent = app.smtp.taken().len() + app.twilio.taken().len();
     assert_eq!(sent, 1, "only what left before");
     assert_eq!(app.of("still-waiting-for-you").await.reason.as_deref(), Some("erased"));
-    let rows = everything_in(app.store().file()).await;
+    let rows = everything_in(app.store().place()).await;
     for marker in ["Ada", "ada@example.com", "+447911123456", "Marker-4711"] {
         assert!(!rows.contains(marker), "{marker} is still there");
     }
@@ -22,26 +23,43 @@ async fn a_person_is_forgotten_and_what_was_planned_is_cancelled() {
 }
 
 /// Every text in every table.
-async fn everything_in(file: &std::path::Path) -> String {
-    use sqlx::{Connection, Row};
-    let url = format!("sqlite:{}", file.display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("a store");
-    let tables: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+async fn everything_in(place: &Place) -> String {
+    use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
+    let mut all = String::new();
+    match place {
+        Place::File(file) => {
+            let url = format!("sqlite:{}", file.display());
+            let mut connection = SqliteConnection::connect(&url).await.expect("a store");
+            let tables: Vec<String> =
+                sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+                    .fetch_all(&mut connection)
+                    .await
+                    .expect("tables");
+            for table in tables {
+                let sql = AssertSqlSafe(format!("SELECT * FROM {table}"));
+                for row in sqlx::query(sql).fetch_all(&mut connection).await.expect("rows") {
+                    for column in 0..row.len() {
+                        if let Ok(Some(text)) = row.try_get::<Option<String>, _>(column) {
+                            all.push_str(&text);
+                            all.push('\n');
+                        }
+                    }
+                }
+            }
+        }
+        Place::Server(options) => {
+            let mut connection = PgConnection::connect_with(options).await.expect("a store");
+            let tables: Vec<String> = sqlx::query_scalar(
+                "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
+            )
             .fetch_all(&mut connection)
             .await
             .expect("tables");
-    let mut all = String::new();
-    for table in tables {
-        let sql = format!("SELECT * FROM {table}");
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("rows");
-        for row in rows {
-            for column in 0..row.len() {
-                if let Ok(Some(text)) = row.try_get::<Option<String>, _>(column) {
-                    all.push_str(&text);
-                    all.push('\n');
-                }
+            for table in tables {
+                let sql = AssertSqlSafe(format!("SELECT t::text FROM {table} AS t"));
+                let rows: Vec<String> =
+                    sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("rows");
+                all.extend(rows);
             }
         }
     }

@@ -141,7 +141,7 @@ impl Fate {
         }
         // After the hand-over window has opened, no pause is longer than the window: it is
         // measured on a clock that does not stand still.
-        let may_pause = !matches!(seam, Seam::AfterOpen);
+        let may_pause = !matches!(seam, Seam::AfterOpen | Seam::BeforeWire);
         let strike = self.roll(STRIKE_SIDES);
         if strike > 2 || !self.may_strike() {
             return;

@@ -36,7 +36,7 @@ async fn a_channel_with_a_limit_keeps_to_it_and_tells_everybody_in_the_end() {
                            "case_type": "ticket", "customer": "C-1", "state": "take_in_charge_ticket"});
         Incoming::new(CaseEvent::from_json(&value, "", now).expect("valid"), &value)
     });
-    let workers = app.start_workers(true);
+    let workers = app.start(tidings::app::roles::Roles::ALL);
     let began = Instant::now();
     let accepted = engine.store.accept_events(incoming.collect(), now).await.expect("stored");
     let seqs: Vec<i64> = accepted

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::app::Seam;
 use crate::domain::Fault;
 use crate::store::intake::{Accepted, Incoming};
 use crate::web::Web;
@@ -142,6 +143,7 @@ async fn take(
     if !incoming.is_empty() {
         let (places, incoming): (Vec<usize>, Vec<Incoming>) = incoming.into_iter().unzip();
         let accepted = engine.store.accept_events(incoming, now).await?;
+        engine.seams.pass(Seam::AfterEventCommit).await;
         let mut seqs = Vec::new();
         for (index, accepted) in places.into_iter().zip(accepted) {
             let at = |pointer: &str| format!("{}{}", base(index), items[index].pointer(pointer));

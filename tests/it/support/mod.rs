@@ -1,7 +1,7 @@
 //! What the tests stand on: the app on a manual clock, and real counterparts on loopback.
 
 pub mod binary;
-#[allow(dead_code, reason = "not every part is used by every set of tests")]
+pub mod postgres;
 pub mod redis;
 pub mod smtp;
 pub mod twilio;
@@ -18,13 +18,23 @@ use tidings::config::Settings;
 use tidings::domain::customer::CustomerRecord;
 use tidings::domain::time::{Instant, parse_instant};
 use tidings::domain::{CaseEvent, CustomerId, NotificationId, Preferences, Zones};
-use tidings::store::Store;
 use tidings::store::console::{Detail, Filter, NotificationView, Summary};
 use tidings::store::intake::{Accepted, Incoming};
+use tidings::store::{Beside, Store};
 use tidings::worker::seams::Seams;
 
 use smtp::SmtpSink;
 use twilio::TwilioDouble;
+
+/// An empty store for a test: a file in its folder, or with `TIDINGS_TEST_STORE=postgres` a
+/// database of its own.
+pub fn fresh_store(folder: &Path) -> String {
+    match std::env::var("TIDINGS_TEST_STORE").as_deref() {
+        Ok("postgres") => postgres::PostgresServer::shared().fresh_database(),
+        Ok("sqlite") | Err(_) => format!("sqlite:{}/store.db", folder.display()),
+        Ok(other) => panic!("TIDINGS_TEST_STORE is {other:?}; sqlite and postgres are known"),
+    }
+}
 
 pub fn at(text: &str) -> Instant {
     parse_instant(text).expect(text)
@@ -54,7 +64,7 @@ pub fn settings(folder: &Path, smtp: &SmtpSink, twilio: &TwilioDouble, more: &st
     let text = format!(
         r#"
 [store]
-url = "sqlite:{folder}/store.db"
+url = "{store}"
 {http}
 [sender]
 name = "Example Shop"
@@ -78,7 +88,7 @@ token_file = "{token}"
 from = "+442079460001"
 {more}
 "#,
-        folder = folder.display(),
+        store = fresh_store(folder),
         token = token.display(),
         smtp = smtp.url(),
         twilio = twilio.url(),
@@ -106,7 +116,7 @@ impl TestApp {
         let clock = Clock::manual(at(now));
         let app = App::build(settings, clock, store).await.unwrap_or_else(|e| panic!("{e:?}"));
         let app = Arc::new(app);
-        let workers = Some(app.start_workers(false));
+        let workers = Some(app.start_driven());
         Self { app, smtp, twilio, workers, _folder: folder, seq: std::cell::Cell::new(0) }
     }
 
@@ -119,10 +129,11 @@ impl TestApp {
         let clock = self.app.engine.clock.clone();
         let store = Store::open(&settings.store.url).await.expect("a store");
         let gateways = gateways.unwrap_or_else(|| self.app.engine.gateways.clone());
+        let lock = store.lock_dispatch("test", Beside::Nobody).await.expect("nobody else");
         let app = App::build_with(settings, clock, store, gateways, seams).await;
         self.app = Arc::new(app.unwrap_or_else(|e| panic!("{e:?}")));
-        self.app.recover().await.expect("the store is there");
-        self.workers = Some(self.app.start_workers(false));
+        self.app.recover(&lock).await.expect("the store is there");
+        self.workers = Some(self.app.start_driven());
     }
 
     pub fn store(&self) -> &Store {

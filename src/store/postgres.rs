@@ -1,0 +1,93 @@
+//! A store in a PostgreSQL database, shared by any number of processes.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+
+use super::sql::Readers;
+use super::writer::Writer;
+use super::{Result, StoreError, schema};
+
+/// Connections of one process: what it reads, and its write transactions.
+pub(super) const MAX_CONNECTIONS: u32 = 12;
+
+/// The oldest PostgreSQL that is tried, as `server_version_num`.
+const OLDEST_POSTGRES: i64 = 140_000;
+
+/// How long a statement waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the database and migrates it.
+pub(super) async fn open(options: &PgConnectOptions) -> Result<(Writer, Readers)> {
+    let options = options.clone().application_name("tidings").options([
+        // A process that stopped in the middle of a transaction must not hold up the others.
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("lock_timeout", "10s"),
+        ("statement_timeout", "60s"),
+        // Statements join one parameter with an index; a parallel or compiled plan only costs.
+        ("jit", "off"),
+        ("timezone", "UTC"),
+    ]);
+    let mut connection = connect(&options).await?;
+    check(&mut connection).await?;
+    schema::refused(schema::postgres_migrator().run(&mut connection).await)?;
+    let _ = connection.close().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await?;
+    Ok((Writer::Postgres(pool.clone()), Readers::Postgres(pool)))
+}
+
+/// One connection. What no waiting mends is `Refused`: a name, a password, a database.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
+    let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await;
+    let error = match connected {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(error)) => error,
+        Err(_) => return Err(StoreError::unavailable("[store] url: the server does not answer")),
+    };
+    let detail = format!("[store] url: no connection to the database: {error}");
+    match &error {
+        // Class 28 is a wrong name or password, 3D a database that does not exist, 42 a right
+        // that is missing (PostgreSQL manual, appendix A).
+        sqlx::Error::Database(said)
+            if said.code().is_some_and(|code| {
+                ["28", "3D", "42"].iter().any(|class| code.starts_with(class))
+            }) =>
+        {
+            Err(StoreError::Refused(detail))
+        }
+        sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => Err(StoreError::Refused(detail)),
+        _ => Err(StoreError::Unavailable { detail }),
+    }
+}
+
+/// A setting that silently differs would break a promise, so each is read back.
+async fn check(connection: &mut PgConnection) -> Result<()> {
+    let (version, commits, replica): (String, String, bool) = sqlx::query_as(
+        "SELECT current_setting('server_version_num'), current_setting('synchronous_commit'),
+                pg_is_in_recovery()",
+    )
+    .fetch_one(connection)
+    .await?;
+    if version.parse().unwrap_or(0) < OLDEST_POSTGRES {
+        return Err(StoreError::Refused(format!(
+            "PostgreSQL {version} is too old; 14 or later is needed"
+        )));
+    }
+    if commits == "off" {
+        return Err(StoreError::Refused(
+            "the database answers before a commit is durable (synchronous_commit = off); ALTER ROLE … SET synchronous_commit = on mends it".into(),
+        ));
+    }
+    if replica {
+        return Err(StoreError::Refused(
+            "[store] url names a replica, which cannot be written to; name the primary".into(),
+        ));
+    }
+    Ok(())
+}

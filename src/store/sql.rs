@@ -1,0 +1,281 @@
+//! One SQL text on two databases: a statement with its values, bound for whichever database
+//! it is run on.
+//!
+//! Only the kinds of values both know are bound: text, whole numbers, booleans, and JSON for
+//! batches. A row struct derives `FromRow` once and reads from both.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
+use sqlx::types::Json;
+use sqlx::{Arguments, Database, Encode, FromRow, SqliteConnection, Transaction, Type};
+
+/// A value of a statement.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Bool(bool),
+    Json(Json<Rows>),
+}
+
+/// Many rows as one JSON text.
+#[derive(Debug, Clone)]
+pub(super) struct Rows(Arc<RawValue>);
+
+impl Serialize for Rows {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// A row both databases can give.
+pub(super) trait Row:
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{}
+
+/// A statement and its values.
+#[derive(Debug)]
+pub(super) struct Query {
+    sql: &'static str,
+    values: Vec<Value>,
+}
+
+/// An open write transaction.
+#[derive(Debug)]
+pub(super) enum Tx {
+    /// The one connection that writes, inside the transaction its jobs share.
+    Sqlite(SqliteConnection),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Connections that only read.
+#[derive(Debug, Clone)]
+pub(super) enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// How often a read is tried on another connection.
+const MAX_TRIES: u32 = 12;
+
+/// What a statement runs on.
+pub(super) enum On<'e> {
+    Tx(&'e mut Tx),
+    Readers(&'e Readers),
+}
+
+impl<'e> From<&'e mut Tx> for On<'e> {
+    fn from(tx: &'e mut Tx) -> Self {
+        Self::Tx(tx)
+    }
+}
+
+impl<'e> From<&'e Readers> for On<'e> {
+    fn from(readers: &'e Readers) -> Self {
+        Self::Readers(readers)
+    }
+}
+
+/// A statement, its parameters written `$1`, `$2`, …
+pub(super) fn query(sql: &'static str) -> Query {
+    Query { sql, values: Vec::new() }
+}
+
+/// Runs a statement on whichever database it is for: `$run` is expanded once per kind, with
+/// the bound arguments and the executor.
+macro_rules! on_either {
+    ($query:expr, $on:expr, |$sql:ident, $arguments:ident, $executor:ident| $run:expr) => {{
+        let Query { sql: $sql, values } = $query;
+        match $on.into() {
+            On::Tx(Tx::Sqlite(connection)) => {
+                let ($arguments, $executor) = (arguments::<Sqlite>(values)?, connection);
+                $run
+            }
+            On::Tx(Tx::Postgres(transaction)) => {
+                let ($arguments, $executor) = (arguments::<Postgres>(values)?, &mut **transaction);
+                $run
+            }
+            On::Readers(Readers::Sqlite(pool)) => {
+                let ($arguments, $executor) = (arguments::<Sqlite>(values)?, pool);
+                $run
+            }
+            On::Readers(Readers::Postgres(pool)) => {
+                // Reading again is harmless, and a restarted server leaves dead connections.
+                let mut tries = 0;
+                loop {
+                    let ($arguments, $executor) = (arguments::<Postgres>(values.clone())?, pool);
+                    tries += 1;
+                    match $run {
+                        Err(error) if tries < MAX_TRIES && is_connection_lost(&error) => {}
+                        done => break done,
+                    }
+                }
+            }
+        }
+    }};
+}
+
+impl Query {
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Runs it; answers how many rows it touched.
+    pub async fn execute<'e>(self, on: impl Into<On<'e>>) -> Result<u64, sqlx::Error> {
+        on_either!(self, on, |sql, arguments, executor| {
+            sqlx::query_with(sql, arguments)
+                .execute(executor)
+                .await
+                .map(|done| done.rows_affected())
+        })
+    }
+
+    pub async fn fetch_all<'e, T: Row>(self, on: impl Into<On<'e>>) -> Result<Vec<T>, sqlx::Error> {
+        on_either!(self, on, |sql, arguments, executor| {
+            sqlx::query_as_with(sql, arguments).fetch_all(executor).await
+        })
+    }
+
+    pub async fn fetch_optional<'e, T: Row>(
+        self,
+        on: impl Into<On<'e>>,
+    ) -> Result<Option<T>, sqlx::Error> {
+        on_either!(self, on, |sql, arguments, executor| {
+            sqlx::query_as_with(sql, arguments).fetch_optional(executor).await
+        })
+    }
+
+    pub async fn fetch_one<'e, T: Row>(self, on: impl Into<On<'e>>) -> Result<T, sqlx::Error> {
+        on_either!(self, on, |sql, arguments, executor| {
+            sqlx::query_as_with(sql, arguments).fetch_one(executor).await
+        })
+    }
+}
+
+fn arguments<DB: Database>(values: Vec<Value>) -> Result<DB::Arguments, sqlx::Error>
+where
+    DB::Arguments: Arguments<Database = DB>,
+    Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
+    Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
+    bool: for<'t> Encode<'t, DB> + Type<DB>,
+    Json<Rows>: for<'t> Encode<'t, DB> + Type<DB>,
+{
+    let mut arguments = DB::Arguments::default();
+    for value in values {
+        let added: Result<(), BoxDynError> = match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Int(number) => arguments.add(number),
+            Value::Bool(yes) => arguments.add(yes),
+            Value::Json(json) => arguments.add(json),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// Did the statement fail because its connection is gone? SQLSTATE class 08, and 57P01 to
+/// 57P03 (PostgreSQL manual, appendix A): the server is going down or coming up.
+pub(super) fn is_connection_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03")
+        }),
+        _ => false,
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Self {
+        Self::Text(text.map(str::to_owned))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(Some(text))
+    }
+}
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::Text(Some(text.clone()))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&Option<String>> for Value {
+    fn from(text: &Option<String>) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(yes: bool) -> Self {
+        Self::Bool(yes)
+    }
+}
+
+impl From<&Self> for Value {
+    fn from(value: &Self) -> Self {
+        value.clone()
+    }
+}
+
+/// One JSON parameter that carries many rows.
+pub(super) fn batch<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Value {
+    struct Numbered<I>(std::cell::RefCell<Option<I>>);
+    impl<T: Serialize, I: Iterator<Item = T>> Serialize for Numbered<I> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let rows = self.0.borrow_mut().take().expect("serialised once");
+            serializer.collect_map(rows.enumerate().map(|(n, row)| (n.to_string(), row)))
+        }
+    }
+    let rows = Numbered(std::cell::RefCell::new(Some(rows.into_iter())));
+    let rows = serde_json::value::to_raw_value(&rows).expect("rows are plain data");
+    Value::Json(Json(Rows(Arc::from(rows))))
+}
+
+/// One JSON parameter that carries many ids, each once.
+pub(super) fn ids<T: std::fmt::Display>(ids: impl IntoIterator<Item = T>) -> Value {
+    #[derive(Serialize)]
+    struct Row {
+        id: String,
+    }
+    let ids: std::collections::BTreeSet<String> =
+        ids.into_iter().map(|id| id.to_string()).collect();
+    batch(ids.into_iter().map(|id| Row { id }))
+}

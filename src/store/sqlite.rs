@@ -1,0 +1,88 @@
+//! A store in one SQLite file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
+
+use super::group_commit::GroupCommit;
+use super::sql::Readers;
+use super::writer::Writer;
+use super::{Result, StoreError, schema};
+
+/// The oldest SQLite without the bug that can lose committed writes when two connections
+/// checkpoint at once (sqlite.org/wal.html, "WAL-reset bug").
+const OLDEST_SQLITE: &str = "3.51.3";
+
+/// Opens the file, creating and migrating it.
+pub(super) async fn open(file: &Path) -> Result<(Writer, Readers)> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            StoreError::Refused(format!("cannot create the folder {}: {error}", folder.display()))
+        })?;
+    }
+    let options = options(file);
+    let mut connection =
+        options.clone().connect().await.map_err(|error| {
+            StoreError::Refused(format!("cannot open {}: {error}", file.display()))
+        })?;
+    check(&mut connection).await?;
+    schema::refused(schema::migrator().run(&mut connection).await)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(4)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options.read_only(true))
+        .await?;
+    Ok((Writer::Sqlite(GroupCommit::start(connection)), Readers::Sqlite(readers)))
+}
+
+/// The file a `sqlite:` address names.
+///
+/// # Errors
+/// `Refused` for an address without a file.
+pub(super) fn file_of(path: &str) -> Result<PathBuf> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path == ":memory:" {
+        return Err(StoreError::Refused("[store] url must name a file".into()));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("cache_size", "-16000")
+        .pragma("temp_store", "memory")
+        .row_buffer_size(512)
+}
+
+/// A setting that silently differs would break a promise, so each is read back.
+async fn check(connection: &mut SqliteConnection) -> Result<()> {
+    let version: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *connection).await?;
+    let number =
+        |text: &str| -> Vec<u32> { text.split('.').filter_map(|n| n.parse().ok()).collect() };
+    if number(&version) < number(OLDEST_SQLITE) {
+        return Err(StoreError::Refused(format!(
+            "this binary carries SQLite {version}, which can lose committed writes; build with {OLDEST_SQLITE} or later"
+        )));
+    }
+    let journal: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+    let synchronous: i64 =
+        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
+    if journal != "wal" || synchronous != 2 {
+        return Err(StoreError::Refused(format!(
+            "the store runs with journal_mode {journal} and synchronous {synchronous}; wal and 2 (FULL) are needed: is the file on a network drive?"
+        )));
+    }
+    Ok(())
+}

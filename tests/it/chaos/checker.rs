@@ -1,0 +1,407 @@
+//! The verdict: what providers saw and what was said to the installation, joined with what it
+//! says of itself.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tidings::domain::NotificationId;
+use tidings::domain::token::Keyring;
+
+use super::cluster::KEY;
+use super::ledger::{Entry, HandOver, Word};
+use super::load::{Person, Refusal, Sent};
+use super::parcel::{REMINDER, STATES, TWICE_RATHER_THAN_NEVER};
+
+/// What can be wrong, or at least deserves to be counted. The first six fail a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Count {
+    Lost,
+    WrongChannel,
+    Early,
+    Late,
+    Stale,
+    Duplicate,
+    /// A second copy after the doubt was written down, of a topic that prefers that.
+    DuplicateInDoubt,
+    /// Notifications that were in doubt at some time.
+    InDoubt,
+    /// Notifications that ended so.
+    Unknown,
+}
+
+impl Count {
+    pub const ALL: [Self; 9] = [
+        Self::Lost,
+        Self::WrongChannel,
+        Self::Early,
+        Self::Late,
+        Self::Stale,
+        Self::Duplicate,
+        Self::DuplicateInDoubt,
+        Self::InDoubt,
+        Self::Unknown,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::WrongChannel => "wrong-channel",
+            Self::Early => "early",
+            Self::Late => "late",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::DuplicateInDoubt => "duplicate-in-doubt",
+            Self::InDoubt => "in-doubt",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    const fn fails(self) -> bool {
+        !matches!(self, Self::DuplicateInDoubt | Self::InDoubt | Self::Unknown)
+    }
+}
+
+/// A notification as the installation tells of it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub id: String,
+    pub case: String,
+    pub notice: String,
+    pub status: String,
+    /// How many attempts were opened.
+    pub attempts: usize,
+    /// When a doubt was written down, in ms since 1970.
+    pub doubts: Vec<i64>,
+}
+
+/// Everything a verdict is made of.
+#[derive(Debug)]
+pub struct Evidence {
+    pub people: Vec<Person>,
+    pub sent: Vec<Sent>,
+    pub refusals: Vec<Refusal>,
+    pub entries: Vec<Entry>,
+    pub accounts: Vec<Account>,
+    /// Accepted events that the installation did not know when told again.
+    pub forgotten: Vec<String>,
+    /// How often fate struck. Five claims by processes that died, without an attempt, set a
+    /// notification aside with a task.
+    pub blows: usize,
+    /// How long after its opening an attempt may reach the wire, in ms.
+    pub window_ms: i64,
+    /// By how much the ledger may be late, in ms.
+    pub lag_ms: i64,
+}
+
+/// Counts, and a line for each failure.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub counts: BTreeMap<Count, usize>,
+    pub findings: Vec<String>,
+    pub events: usize,
+    pub blows: usize,
+    pub hand_overs: usize,
+}
+
+impl Verdict {
+    fn find(&mut self, count: Count, what: String) {
+        *self.counts.entry(count).or_default() += 1;
+        if count.fails() {
+            self.findings.push(format!("{}: {what}", count.name()));
+        }
+    }
+
+    pub fn of(&self, count: Count) -> usize {
+        self.counts.get(&count).copied().unwrap_or_default()
+    }
+
+    /// Is nothing wrong that must not be?
+    pub fn holds(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Adds another run's counts.
+    pub fn add(&mut self, other: Self) {
+        for (count, n) in other.counts {
+            *self.counts.entry(count).or_default() += n;
+        }
+        self.findings.extend(other.findings);
+        self.events += other.events;
+        self.blows += other.blows;
+        self.hand_overs += other.hand_overs;
+    }
+
+    /// The head of the table.
+    pub fn head() -> String {
+        let names = Count::ALL.map(|count| format!("{:>13}", short(count)));
+        format!("{:<34}{:>7}{:>8}{:>11}{}", "cell", "blows", "events", "hand-overs", names.concat())
+    }
+
+    /// One row of the table.
+    pub fn row(&self, name: &str) -> String {
+        let counts = Count::ALL.map(|count| format!("{:>13}", self.of(count)));
+        let Self { blows, events, hand_overs, .. } = self;
+        format!("{name:<34}{blows:>7}{events:>8}{hand_overs:>11}{}", counts.concat())
+    }
+}
+
+fn short(count: Count) -> &'static str {
+    if count == Count::DuplicateInDoubt { "dup-in-doubt" } else { count.name() }
+}
+
+/// The notices of one notification's hand-overs, put together.
+struct Told<'a> {
+    account: &'a Account,
+    hand_overs: Vec<&'a HandOver>,
+}
+
+/// Makes the verdict.
+pub fn check(evidence: &Evidence) -> Verdict {
+    let mut verdict =
+        Verdict { events: evidence.sent.len(), blows: evidence.blows, ..Verdict::default() };
+    let mut hand_overs: Vec<&HandOver> = Vec::new();
+    let mut words: Vec<&Word> = Vec::new();
+    for entry in &evidence.entries {
+        match entry {
+            Entry::HandOver(hand_over) => hand_overs.push(hand_over),
+            Entry::Word(word) => words.push(word),
+        }
+    }
+    hand_overs.sort_by_key(|hand_over| hand_over.at_ms);
+    verdict.hand_overs = hand_overs.len();
+    for event in &evidence.forgotten {
+        verdict.find(Count::Lost, format!("accepted and not known afterwards: {event}"));
+    }
+    let told = join(evidence, &hand_overs, &mut verdict);
+    for hand_over in &hand_overs {
+        look_at_channel(evidence, hand_over, &mut verdict);
+        look_at_time(evidence, hand_over, &mut verdict);
+    }
+    for told in told.values() {
+        look_at_copies(told, &words, &mut verdict);
+        look_at_account(evidence, told, &words, &mut verdict);
+    }
+    look_for_the_last_word(evidence, &told, &mut verdict);
+    look_for_doubles(&told, &mut verdict);
+    verdict
+}
+
+/// Accounts with their hand-overs. What no account knows of is lost from the record.
+fn join<'a>(
+    evidence: &'a Evidence,
+    hand_overs: &[&'a HandOver],
+    verdict: &mut Verdict,
+) -> BTreeMap<&'a str, Told<'a>> {
+    let keys = Keyring::new(KEY);
+    let mut by_name: HashMap<String, &str> = HashMap::new();
+    let mut told = BTreeMap::new();
+    for account in &evidence.accounts {
+        let id = account.id.as_str();
+        by_name.insert(id.to_owned(), id);
+        if let Ok(parsed) = NotificationId::parse(id) {
+            by_name.insert(keys.message_id(parsed, "example.com"), id);
+        }
+        told.insert(id, Told { account, hand_overs: Vec::new() });
+    }
+    for hand_over in hand_overs {
+        match by_name.get(&hand_over.name).and_then(|id| told.get_mut(id)) {
+            Some(told) => told.hand_overs.push(hand_over),
+            // A mail that broke off before its name was read reached nobody.
+            None if hand_over.name.is_empty() && !hand_over.taken => {}
+            None => {
+                let what = format!("no record of a hand-over: {hand_over:?}");
+                verdict.find(Count::Lost, what);
+            }
+        }
+    }
+    told
+}
+
+fn is_code(tells: Option<&str>) -> bool {
+    tells.is_some_and(|tells| tells.ends_with(&format!("/{TWICE_RATHER_THAN_NEVER}")))
+}
+
+fn look_at_channel(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict) {
+    let channel = hand_over.channel;
+    let found = evidence.people.iter().position(|person| {
+        person.order.contains(&channel) && person.address(channel) == hand_over.address
+    });
+    let Some(customer) = found else {
+        let what = format!("nobody allowed {channel} to {}", hand_over.address);
+        return verdict.find(Count::WrongChannel, what);
+    };
+    if evidence.people[customer].night_on == Some(channel) {
+        verdict.find(Count::Early, format!("in the quiet hours: {hand_over:?}"));
+    }
+    if is_code(hand_over.tells.as_deref()) {
+        return;
+    }
+    let refused = evidence.refusals.iter().find(|refusal| {
+        refusal.customer == customer
+            && refusal.channel == channel
+            && refusal.from_ms + evidence.lag_ms < hand_over.at_ms
+            && refusal.until_ms.is_none_or(|until| hand_over.at_ms < until)
+    });
+    if let Some(refusal) = refused {
+        verdict.find(Count::WrongChannel, format!("{hand_over:?} after {refusal:?}"));
+    }
+}
+
+fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict) {
+    let Some((case, state)) = hand_over.tells.as_deref().and_then(|tells| tells.split_once('/'))
+    else {
+        return;
+    };
+    let slack_ms = evidence.window_ms + evidence.lag_ms;
+    let of_case = || evidence.sent.iter().filter(|event| event.case == case);
+    if state == REMINDER {
+        let Some((at, end)) = of_case().find_map(|event| event.reminder) else {
+            return verdict.find(Count::Early, format!("never asked for: {hand_over:?}"));
+        };
+        if hand_over.at_ms < at {
+            verdict.find(Count::Early, format!("due at {at}: {hand_over:?}"));
+        } else if hand_over.at_ms > end + slack_ms {
+            verdict.find(Count::Late, format!("worth nothing from {end}: {hand_over:?}"));
+        }
+        return;
+    }
+    let version = STATES.iter().position(|known| *known == state).map_or(0, |at| at + 1);
+    let newer = of_case().find(|event| {
+        event.version > version
+            && event.accepted_ms.is_some_and(|at| at + slack_ms < hand_over.at_ms)
+    });
+    if let Some(newer) = newer {
+        let (version, at) = (newer.version, newer.accepted_ms.unwrap_or_default());
+        let what = format!("version {version} was accepted at {at}: {hand_over:?}");
+        verdict.find(Count::Stale, what);
+    }
+}
+
+/// Was the copy before this one declared void?
+fn undelivered(words: &[&Word], id: &str, after_ms: i64, before_ms: i64) -> bool {
+    words.iter().any(|word| {
+        word.name == id
+            && word.says == "undelivered"
+            && after_ms <= word.at_ms
+            && word.at_ms <= before_ms
+    })
+}
+
+fn look_at_copies(told: &Told<'_>, words: &[&Word], verdict: &mut Verdict) {
+    let Told { account, hand_overs } = told;
+    let mut numbers: Vec<i64> = hand_overs.iter().filter_map(|hand_over| hand_over.no).collect();
+    numbers.sort_unstable();
+    if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+        let what = format!("attempt {} of {account:?} left twice", twice[0]);
+        verdict.find(Count::Duplicate, what);
+    }
+    if hand_overs.len() > account.attempts {
+        let what = format!("{} hand-overs of {account:?}", hand_overs.len());
+        verdict.find(Count::Duplicate, what);
+    }
+    let taken: Vec<_> = hand_overs.iter().filter(|hand_over| hand_over.taken).collect();
+    for pair in taken.windows(2) {
+        let (first, second) = (pair[0], pair[1]);
+        if undelivered(words, &account.id, first.at_ms, second.at_ms + 1_000) {
+            continue;
+        }
+        let doubted = account.doubts.iter().any(|at| *at <= second.at_ms);
+        if doubted && account.notice == TWICE_RATHER_THAN_NEVER {
+            verdict.find(Count::DuplicateInDoubt, String::new());
+        } else {
+            verdict.find(Count::Duplicate, format!("{first:?} and {second:?} of {account:?}"));
+        }
+    }
+}
+
+fn look_at_account(evidence: &Evidence, told: &Told<'_>, words: &[&Word], verdict: &mut Verdict) {
+    let Told { account, hand_overs } = told;
+    let was_taken = hand_overs.iter().any(|hand_over| hand_over.taken);
+    if !account.doubts.is_empty() {
+        verdict.find(Count::InDoubt, String::new());
+    }
+    let voided = words.iter().any(|word| word.name == account.id && word.says == "undelivered");
+    match account.status.as_str() {
+        "sent" | "delivered" if !was_taken => {
+            verdict.find(
+                Count::Lost,
+                format!("said to be told, and no provider took it: {account:?}"),
+            );
+        }
+        "sent" | "delivered" => {}
+        "unknown" => {
+            verdict.find(Count::Unknown, String::new());
+            if account.doubts.is_empty() {
+                verdict.find(Count::Lost, format!("unknown without a doubt: {account:?}"));
+            }
+        }
+        "planned" | "claimed" | "sending" | "in_doubt" => {
+            verdict.find(Count::Lost, format!("never ends: {account:?} {hand_overs:?}"));
+        }
+        "quarantined" if evidence.blows < 5 => {
+            verdict.find(Count::Lost, format!("set aside: {account:?}"));
+        }
+        // Not told, it says; a provider has it all the same.
+        _ if was_taken && !voided && account.doubts.is_empty() => {
+            verdict.find(Count::Lost, format!("told and not recorded: {account:?} {hand_overs:?}"));
+        }
+        _ => {}
+    }
+}
+
+/// The last state of every case is told, or there is a reason why not.
+fn look_for_the_last_word(
+    evidence: &Evidence,
+    told: &BTreeMap<&str, Told<'_>>,
+    verdict: &mut Verdict,
+) {
+    let mut last: BTreeMap<&str, &Sent> = BTreeMap::new();
+    for event in evidence.sent.iter().filter(|event| event.accepted_ms.is_some()) {
+        let known = last.entry(&event.case).or_insert(event);
+        if event.version > known.version {
+            *known = event;
+        }
+    }
+    let by_notice: HashMap<(&str, &str), &Told<'_>> = told
+        .values()
+        .map(|told| ((told.account.case.as_str(), told.account.notice.as_str()), told))
+        .collect();
+    for (case, event) in last {
+        let state = STATES[event.version - 1];
+        let Some(told) = by_notice.get(&(case, state)) else {
+            verdict.find(Count::Lost, format!("nothing was planned for {case}/{state}"));
+            continue;
+        };
+        let wavers = evidence.people[event.customer].wavers_on.is_some();
+        let refused = told
+            .hand_overs
+            .iter()
+            .any(|hand_over| matches!(hand_over.fault, "4xx_perm" | "undelivered" | "busy"))
+            // A mail refused at RCPT leaves no hand-over.
+            || told.account.attempts > told.hand_overs.len();
+        let fine = match told.account.status.as_str() {
+            "sent" | "delivered" | "unknown" => true,
+            "suppressed" => wavers,
+            "failed" => refused,
+            "quarantined" => evidence.blows >= 5,
+            // Said already, whatever it ends as; open ones were found before.
+            "planned" | "claimed" | "sending" | "in_doubt" => true,
+            _ => false,
+        };
+        if !fine {
+            let what = format!("the last state of {case} was not told: {:?}", told.account);
+            verdict.find(Count::Lost, what);
+        }
+    }
+}
+
+/// One notice of a case under two names.
+fn look_for_doubles(told: &BTreeMap<&str, Told<'_>>, verdict: &mut Verdict) {
+    let mut taken: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for told in told.values().filter(|told| told.hand_overs.iter().any(|h| h.taken)) {
+        let Account { id, case, notice, .. } = told.account;
+        if let Some(other) = taken.insert((case, notice), id) {
+            let what = format!("{case}/{notice} was told as {other} and as {id}");
+            verdict.find(Count::Duplicate, what);
+        }
+    }
+}

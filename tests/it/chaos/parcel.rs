@@ -1,0 +1,52 @@
+//! The journey of the runs: every state is told while it lasts, each message says which case
+//! and state it tells, and a reminder has its hour and its end.
+
+use std::path::Path;
+
+/// States a case passes through, one version each.
+pub const STATES: [&str; 6] = ["s1", "s2", "s3", "s4", "s5", "s6"];
+
+/// The state whose topic would rather be told twice than never.
+pub const TWICE_RATHER_THAN_NEVER: &str = "s4";
+
+/// The notice with an hour of its own.
+pub const REMINDER: &str = "soon";
+
+fn journey() -> String {
+    let mut text = format!("case_type = \"parcel\"\nstates = {STATES:?}\n");
+    for state in STATES {
+        let topic = if state == TWICE_RATHER_THAN_NEVER { "code" } else { "parcel" };
+        text.push_str(&format!(
+            "[[notice]]\nid = \"{state}\"\non = {{ state = \"{state}\" }}\nwhile = [\"{state}\"]\n\
+             topic = \"{topic}\"\nchannels = [\"email\", \"sms\", \"voice\"]\n"
+        ));
+    }
+    text.push_str(&format!(
+        "[[notice]]\nid = \"{REMINDER}\"\non = {{ fact = \"remind_at\" }}\ntopic = \"parcel\"\n\
+         until = \"remind_until\"\nchannels = [\"sms\", \"email\", \"voice\"]\n"
+    ));
+    text
+}
+
+/// `tells` stands in every channel's words; see [`super::tells`].
+fn message(tells: &str) -> String {
+    format!(
+        "{{% block subject %}}Ref {tells} {{% endblock %}}\n\
+         {{% block changed %}}Ref {tells} has news.{{% endblock %}}\n\
+         {{% block action %}}There is nothing to do.{{% endblock %}}\n\
+         {{% block next %}}We tell you more.{{% endblock %}}\n\
+         {{% block voice %}}Ref {tells} has news. There is nothing to do. We tell you more.{{% endblock %}}\n"
+    )
+}
+
+/// Writes journey and messages into an installation's folder.
+pub fn write(folder: &Path) {
+    let messages = folder.join("templates/messages/parcel");
+    std::fs::create_dir_all(&messages).expect("a folder");
+    std::fs::create_dir_all(folder.join("journeys")).expect("a folder");
+    std::fs::write(folder.join("journeys/parcel.toml"), journey()).expect("written");
+    for name in STATES.into_iter().chain([REMINDER]) {
+        let tells = format!("{{{{ case.id }}}}/{name}");
+        std::fs::write(messages.join(format!("{name}.en.j2")), message(&tells)).expect("written");
+    }
+}

@@ -1,0 +1,198 @@
+//! One run: an installation with its providers, its load and what strikes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use serde_json::Value;
+use tidings::domain::time::parse_instant;
+use tidings::domain::token::Keyring;
+
+use super::checker::{Account, Evidence, Verdict, check};
+use super::cluster::{Cluster, Engines, KEY, Providers};
+use super::doors::Doors;
+use super::ledger::Ledger;
+use super::load::{Load, Size};
+use super::phone::Phone;
+use super::weather::Weather;
+use super::{mail, pause, until};
+
+/// The hand-over window of the runs, in ms.
+const WINDOW_MS: i64 = 2_000;
+
+/// How long everything accepted may take to end after the last blow.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// States a notification does not rest in.
+const OPEN: [&str; 4] = ["planned", "claimed", "sending", "in_doubt"];
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub seed: u64,
+    pub engines: Engines,
+    /// Do providers misbehave, too?
+    pub rough: bool,
+    pub size: Size,
+    /// More settings, as TOML.
+    pub more: String,
+}
+
+/// A running installation under load.
+pub struct Stage {
+    pub cluster: Cluster,
+    pub weather: Arc<Weather>,
+    pub rng: SmallRng,
+    /// Strikes so far.
+    pub blows: usize,
+    ledger: Ledger,
+    phone: Arc<Phone>,
+    load: Arc<Load>,
+    loading: tokio::task::JoinHandle<()>,
+}
+
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
+
+impl Stage {
+    /// Starts providers, processes and load.
+    pub async fn set(setting: &Setting) -> Self {
+        let Setting { seed, engines, rough, size, more } = setting;
+        let weather = if *rough { Weather::rough(*seed) } else { Weather::fair(*seed) };
+        let weather = Arc::new(weather);
+        let ports = free_ports();
+        let ports = if matches!(engines, Engines::Sqlite) { &ports[..1] } else { &ports[..] };
+        let doors = Doors::new(ports.to_vec());
+        let ledger_file = tempfile::NamedTempFile::new().expect("a file");
+        let ledger = Ledger::create(ledger_file.path());
+        let keys = Keyring::new(KEY);
+        let (phone, phone_url) =
+            Phone::start(ledger.clone(), Arc::clone(&weather), keys, doors.clone()).await;
+        let smtp = mail::start(ledger.clone(), Arc::clone(&weather)).await;
+        let providers = Providers { smtp, phone: phone_url };
+        let more = format!(
+            "[dispatch]\nhand_over_window_s = {}\nsettle_doubt_after_s = 2\n{more}",
+            WINDOW_MS / 1_000
+        );
+        let mut cluster = Cluster::new(engines, &providers, (doors.clone(), ports), &more);
+        let load = Arc::new(Load::new(*seed, *size, doors));
+        let customers = cluster.path().join("customers.jsonl");
+        std::fs::write(customers, load.customers()).expect("written");
+        let imported = cluster.json(&["import", "customers", "customers.jsonl", "--json"]);
+        assert_eq!(imported["accepted"], size.customers, "{imported}");
+        cluster.start_all().await;
+        let running = Arc::clone(&load);
+        let loading = tokio::spawn(async move { running.run().await });
+        let rng = SmallRng::seed_from_u64(*seed);
+        Self { cluster, weather, rng, blows: 0, ledger, phone, load, loading }
+    }
+
+    /// Is there still something to disturb?
+    pub fn goes_on(&self) -> bool {
+        !self.loading.is_finished()
+    }
+
+    /// How many messages reached a provider so far.
+    pub fn hand_overs(&self) -> usize {
+        self.ledger.hand_overs()
+    }
+
+    /// Lets everything come to its end and makes the verdict.
+    pub async fn end(mut self) -> Verdict {
+        self.cluster.start_all().await;
+        (&mut self.loading).await.expect("the load went through");
+        let quiet = until(QUIET, async || {
+            pause(Duration::from_millis(200)).await;
+            self.phone.is_silent() && self.is_quiet().await
+        });
+        let quiet = quiet.await;
+        let forgotten = self.load.say_again().await;
+        let accounts = self.accounts().await;
+        if quiet {
+            self.cluster.stop_all();
+            let done = self.cluster.json(&["work", "--until-idle", "--json"]);
+            let balance = &done["balance"];
+            let count = |name: &str| balance[name].as_i64().expect("a number");
+            assert_eq!(
+                count("accepted"),
+                count("open") + count("told") + count("silent") + count("task"),
+                "the balance adds up: {done}"
+            );
+            assert_eq!(count("open"), 0, "{done}");
+        }
+        let said = std::mem::take(&mut *self.load.said.lock().expect("lock"));
+        check(&Evidence {
+            people: self.load.people.to_vec(),
+            sent: said.sent,
+            refusals: said.refusals,
+            entries: self.ledger.entries(),
+            accounts,
+            forgotten,
+            blows: self.blows,
+            window_ms: WINDOW_MS,
+            lag_ms: self.ledger.lag_ms() + 20,
+        })
+    }
+
+    async fn is_quiet(&self) -> bool {
+        for status in OPEN {
+            let path = format!("/v1/notifications?status={status}&limit=1");
+            let page = self.cluster.doors.get(&path).await;
+            if page["notifications"].as_array().is_none_or(|found| !found.is_empty()) {
+                return false;
+            }
+        }
+        let metrics = self.cluster.doors.get("/metrics").await;
+        let unplanned = metrics
+            .as_str()
+            .unwrap_or_default()
+            .lines()
+            .find_map(|line| line.strip_prefix("tidings_events_unplanned "));
+        unplanned == Some("0")
+    }
+
+    /// What the installation says of every notification.
+    async fn accounts(&self) -> Vec<Account> {
+        let doors = &self.cluster.doors;
+        let mut listed: Vec<Value> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("/v1/notifications?limit=500{after}");
+            let mut page = doors.get(&path).await;
+            let Value::Array(items) = page["notifications"].take() else { panic!("{page}") };
+            listed.extend(items);
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        let whole = listed.into_iter().map(|item| async move {
+            if item["attempts"] == 0 {
+                return account(&item, &Value::Null);
+            }
+            let id = item["id"].as_str().expect("an id");
+            let detail = doors.get(&format!("/v1/notifications/{id}")).await;
+            account(&item, &detail)
+        });
+        futures::stream::iter(whole).buffer_unordered(8).collect().await
+    }
+}
+
+fn account(item: &Value, detail: &Value) -> Account {
+    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    let stages = detail["explanation"].as_array().into_iter().flatten();
+    let doubts = stages
+        .filter(|stage| stage["what"] == "in doubt")
+        .filter_map(|stage| parse_instant(stage["at"].as_str()?).ok())
+        .map(|at| at.timestamp_millis());
+    Account {
+        id: text("id"),
+        case: text("case"),
+        notice: text("notice"),
+        status: text("status"),
+        attempts: detail["attempts"].as_array().map_or(0, Vec::len),
+        doubts: doubts.collect(),
+    }
+}
