@@ -29,7 +29,7 @@ use crate::channel::{
 use crate::clock::Clock;
 use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
-use crate::domain::{ChannelMap, Finding, Zones};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Zones};
 use crate::queue::Receivers;
 use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
@@ -200,7 +200,7 @@ impl App {
     /// `Settings` when `[queue] url` is wrong.
     pub fn open_stream_door(&self) -> Result<Option<StreamDoor>, AppError> {
         let (url, intake) = (&self.settings.queue.url, &self.settings.intake);
-        if intake.stream.is_empty() || !redis::is_redis(url) {
+        if intake.stream.is_empty() || !RedisUrl::is_meant(url) {
             return Ok(None);
         }
         let connect = connector(url)?;
@@ -431,12 +431,10 @@ fn health(settings: &Settings, gateways: &Gateways, clock: &Clock) -> Result<Hea
         Some(Line { provider, rate: rates.get(channel).filter(|_| !clock.is_manual()) })
     });
     let url = &settings.queue.url;
-    if clock.is_manual() || !redis::is_redis(url) {
+    if clock.is_manual() || !RedisUrl::is_meant(url) {
         return Ok(Health::in_process(lines));
     }
-    let connect =
-        redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))?;
-    Ok(Health::shared(lines, connect))
+    Ok(Health::shared(lines, connector(url)?))
 }
 
 fn connector(url: &str) -> Result<Connect, AppError> {

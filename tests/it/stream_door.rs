@@ -267,3 +267,34 @@ fn a_stream_that_cannot_be_reached_is_named_and_nothing_is_said_to_be_sent() {
         assert!(said.contains("--to") && said.contains(why), "{said}");
     }
 }
+
+#[tokio::test]
+async fn the_door_follows_a_failover_of_sentinel() {
+    let (app, leader) = (TestApp::start().await, RedisServer::start());
+    app.ada().await;
+    let follower = RedisServer::with(&["--replicaof", "127.0.0.1", &leader.port().to_string()]);
+    let sentinel = RedisServer::sentinel("tidings", &leader);
+    let url = format!("redis+sentinel://127.0.0.1:{}/tidings/0", sentinel.port());
+    let connect = connector(&url).expect("an address");
+    let door = StreamDoor::open(&app.app.engine, connect, STREAM, GROUP);
+    write(&leader, &event("e1", "T-1")).await;
+    told(&app, 1).await;
+    // Refused until the follower is known to be in step.
+    until("the failover begins", async || {
+        let mut connection = sentinel.connection().await;
+        let begun: redis::RedisResult<()> =
+            redis::cmd("SENTINEL").arg(&["FAILOVER", "tidings"]).query_async(&mut connection).await;
+        begun.is_ok()
+    })
+    .await;
+    until("the follower leads", async || {
+        let role: (String, redis::Value, redis::Value) = follower.ask(&["ROLE"]).await;
+        role.0 == "master"
+    })
+    .await;
+    write(&follower, &event("e2", "T-2")).await;
+    told(&app, 2).await;
+    until("the stream is empty", async || left(&follower).await == (0, 0)).await;
+    door.close().await;
+    app.end().await;
+}
