@@ -155,7 +155,11 @@ impl RedisQueue {
         Ok(Self { shared, _carriers: Arc::new(Carriers(carriers.into())) })
     }
 
+    /// None while Redis is away: what is due is left to be rung when it is back.
     pub(super) fn room(&self, lane: Lane) -> usize {
+        if !self.is_reachable() {
+            return 0;
+        }
         let lane = self.shared.lane(lane);
         let ours = lane.outbox.lock().expect("no panic while held").len();
         MAX_WAITING.saturating_sub(ours + lane.backlog.load(Ordering::Acquire))
