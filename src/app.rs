@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod files;
+pub mod moving;
 pub mod play;
 mod queue;
 pub mod redis;
