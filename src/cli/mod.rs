@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod generate;
 mod import;
+mod migrate;
 mod play;
 mod print;
 mod ready;
@@ -60,8 +61,8 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
-    /// Bring the store to this version's schema
-    Migrate(admin::Migrate),
+    /// Bring the store to this version's schema, or move everything to another engine
+    Migrate(migrate::Migrate),
     /// Say what is wrong with this installation, and how to mend it
     Doctor(admin::Doctor),
     /// Ask the process that serves on this machine whether it can keep what it accepts

@@ -28,6 +28,7 @@ mod kill_nine;
 mod life_under_faults;
 mod links;
 mod messages_as_read;
+mod moving_between_engines;
 mod play;
 mod provider_rests;
 mod queue_on_redis;

@@ -1,7 +1,7 @@
 //! The queue between processes, on a real Redis. A `RedisQueue` here stands for a process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidings::domain::notification::Lane;
