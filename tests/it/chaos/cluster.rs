@@ -170,6 +170,9 @@ impl Cluster {
             }
         }
         self.ready().await;
+        for n in self.of(Part::Api) {
+            assert!(!self.is_gone(n), "{} ended: {}", self.processes[n].name, self.log(n));
+        }
     }
 
     /// Waits until every door answers.
@@ -181,7 +184,7 @@ impl Cluster {
 
     /// Waits until this API process answers, or is gone again.
     pub async fn answers(&mut self, n: usize) {
-        let url = format!("http://127.0.0.1:{}/readyz", self.processes[n].port);
+        let url = format!("http://127.0.0.1:{}/healthz", self.processes[n].port);
         let client = reqwest::Client::new();
         let up = until(START, async || {
             let answer = client.get(&url).send().await;
@@ -255,7 +258,8 @@ impl Cluster {
     pub fn json(&self, args: &[&str]) -> Value {
         let output = self.command().args(args).output().expect("the binary runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {said}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{args:?}: {said}{shown}");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 }
@@ -313,13 +317,13 @@ provider = "twilio"
 base_url = "{phone}"
 account = "AC1"
 token_file = "token"
-from = "+447700900000"
+from = "+447911120000"
 [channels.voice]
 provider = "twilio"
 base_url = "{phone}"
 account = "AC1"
 token_file = "token"
-from = "+447700900000"
+from = "+447911120000"
 [retry.email]
 delays_s = [1, 1, 1, 2, 2, 3, 5, 5, 5, 5, 5, 5]
 [retry.sms]

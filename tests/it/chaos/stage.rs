@@ -1,7 +1,7 @@
 //! One run: an installation with its providers, its load and what strikes it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use rand::SeedableRng;
@@ -51,6 +51,8 @@ pub struct Stage {
     phone: Arc<Phone>,
     load: Arc<Load>,
     loading: tokio::task::JoinHandle<()>,
+    /// When fate has struck long enough.
+    calm_from: Instant,
 }
 
 fn free_ports() -> [u16; 2] {
@@ -88,12 +90,13 @@ impl Stage {
         let running = Arc::clone(&load);
         let loading = tokio::spawn(async move { running.run().await });
         let rng = SmallRng::seed_from_u64(*seed);
-        Self { cluster, weather, rng, blows: 0, ledger, phone, load, loading }
+        let calm_from = Instant::now() + size.spread.mul_f64(1.5);
+        Self { cluster, weather, rng, blows: 0, ledger, phone, load, loading, calm_from }
     }
 
     /// Is there still something to disturb?
     pub fn goes_on(&self) -> bool {
-        !self.loading.is_finished()
+        !self.loading.is_finished() && Instant::now() < self.calm_from
     }
 
     /// How many messages reached a provider so far.
@@ -103,13 +106,16 @@ impl Stage {
 
     /// Lets everything come to its end and makes the verdict.
     pub async fn end(mut self) -> Verdict {
+        let began = Instant::now();
         self.cluster.start_all().await;
         (&mut self.loading).await.expect("the load went through");
+        let loaded = began.elapsed();
         let quiet = until(QUIET, async || {
             pause(Duration::from_millis(200)).await;
             self.phone.is_silent() && self.is_quiet().await
         });
         let quiet = quiet.await;
+        println!("loaded after {loaded:.1?}, quiet: {quiet} after {:.1?}", began.elapsed());
         let forgotten = self.load.say_again().await;
         let accounts = self.accounts().await;
         if quiet {
