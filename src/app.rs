@@ -7,7 +7,12 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod files;
+pub mod moving;
 pub mod play;
+mod queue;
+pub mod redis;
+pub mod roles;
+pub mod stream;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +22,7 @@ use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::channel::health::{Connect, Health, Line, Rate};
 use crate::channel::{
     EmailSender, Gateway, Gateways, MailIdentity, Outbox, SmtpPool, SmtpServer, Twilio, Wire,
     offered,
@@ -25,13 +31,17 @@ use crate::clock::Clock;
 use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, Zones};
-use crate::queue::{EmbeddedQueue, Queue, Receivers};
+use crate::queue::Receivers;
 use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd};
 pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
-use crate::worker::{Behaviour, Engine, reconcile, scheduler};
+use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
+
+use roles::Roles;
+
+use stream::StreamDoor;
 
 /// Why Tidings could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +110,11 @@ impl App {
         if let Err(why) = zones.get(&settings.locales.time_zone) {
             return Err(AppError::Settings(format!("[locales] time_zone: {why}")));
         }
+        let lease_ms = i64::from(settings.dispatch.lease_s) * 1_000;
+        let store = store.with_leases_of(lease_ms);
+        if let Some(ahead_ms) = store.clock_ahead_ms(|| Clock::System.now()).await? {
+            clock.correct_by(ahead_ms);
+        }
         let now = clock.now();
         let keys = keyring(&settings, &store).await?;
         let (fingerprint, body) = settings.fingerprint();
@@ -121,26 +136,29 @@ impl App {
             store.publish(&hash, &files, "first start", "the files of the settings", now).await?;
         }
 
-        let (queue, receivers) = EmbeddedQueue::new();
+        let behaviour = behaviour(&settings);
+        let (queue, receivers) = queue::queue(&settings, &behaviour.owner).await?;
         let mut ends = Vec::new();
         let lanes = ChannelMap::from_fn(|channel| {
             let gateway = gateways.get(channel).clone()?;
-            let (handle, end) = lane::lane(gateway);
+            let (handle, end) = lane::lane(channel, gateway);
             ends.push(end);
             Some(handle)
         });
+        let health = health(&settings, &gateways, &clock)?;
         let engine = Engine {
             store,
-            queue: Queue::Embedded(queue),
+            queue,
             clock,
             live: ArcSwap::from_pointee(compiled.live),
             keys,
             gateways,
-            behaviour: behaviour(&settings),
+            behaviour,
             activity: crate::worker::activity::Activity::default(),
             desk: crate::worker::plan::Desk::default(),
             wake: Notify::new(),
             lanes,
+            health,
             seams,
         };
         Ok(Self {
@@ -177,34 +195,67 @@ impl App {
         Ok(())
     }
 
-    /// Starts planning and dispatch. With `by_itself`, the scheduler and the reconciler run
-    /// too; a play or a test drives those itself.
+    /// Opens the stream door, where there is a Redis and a stream is named.
+    ///
+    /// # Errors
+    /// `Settings` when `[queue] url` is wrong.
+    pub fn open_stream_door(&self) -> Result<Option<StreamDoor>, AppError> {
+        let (url, intake) = (&self.settings.queue.url, &self.settings.intake);
+        if intake.stream.is_empty() || !redis::is_redis(url) {
+            return Ok(None);
+        }
+        let connect = connector(url)?;
+        let (stream, group) = (&intake.stream, &intake.stream_group);
+        tracing::info!(stream, group, "events are read from the stream");
+        Ok(Some(StreamDoor::open(&self.engine, connect, stream, group)))
+    }
+
+    /// Starts planning and dispatch, to be driven by the caller: a play, a test.
     ///
     /// # Panics
     /// When the workers were started before.
     #[must_use]
-    pub fn start_workers(&self, by_itself: bool) -> Workers {
+    pub fn start_driven(&self) -> Workers {
+        let (stop, stopping) = watch::channel(false);
+        let (tasks, senders) = self.start_work(&stopping);
+        Workers { stop, tasks, senders }
+    }
+
+    /// Starts what these roles do by themselves, until they are stopped.
+    ///
+    /// # Panics
+    /// When the workers were started before.
+    #[must_use]
+    pub fn start(&self, roles: Roles) -> Workers {
+        let (stop, stopping) = watch::channel(false);
+        let engine = || Arc::clone(&self.engine);
+        let (mut tasks, senders) =
+            if roles.worker { self.start_work(&stopping) } else { (Vec::new(), Vec::new()) };
+        if roles.worker {
+            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
+        }
+        if roles.scheduler {
+            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
+        }
+        tasks.push(tokio::spawn(roles::keep_clock(engine(), stopping.clone())));
+        let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
+        tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
+        Workers { stop, tasks, senders }
+    }
+
+    fn start_work(&self, stopping: &Stopping) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
         let parts = self.parts.lock().expect("no panic while held").take();
         let Parts { receivers, lanes } = parts.expect("workers start once");
-        let (stop, stopping) = watch::channel(false);
         let (outcomes, to_record) = mpsc::channel(2_000);
         let mut senders = Vec::new();
         for end in lanes {
-            senders.extend(lane::start(&self.engine, end, &outcomes, &stopping));
+            senders.extend(lane::start(&self.engine, end, &outcomes, stopping));
         }
         drop(outcomes);
         senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
-        let mut tasks =
-            vec![tokio::spawn(run_queue(Arc::clone(&self.engine), receivers, stopping.clone()))];
-        if by_itself {
-            let engine = || Arc::clone(&self.engine);
-            tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
-            tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
-            tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
-            let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
-            tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
-        }
-        Workers { stop, tasks, senders }
+        let working = run_queue(Arc::clone(&self.engine), receivers, stopping.clone());
+        (vec![tokio::spawn(working)], senders)
     }
 }
 
@@ -367,6 +418,32 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
     })
 }
 
+/// Limits and breakers: shared by all processes where they share a Redis. On a manual clock
+/// there are no limits, and breakers go by that clock.
+fn health(settings: &Settings, gateways: &Gateways, clock: &Clock) -> Result<Health, AppError> {
+    let channels = &settings.channels;
+    let rates = ChannelMap {
+        email: Rate::new(channels.email.rate_per_s, channels.email.burst),
+        sms: Rate::new(channels.sms.rate_per_s, channels.sms.burst),
+        voice: Rate::new(channels.voice.rate_per_s, channels.voice.burst),
+    };
+    let lines = ChannelMap::from_fn(|channel| {
+        let provider = gateways.get(channel).as_ref()?.provider.name();
+        Some(Line { provider, rate: rates.get(channel).filter(|_| !clock.is_manual()) })
+    });
+    let url = &settings.queue.url;
+    if clock.is_manual() || !redis::is_redis(url) {
+        return Ok(Health::in_process(lines));
+    }
+    let connect =
+        redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))?;
+    Ok(Health::shared(lines, connect))
+}
+
+fn connector(url: &str) -> Result<Connect, AppError> {
+    redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))
+}
+
 fn behaviour(settings: &Settings) -> Behaviour {
     let owner: [u8; 8] = rand::random();
     Behaviour {
@@ -377,6 +454,7 @@ fn behaviour(settings: &Settings) -> Behaviour {
         sms_replies: settings.channels.sms.replies,
         wait_for_customer: settings.intake.wait_for_customer,
         hand_over_window: Duration::from_secs_f64(settings.dispatch.hand_over_window_s),
+        renew_every: Duration::from_secs(u64::from(settings.dispatch.lease_s)) / 3,
         settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
         retry: settings.retry.clone(),
         default_locale: settings.locales.default.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use jiff::tz::TimeZoneDatabase;
 
 use crate::domain::Zones;
@@ -13,6 +13,9 @@ use crate::domain::time::{Instant, cut, from_ms};
 #[derive(Debug, Clone)]
 pub enum Clock {
     System,
+    /// The system's, put right by how far the clock of a shared store is ahead of it
+    /// (milliseconds): the processes that share a store live by one time.
+    Corrected(Arc<AtomicI64>),
     /// Stands still until it is set: for plays and tests. Milliseconds since 1970.
     Manual(Arc<AtomicI64>),
 }
@@ -23,13 +26,45 @@ impl Clock {
         Self::Manual(Arc::new(AtomicI64::new(at.timestamp_millis())))
     }
 
+    /// The system's clock, to be put right by [`Clock::correct_by`].
+    #[must_use]
+    pub fn corrected() -> Self {
+        Self::Corrected(Arc::default())
+    }
+
+    /// Says how far another clock is ahead of the system's, in milliseconds. Only a corrected
+    /// clock listens.
+    pub fn correct_by(&self, ahead_ms: i64) {
+        if let Self::Corrected(by) = self {
+            by.store(ahead_ms, Ordering::SeqCst);
+        }
+    }
+
+    /// How far the system's clock is off, in milliseconds.
+    #[must_use]
+    pub fn correction_ms(&self) -> i64 {
+        match self {
+            Self::Corrected(by) => by.load(Ordering::SeqCst),
+            Self::System | Self::Manual(_) => 0,
+        }
+    }
+
     #[must_use]
     pub fn now(&self) -> Instant {
         match self {
             #[allow(clippy::disallowed_methods, reason = "the one place that may")]
             Self::System => cut(Utc::now()),
+            Self::Corrected(by) => {
+                Self::System.now() + TimeDelta::milliseconds(by.load(Ordering::SeqCst))
+            }
             Self::Manual(ms) => from_ms(ms.load(Ordering::SeqCst)),
         }
+    }
+
+    /// Does the clock stand still until it is set? Then waiting in real time is no use.
+    #[must_use]
+    pub const fn is_manual(&self) -> bool {
+        matches!(self, Self::Manual(_))
     }
 
     /// Moves a manual clock forward; a system clock moves by itself.

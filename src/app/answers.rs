@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::case::OWN_SOURCE;
 use crate::domain::customer::Address;
 use crate::domain::time::Instant;
-use crate::domain::{CaseEvent, Channel, Message, Notification, NotificationId};
+use crate::domain::{CaseEvent, Channel, ChannelMap, Message, Notification, NotificationId};
 use crate::planning::eligibility::{Matter, still_asked};
 use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Result, StoreError};
@@ -76,6 +76,7 @@ async fn question_of(app: &App, notification: &Notification, now: Instant) -> Re
         case: &case,
         customer: &customer,
         choice,
+        rests: ChannelMap::default(),
     };
     let standing = match given(app, notification.id).await? {
         Some(answer) => Standing::Answered(answer),

@@ -110,7 +110,7 @@ impl Demo {
         import_customers(&store, CUSTOMERS.as_bytes(), &newest_zones(), || now.now(), |_| {})
             .await?;
         let app = Arc::new(App::build(settings, clock, store).await?);
-        let workers = Some(app.start_workers(false));
+        let workers = Some(app.start_driven());
         Ok(Self {
             app,
             workers,

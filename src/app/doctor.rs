@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::channel::Gateway;
 use crate::clock::newest_zones;
 use crate::config::Settings;
-use crate::domain::{Channel, ChannelMap};
+use crate::domain::{Channel, ChannelMap, RedisUrl};
+use crate::queue::{RedisQueue, Timing};
 use crate::store::Store;
 
 use super::{content, gateways};
@@ -55,7 +56,7 @@ fn bad(what: &'static str, found: impl Into<String>, mend: impl Into<String>) ->
 pub async fn examine(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
     store(settings, &mut checks).await;
-    checks.push(good("queue", format!("{}, in this process", settings.queue.url)));
+    checks.push(queue(settings).await);
     contents(settings, &mut checks);
     zone_data(settings, &mut checks);
     clock(&mut checks);
@@ -69,6 +70,16 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
     }
     checks.push(keys(settings));
     checks
+}
+
+async fn queue(settings: &Settings) -> Check {
+    let Ok(url) = RedisUrl::parse(&settings.queue.url) else {
+        return good("queue", "embedded, in this process");
+    };
+    match RedisQueue::connect(&url, "doctor", Timing::default()).await {
+        Ok(_) => good("queue", url.to_string()),
+        Err(error) => bad("queue", error.to_string(), super::queue::how_to_mend(&error)),
+    }
 }
 
 async fn store(settings: &Settings, checks: &mut Vec<Check>) {

@@ -16,7 +16,7 @@ use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Store, StoreError};
 
 /// The longest line of a file, in bytes: one event or customer.
-const MAX_LINE: usize = 256 * 1024;
+pub const MAX_LINE: usize = 256 * 1024;
 
 /// Rows of one transaction.
 pub const BATCH: usize = 500;

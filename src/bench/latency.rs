@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::roles::Roles;
 use crate::clock::Clock;
 use crate::store::Store;
 use crate::web::{Metrics, Web, router, serve};
@@ -19,7 +20,7 @@ pub async fn run(sinks: &Sinks, rate: u32, seconds: u32) -> Result<Latency, anyh
     let store = Store::open(&settings.store.url).await?;
     let app = Arc::new(App::build(settings, Clock::System, store).await?);
     import(&app).await?;
-    let workers = app.start_workers(true);
+    let workers = app.start(Roles::ALL);
     let web = Web { app: Arc::clone(&app), metrics: Metrics::install() };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(serve(listener, router(web), async {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::process::Command;
 
 use crate::app::App;
+use crate::app::roles::Roles;
 use crate::clock::Clock;
 use crate::store::Store;
 
@@ -44,7 +45,7 @@ async fn fill(
     let store = Store::open(&settings.store.url).await?;
     let app = App::build(settings, Clock::System, store).await?;
     import(&app).await?;
-    let workers = app.start_workers(false);
+    let workers = app.start_driven();
     for batch in (0..planned).collect::<Vec<_>>().chunks(500) {
         let bodies: Vec<_> = batch.iter().map(|n| measure::event("mem", *n, "closed")).collect();
         accept(&app, &bodies).await?;
@@ -72,7 +73,7 @@ pub async fn resident(
     let settings = sinks.settings(folder, 0)?;
     let store = Store::open(&settings.store.url).await?;
     let app = App::build(settings, Clock::System, store).await?;
-    let workers = app.start_workers(true);
+    let workers = app.start(Roles::ALL);
     let mut most = 0.0_f64;
     for round in 0..30 {
         let bodies: Vec<_> = (0..100)

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::app::roles::Roles;
 use crate::clock::Clock;
 use crate::domain::customer::CustomerRecord;
 use crate::domain::{CaseEvent, Zones};
@@ -29,7 +30,7 @@ pub async fn run(sinks: &Sinks, messages: usize) -> Result<Throughput, anyhow::E
     let store = Store::open(&settings.store.url).await?;
     let app = Arc::new(App::build(settings, Clock::System, store).await?);
     import(&app).await?;
-    let workers = app.start_workers(true);
+    let workers = app.start(Roles::ALL);
     let bodies: Vec<Value> =
         (0..messages).map(|n| measure::event("run", n, "take_in_charge_ticket")).collect();
 

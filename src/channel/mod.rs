@@ -2,6 +2,7 @@
 //! consent or the store. A provider is named only in its own file.
 
 mod email;
+pub mod health;
 mod mime;
 mod outbox;
 mod smtp;
@@ -72,6 +73,10 @@ pub enum SendError {
     /// A definite no for now.
     #[error("deferred: {reason}")]
     Deferred { reason: String, retry_after: Option<TimeDelta> },
+    /// A definite no for now that says more about the provider than about this message: it
+    /// cannot be reached, is overloaded, or serves nobody. The breaker counts it as a fault.
+    #[error("deferred, the provider is down: {reason}")]
+    ProviderDown { reason: String, retry_after: Option<TimeDelta> },
     /// A definite no for ever, on this channel.
     #[error("refused: {reason}")]
     Refused { reason: String, address_is_bad: bool },

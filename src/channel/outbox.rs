@@ -53,7 +53,7 @@ impl Outbox {
         let when = outgoing.at.format("%Y%m%dT%H%M%S%3fZ");
         let file = format!("{when}-{}-{}-{kind}", outgoing.notification, outgoing.no);
         let detail = file.clone();
-        write_whole(&self.dir, &file, &bytes).map_err(|error| SendError::Deferred {
+        write_whole(&self.dir, &file, &bytes).map_err(|error| SendError::ProviderDown {
             reason: format!("{}: {error}", self.dir.join(&file).display()),
             retry_after: None,
         })?;

@@ -188,7 +188,9 @@ impl SmtpPool {
         match self.send_on(connection, envelope, mail, window).await {
             Ok(taken) => Ok(taken),
             Err(Failed::Said(error)) => Err(error),
-            Err(Failed::Stale(reason)) => Err(SendError::Deferred { reason, retry_after: None }),
+            Err(Failed::Stale(reason)) => {
+                Err(SendError::ProviderDown { reason, retry_after: None })
+            }
         }
     }
 
@@ -203,11 +205,11 @@ impl SmtpPool {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let deferred = |reason: String| SendError::Deferred { reason, retry_after: None };
+        let down = |reason: String| SendError::ProviderDown { reason, retry_after: None };
         match timeout(CONNECT_TIMEOUT, self.server.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(reason)) => Err(deferred(format!("no connection: {reason}"))),
-            Err(_) => Err(deferred("no connection: it took longer than 5 s".into())),
+            Ok(Err(reason)) => Err(down(format!("no connection: {reason}"))),
+            Err(_) => Err(down("no connection: it took longer than 5 s".into())),
         }
     }
 
@@ -270,7 +272,7 @@ impl SmtpPool {
         match refusal {
             Refusal::Replied(error) => self.give_up(connection, error).await,
             Refusal::Broken(reason) => {
-                Failed::Said(SendError::Deferred { reason, retry_after: None })
+                Failed::Said(SendError::ProviderDown { reason, retry_after: None })
             }
         }
     }
@@ -318,20 +320,30 @@ fn classify(error: &lettre::transport::smtp::Error) -> Option<SendError> {
 
 fn meaning(code: u16, text: &str) -> SendError {
     let reason = text.to_owned();
-    if (400..500).contains(&code) {
-        return SendError::Deferred { reason, retry_after: None };
-    }
     let enhanced = enhanced_code(code, text);
+    if (400..500).contains(&code) {
+        // The service is not available (421), or its system is at fault (x.3.x, RFC 3463 3.4);
+        // anything else is about this mail.
+        let of_the_system = enhanced.as_deref().is_some_and(|code| code.starts_with("4.3."));
+        return if code == 421 || of_the_system {
+            SendError::ProviderDown { reason, retry_after: None }
+        } else {
+            SendError::Deferred { reason, retry_after: None }
+        };
+    }
     let bad_address = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"];
     match enhanced.as_deref() {
         Some(enhanced) if bad_address.contains(&enhanced) => {
             SendError::Refused { reason, address_is_bad: true }
         }
-        // A full mailbox empties; credentials, policy and protocol are ours to mend.
-        Some("5.2.2" | "5.7.8") => SendError::Deferred { reason, retry_after: None },
+        // A full mailbox empties.
+        Some("5.2.2") => SendError::Deferred { reason, retry_after: None },
+        // Credentials are ours to mend; until then nobody is served.
+        Some("5.7.8") => SendError::ProviderDown { reason, retry_after: None },
         _ => match code {
             551 | 553 | 556 => SendError::Refused { reason, address_is_bad: true },
-            530 | 535 | 552 => SendError::Deferred { reason, retry_after: None },
+            552 => SendError::Deferred { reason, retry_after: None },
+            530 | 535 => SendError::ProviderDown { reason, retry_after: None },
             _ => SendError::Refused { reason, address_is_bad: false },
         },
     }
@@ -370,13 +382,19 @@ mod tests {
     #[test]
     fn a_reply_is_read_as_the_table_says() {
         let deferred = |error: &SendError| matches!(error, SendError::Deferred { .. });
+        for (code, text) in
+            [(451, "4.7.1 greylisted"), (450, "mailbox busy"), (552, "5.2.2 mailbox full")]
+        {
+            assert!(deferred(&meaning(code, text)), "{text}");
+        }
+        let down = |error: &SendError| matches!(error, SendError::ProviderDown { .. });
         for (code, text) in [
             (421, "421 4.3.2 shutting down"),
-            (451, "4.7.1 greylisted"),
-            (552, "5.2.2 mailbox full"),
+            (451, "4.3.0 mail system full"),
             (535, "5.7.8 bad credentials"),
+            (530, "authentication required"),
         ] {
-            assert!(deferred(&meaning(code, text)), "{text}");
+            assert!(down(&meaning(code, text)), "{text}");
         }
         for (code, text, bad) in [
             (550, "permanent error (550): 5.1.1 no such user", true),

@@ -196,7 +196,8 @@ fn no_answer(error: &reqwest::Error) -> SendError {
         return SendError::NotStarted { reason: "the hand-over window is past".into() };
     }
     if error.is_connect() {
-        return SendError::Deferred { reason: format!("no connection: {text}"), retry_after: None };
+        let reason = format!("no connection: {text}");
+        return SendError::ProviderDown { reason, retry_after: None };
     }
     SendError::Unanswered { reason: text }
 }
@@ -215,18 +216,19 @@ fn refusal(
         return SendError::Unanswered { reason };
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return SendError::Deferred { reason, retry_after };
+        return SendError::ProviderDown { reason, retry_after };
     }
     match code {
         // The number is no number, or the person stopped us at the carrier.
         21211 | 21214 | 21217 | 21401 | 21610 | 21614 | 21635 => {
             SendError::Refused { reason, address_is_bad: true }
         }
-        20003 | 20429 | 21611 | 30001 | 30002 | 30022 | 30023 | 30027 => {
-            SendError::Deferred { reason, retry_after }
-        }
+        // Credentials, too many requests, a full queue, a suspended account: nobody is served.
+        20003 | 20429 | 21611 | 30001 | 30002 => SendError::ProviderDown { reason, retry_after },
+        // One carrier's limits.
+        30022 | 30023 | 30027 => SendError::Deferred { reason, retry_after },
         _ if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN => {
-            SendError::Deferred { reason, retry_after }
+            SendError::ProviderDown { reason, retry_after }
         }
         _ => SendError::Refused { reason, address_is_bad: false },
     }
@@ -242,8 +244,9 @@ mod tests {
             refusal(StatusCode::from_u16(status).expect("a status"), code, "", None)
         };
         assert!(matches!(read(500, 20500), SendError::Unanswered { .. }));
-        assert!(matches!(read(429, 20429), SendError::Deferred { .. }));
-        assert!(matches!(read(401, 20003), SendError::Deferred { .. }));
+        assert!(matches!(read(429, 20429), SendError::ProviderDown { .. }));
+        assert!(matches!(read(401, 20003), SendError::ProviderDown { .. }));
+        assert!(matches!(read(400, 30022), SendError::Deferred { .. }));
         assert!(matches!(read(400, 21211), SendError::Refused { address_is_bad: true, .. }));
         assert!(matches!(read(400, 21610), SendError::Refused { address_is_bad: true, .. }));
         assert!(matches!(read(400, 21602), SendError::Refused { address_is_bad: false, .. }));

@@ -1,4 +1,4 @@
-//! `tidings migrate`, `doctor`, `key new` and `journeys`.
+//! `tidings doctor`, `key new` and `journeys`.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -9,19 +9,6 @@ use crate::config::Settings;
 use crate::web::auth::new_key;
 
 use super::{BadInput, Context, ExitCode, Outcome, print};
-
-/// Bring the store to this version's schema
-#[derive(Debug, Args)]
-pub struct Migrate {}
-
-impl Migrate {
-    pub async fn run(self, context: &Context) -> Outcome {
-        let settings = context.settings()?;
-        let store = context.store(&settings).await?;
-        println!("{} has schema version {}", settings.store.url, store.schema_version().await?);
-        Ok(ExitCode::Done)
-    }
-}
 
 /// Say what is wrong with this installation, and how to mend it
 #[derive(Debug, Args)]

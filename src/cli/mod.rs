@@ -7,18 +7,21 @@ mod demo;
 mod explain;
 mod generate;
 mod import;
+mod migrate;
 mod play;
 mod print;
+mod ready;
 mod serve;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{LogFormat, Settings};
-use crate::store::Store;
+use crate::config::{DEFAULT_FILE, LogFormat, Settings};
+use crate::store::{Store, StoreError};
 
 /// The right message, when it matters, on the channel the customer chose.
 #[derive(Debug, Parser)]
@@ -58,10 +61,12 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
-    /// Bring the store to this version's schema
-    Migrate(admin::Migrate),
+    /// Bring the store to this version's schema, or move everything to another engine
+    Migrate(migrate::Migrate),
     /// Say what is wrong with this installation, and how to mend it
     Doctor(admin::Doctor),
+    /// Ask the process that serves on this machine whether it can keep what it accepts
+    Ready(ready::Ready),
     /// Measure rate, cost, latency and memory on this machine
     Bench(bench::Bench),
     /// Print the OpenAPI 3.1 document of the HTTP API
@@ -115,6 +120,7 @@ impl Cli {
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
+            Command::Ready(command) => command.run(&context).await,
             Command::Bench(command) => command.run().await,
             Command::Openapi => generate::openapi(),
             Command::Completions(command) => command.run(),
@@ -122,6 +128,9 @@ impl Cli {
         }
     }
 }
+
+/// How long a process that stays waits for its store at start.
+const WAIT_FOR_STORE: Duration = Duration::from_secs(60);
 
 /// What every command may need.
 #[derive(Debug)]
@@ -137,8 +146,42 @@ impl Context {
         Ok(settings)
     }
 
+    /// The settings, where there is a file of them.
+    fn settings_if_any(&self) -> Result<Option<Settings>, anyhow::Error> {
+        let there = self.config.is_some() || std::path::Path::new(DEFAULT_FILE).exists();
+        there.then(|| self.settings()).transpose()
+    }
+
     async fn store(&self, settings: &Settings) -> Result<Store, anyhow::Error> {
-        Ok(Store::open(&settings.store.url).await?)
+        Store::open(&settings.store.url).await.map_err(|error| self.at(&["store", "url"], error))
+    }
+
+    /// The same for a process that stays: a database that is not there yet may come.
+    async fn store_in_time(&self, settings: &Settings) -> Result<Store, anyhow::Error> {
+        let give_up_at = Instant::now() + WAIT_FOR_STORE;
+        let mut wait = Duration::from_millis(500);
+        loop {
+            match Store::open(&settings.store.url).await {
+                Err(error @ StoreError::Unavailable { .. }) if Instant::now() < give_up_at => {
+                    tracing::warn!(%error, again_in_s = wait.as_secs_f64(), "the store is not there yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+                opened => return opened.map_err(|error| self.at(&["store", "url"], error)),
+            }
+        }
+    }
+
+    /// An error that a key of the settings led to, with the place where it was set. A setting
+    /// that will not do is bad input; a server that is away is not.
+    fn at(&self, path: &[&str], error: StoreError) -> anyhow::Error {
+        let file = self.config.as_deref();
+        let place = Settings::finding_at(file, std::env::vars(), path, &error.to_string());
+        let text = print::finding(&place);
+        match error {
+            StoreError::Refused(_) => BadInput(text).into(),
+            _ => anyhow::anyhow!(text),
+        }
     }
 
     async fn app(

@@ -43,7 +43,7 @@ impl Play {
         };
         let before = told().await?;
         let began = Instant::now();
-        let workers = app.start_workers(false);
+        let workers = app.start_driven();
         let bar = print::progress(Some(script.len() as u64), "playing");
         let report = play(&app, script, self.tail, |done| bar.set_position(done as u64)).await?;
         bar.finish_and_clear();

@@ -8,12 +8,13 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::app::App;
+use crate::app::roles::Roles;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::store::Beside;
-use crate::web::{Metrics, Web, router, serve};
+use crate::web::{Metrics, Web, router, serve, vital_signs};
 
-use super::{Context, ExitCode, Outcome, print};
+use super::{BadInput, Context, ExitCode, Outcome, print};
 
 /// Serve the API and do the work, until Ctrl-C
 #[derive(Debug, Args)]
@@ -42,52 +43,80 @@ pub struct Work {
 }
 
 impl Serve {
+    fn roles(&self) -> Roles {
+        Roles {
+            api: self.roles.contains(&Role::Api),
+            worker: self.roles.contains(&Role::Worker),
+            scheduler: self.roles.contains(&Role::Scheduler),
+        }
+    }
+
     pub async fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
-        let works = self.roles.contains(&Role::Worker) || self.roles.contains(&Role::Scheduler);
-        let serves = self.roles.contains(&Role::Api);
-        let listen = settings.http.listen;
-        // Bound first: a port that is taken is better known before anything is claimed.
-        let listener = if serves {
-            Some(
-                tokio::net::TcpListener::bind(listen)
-                    .await
-                    .with_context(|| format!("[http] listen {listen} cannot be had"))?,
+        let roles = self.roles();
+        if roles.worker != roles.scheduler && settings.queue.url == "embedded" {
+            return Err(BadInput(
+                "the roles worker and scheduler belong together while [queue] url is \"embedded\"; a queue in Redis parts them".into(),
             )
+            .into());
+        }
+        // Bound first: a port that is taken is better known before anything is claimed.
+        let listener = listen(&settings, roles).await?;
+        let store = context.store_in_time(&settings).await?;
+        let lock = if roles.dispatches() {
+            Some(store.lock_dispatch("serve", Beside::Others).await?)
         } else {
             None
         };
-        let store = context.store(&settings).await?;
-        let lock =
-            if works { Some(store.lock_dispatch("serve", Beside::Others).await?) } else { None };
         say_what_is_set(&settings);
         let metrics = Metrics::install();
-        let app = Arc::new(context.app(settings, Clock::System, store).await?);
+        let clock = if store.place().is_shared() { Clock::corrected() } else { Clock::System };
+        let app = Arc::new(context.app(settings, clock, store).await?);
         if app.files_differ {
             tracing::warn!(
                 "the journeys and messages on disk differ from the published version, which is in force; `tidings journeys publish` publishes them"
             );
         }
-        let workers = if let Some(lock) = &lock {
+        if let Some(lock) = &lock {
             app.recover(lock).await?;
-            Some(app.start_workers(true))
-        } else {
-            None
-        };
+        }
+        let workers = app.start(roles);
+        let door = if roles.api { app.open_stream_door()? } else { None };
         if let Some(listener) = listener {
             let url = format!("http://{}", listener.local_addr()?);
             tracing::info!(%url, "serving");
             let web = Web { app: Arc::clone(&app), metrics };
-            serve(listener, router(web), asked_to_stop()).await;
+            let routes = if roles.api { router(web) } else { vital_signs(web) };
+            serve(listener, routes, asked_to_stop()).await;
         } else {
             asked_to_stop().await;
         }
         tracing::info!("stopping; what is on the wire is finished first");
-        if let Some(workers) = workers {
-            workers.stop().await;
+        if let Some(door) = door {
+            door.close().await;
         }
+        workers.stop().await;
         drop(lock);
         Ok(ExitCode::Done)
+    }
+}
+
+/// Without the API only health and figures are served; where their port is taken the work is
+/// done all the same.
+async fn listen(
+    settings: &Settings,
+    roles: Roles,
+) -> Result<Option<tokio::net::TcpListener>, anyhow::Error> {
+    let listen = settings.http.listen;
+    match tokio::net::TcpListener::bind(listen).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if roles.api => {
+            Err(error).with_context(|| format!("[http] listen {listen} cannot be had"))
+        }
+        Err(error) => {
+            tracing::warn!(%listen, %error, "health and figures are not served; TIDINGS__HTTP__LISTEN gives this process a port of its own");
+            Ok(None)
+        }
     }
 }
 
@@ -99,14 +128,14 @@ impl Work {
         let app = context.app(settings, Clock::System, store).await?;
         app.recover(&lock).await?;
         if !self.until_idle {
-            let workers = app.start_workers(true);
+            let workers = app.start(Roles::ALL);
             asked_to_stop().await;
             workers.stop().await;
             return Ok(ExitCode::Done);
         }
         let before = app.engine.store.summary().await?;
         let began = Instant::now();
-        let workers = app.start_workers(false);
+        let workers = app.start_driven();
         app.engine.run_until_idle().await?;
         workers.stop().await;
         let duration_s = began.elapsed().as_secs_f64();

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, Secret, Span};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
@@ -19,10 +19,15 @@ use crate::planning::rules::Topic;
 pub const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Everything that can be set.
+///
+/// What decides nothing (where the store is, how much is logged) is left out of the
+/// fingerprint: the same decisions on another engine have the same versions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    #[serde(skip_serializing)]
     pub store: Store,
+    #[serde(skip_serializing)]
     pub queue: Queue,
     pub http: Http,
     pub auth: Auth,
@@ -38,6 +43,7 @@ pub struct Settings {
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
     pub limits: Limits,
+    #[serde(skip_serializing)]
     pub log: Log,
 }
 
@@ -50,6 +56,7 @@ pub struct Store {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
+    #[serde(serialize_with = "without_password")]
     pub url: String,
 }
 
@@ -134,6 +141,10 @@ pub struct Email {
     #[serde(serialize_with = "without_password")]
     pub url: String,
     pub max_connections: usize,
+    /// Messages a second, on average; 0 for no limit.
+    pub rate_per_s: f64,
+    /// Messages that may leave at once after a pause, where there is a limit.
+    pub burst: u32,
     pub dir: PathBuf,
     pub hello_name: Option<String>,
 }
@@ -148,6 +159,10 @@ pub struct Telephone {
     pub token: Option<Secret>,
     pub from: String,
     pub max_connections: usize,
+    /// Messages a second, on average; 0 for no limit.
+    pub rate_per_s: f64,
+    /// Messages that may leave at once after a pause, where there is a limit.
+    pub burst: u32,
     pub dir: PathBuf,
     #[serde(default)]
     pub replies: bool,
@@ -171,11 +186,16 @@ pub struct Calendars {
 #[serde(deny_unknown_fields)]
 pub struct Intake {
     pub wait_for_customer: Span,
+    /// The Redis stream events are read from; empty for none.
+    pub stream: String,
+    /// The group its readers form.
+    pub stream_group: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dispatch {
+    pub lease_s: u32,
     pub hand_over_window_s: f64,
     pub settle_doubt_after_s: u32,
 }
@@ -211,7 +231,7 @@ fn without_password<S: serde::Serializer>(url: &str, serializer: S) -> Result<S:
 }
 
 /// The file read when none is named.
-const DEFAULT_FILE: &str = "config/tidings.toml";
+pub const DEFAULT_FILE: &str = "config/tidings.toml";
 
 /// A source of settings besides the defaults.
 struct Source {
@@ -277,6 +297,36 @@ impl Settings {
         Ok(settings)
     }
 
+    /// A finding about one key of these settings, for what only its use shows: where it was
+    /// set, in the file (`None`: the usual one) or by a variable of the environment.
+    #[must_use]
+    pub fn finding_at(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        path: &[&str],
+        why: &str,
+    ) -> Finding {
+        let name = file.map_or_else(|| DEFAULT_FILE.to_owned(), |file| file.display().to_string());
+        let text = std::fs::read_to_string(&name).unwrap_or_default();
+        let source = Source { file: name, text: Arc::from(text.as_str()) };
+        let variable = format!("TIDINGS__{}", path.join("__").to_uppercase());
+        if environment.into_iter().any(|(set, _)| set == variable) {
+            return source.finding(&format!("the environment variable {variable}: {why}"));
+        }
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        let from_file: Vec<String> = match path.split_last() {
+            Some((last, folders)) => {
+                folders.iter().cloned().chain([format!("{last}_file")]).collect()
+            }
+            None => Vec::new(),
+        };
+        let set_at = if source.span(&path).is_some() { &path } else { &from_file };
+        match source.span(set_at) {
+            Some(span) => source.finding(why).at(span),
+            None => source.finding(why),
+        }
+    }
+
     /// What types cannot say.
     fn check(&self, source: &Source) -> Result<(), Box<Finding>> {
         let fault = |path: &[&str], why: String| {
@@ -301,6 +351,17 @@ impl Settings {
         {
             return fault(&["sender", "reply_to"], format!("is no mailbox: {error}"));
         }
+        if self.queue.url != "embedded"
+            && let Err(why) = RedisUrl::parse(&self.queue.url)
+        {
+            let why = format!("is neither \"embedded\" nor an address of Redis: {why}");
+            // The line is shown, unless it may hold a password.
+            return if self.queue.url.contains('@') {
+                Err(Box::new(source.finding(&format!("queue.url: {why}"))))
+            } else {
+                fault(&["queue", "url"], why)
+            };
+        }
         if !self.http.public_url.starts_with("http://")
             && !self.http.public_url.starts_with("https://")
         {
@@ -318,8 +379,29 @@ impl Settings {
                 return fault(&["channels", name, "provider"], why);
             }
         }
+        let Channels { email, sms, voice } = &self.channels;
+        for (name, rate_per_s, burst) in [
+            ("email", email.rate_per_s, email.burst),
+            ("sms", sms.rate_per_s, sms.burst),
+            ("voice", voice.rate_per_s, voice.burst),
+        ] {
+            if rate_per_s != 0.0 && !(0.0001..=100_000.0).contains(&rate_per_s) {
+                let why = "is 0 for no limit, or lies between 0.0001 and 100000".into();
+                return fault(&["channels", name, "rate_per_s"], why);
+            }
+            if !(1..=100_000).contains(&burst) {
+                return fault(&["channels", name, "burst"], "lies between 1 and 100000".into());
+            }
+        }
         if !(0.1..=60.0).contains(&self.dispatch.hand_over_window_s) {
             return fault(&["dispatch", "hand_over_window_s"], "lies between 0.1 and 60".into());
+        }
+        if !(2..=3_600).contains(&self.dispatch.lease_s) {
+            return fault(&["dispatch", "lease_s"], "lies between 2 and 3600".into());
+        }
+        if f64::from(self.dispatch.lease_s) <= self.dispatch.hand_over_window_s {
+            let why = "must be longer than hand_over_window_s".into();
+            return fault(&["dispatch", "lease_s"], why);
         }
         if self.calendars.default != "weekdays" {
             return fault(
@@ -372,20 +454,37 @@ fn parse_value(text: &str) -> Value {
 
 /// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`.
 fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
-    let Some(Value::Table(channels)) = table.get_mut("channels") else { return Ok(()) };
-    for (name, channel) in channels {
-        let Value::Table(channel) = channel else { continue };
-        for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
-            let Some(file) = channel.remove(file_key) else { continue };
-            let path = vec!["channels".to_owned(), name.clone(), file_key.to_owned()];
-            let Some(file) = file.as_str().map(str::to_owned) else {
-                return Err(Box::new(source.at(&path, "names a file")));
-            };
-            let secret = std::fs::read_to_string(&file).map_err(|error| {
-                Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
-            })?;
-            channel.insert(key.into(), Value::String(secret.trim().to_owned()));
+    for name in ["store", "queue"] {
+        if let Some(Value::Table(section)) = table.get_mut(name) {
+            read_secrets_of(section, &[name], source)?;
         }
+    }
+    if let Some(Value::Table(channels)) = table.get_mut("channels") {
+        for (name, channel) in channels {
+            if let Value::Table(channel) = channel {
+                read_secrets_of(channel, &["channels", name], source)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_secrets_of(
+    section: &mut Table,
+    path: &[&str],
+    source: &Source,
+) -> Result<(), Box<Finding>> {
+    for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
+        let Some(file) = section.remove(file_key) else { continue };
+        let path: Vec<String> =
+            path.iter().chain([&file_key]).map(|part| (*part).to_owned()).collect();
+        let Some(file) = file.as_str().map(str::to_owned) else {
+            return Err(Box::new(source.at(&path, "names a file")));
+        };
+        let secret = std::fs::read_to_string(&file).map_err(|error| {
+            Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
+        })?;
+        section.insert(key.into(), Value::String(secret.trim().to_owned()));
     }
     Ok(())
 }
@@ -482,6 +581,8 @@ mod tests {
             ("[channels.email]\nprovider = \"pigeon\"\n", 2, "pigeon"),
             ("[stroe]\nurl = \"x\"\n", 1, "stroe"),
             ("[quiet_hours]\nsms = \"late\"\n", 1, "21:00-08:00"),
+            ("[channels.sms]\nrate_per_s = -1\n", 2, "no limit"),
+            ("[channels.sms]\nrate_per_s = 1\nburst = 0\n", 3, "between 1"),
             ("[http\n", 1, ""),
         ] {
             let finding = read(&format!("{text}{MINIMAL}")).expect_err(text);
@@ -531,9 +632,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_address_of_the_queue_is_named_without_its_password() {
+        let with = |url: &str| read(&format!("[queue]\nurl = \"{url}\"\n{MINIMAL}"));
+        assert!(with("redis+sentinel://a,b:26380/tidings").is_ok());
+        let finding = with("rabbit://127.0.0.1").expect_err("no such queue");
+        assert_eq!(finding.line(), Some(2), "{finding}");
+        assert!(finding.message.contains("queue.url"), "{finding}");
+        let finding = with("redis://desk:s3cret@127.0.0.1:port").expect_err("no port");
+        let shown = format!("{finding} {finding:?}");
+        assert!(finding.message.contains("port") && finding.line().is_none(), "{shown}");
+    }
+
+    #[test]
     fn a_password_in_an_address_is_not_kept_with_the_settings() {
-        let text =
-            format!("{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n");
+        let text = format!(
+            "{MINIMAL}[channels.email]\nurl = \"smtps://user:pass@mail.example.com\"\n[queue]\nurl = \"redis://user:pass@cache.example.com\"\n"
+        );
         let settings = read(&text).expect("valid");
         assert!(!settings.fingerprint().1.contains("pass@"));
     }

@@ -52,6 +52,9 @@ pub enum Reason {
     OutsideWindow { until: Instant, window: String },
     NoHourInTime { until: Instant },
 
+    // The provider.
+    ProviderRests { channel: Channel, until: Instant },
+
     // Worth.
     Expired { at: Instant },
     FactPast { fact: String, at: Instant },
@@ -222,6 +225,11 @@ impl Reason {
             Self::NoHourInTime { until } => {
                 format!("The next allowed hour, {}, comes too late.", at(until))
             }
+            Self::ProviderRests { channel, until } => format!(
+                "The provider fails too often right now; no {} leaves before {}.",
+                channel.spoken(),
+                at(until)
+            ),
             Self::Expired { at: when } => format!("Worth nothing since {}.", at(when)),
             Self::FactPast { fact, at: when } => {
                 format!("The fact “{fact}” already lies in the past ({}).", at(when))

@@ -1,10 +1,14 @@
 //! May it go now? The steps in their one order; the first that applies decides,
 //! and every one looked at leaves its reason.
 
+use chrono::TimeDelta;
+
 use crate::domain::plan::{Decision, Outcome};
 use crate::domain::reason::Verdict;
 use crate::domain::time::Instant;
-use crate::domain::{Case, CaseChoice, Customer, Notification, Reason, Status, Urgency};
+use crate::domain::{
+    Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Reason, Status, Urgency,
+};
 
 use super::condition;
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
@@ -22,7 +26,16 @@ pub struct Matter<'a> {
     pub case: &'a Case,
     pub customer: &'a Customer,
     pub choice: CaseChoice,
+    /// Until when each channel's provider is left alone.
+    pub rests: ChannelMap<Option<Instant>>,
 }
+
+/// Messages that wait for the same provider come back spread over this time, so that its
+/// recovery is no stampede.
+const SPREAD_AFTER_REST_MS: u128 = 5_000;
+
+/// What a person is told whose message was ours to send and did not leave.
+const NOT_IN_TIME: &str = "due and allowed, but not sent in time";
 
 fn settle(status: Status, mut reasons: Vec<Reason>, last: Reason) -> Decision {
     reasons.push(last);
@@ -162,7 +175,8 @@ fn no_channel(
     Decision { outcome, reasons }
 }
 
-/// Steps 4 and 8: the hour, channel by channel, and whether it is still worth anything.
+/// Steps 4, 7 and 8: the hour and the provider, channel by channel, and whether it is still
+/// worth anything.
 fn look_at_hour(
     matter: &Matter<'_>,
     notice: &Notice,
@@ -180,13 +194,15 @@ fn look_at_hour(
     let calendar = rules.calendar(matter.journey);
     let urgent = notice.urgency == Urgency::Urgent && preferences.urgent_any_hour == Some(true);
     let mut earliest: Option<Instant> = None;
+    let mut provider_fails = false;
     for (index, Candidate { channel, address, by }) in candidates.iter().enumerate() {
         let default = *rules.quiet_hours.get(*channel);
         let own = preferences.quiet_hours.as_ref();
         let quiet = own.map_or(default, |hours| hours.on(*channel, default));
         let quiet = if urgent { None } else { quiet };
         let allowed = next_allowed(now, &zone, quiet, notice.window, calendar);
-        if allowed == Some(now) {
+        let rests = matter.rests.get(*channel).filter(|until| *until > now);
+        if allowed == Some(now) && rests.is_none() {
             let taken = Verdict::Taken { by: *by };
             reasons.push(Reason::Candidate { channel: *channel, verdict: taken });
             for rest in &candidates[index + 1..] {
@@ -197,9 +213,21 @@ fn look_at_hour(
             let outcome = Outcome::Send { channel: *channel, address: address.clone() };
             return Decision { outcome, reasons };
         }
-        let until = allowed.unwrap_or(Instant::MAX_UTC);
         let verdict = Verdict::Allowed { by: *by };
         reasons.push(Reason::Candidate { channel: *channel, verdict });
+        if let Some(rests) = rests
+            && allowed == Some(now)
+        {
+            let until = spread(rests, matter.notification.id);
+            reasons.push(Reason::ProviderRests { channel: *channel, until });
+            if until < limit {
+                return Decision { outcome: Outcome::Snooze { until }, reasons };
+            }
+            earliest = Some(earliest.map_or(until, |known| known.min(until)));
+            provider_fails = true;
+            continue;
+        }
+        let until = allowed.unwrap_or(Instant::MAX_UTC);
         let closed_by_quiet = quiet
             .is_some_and(|hours| hours.contains(crate::domain::time::local(now, &zone).time()));
         reasons.push(if closed_by_quiet {
@@ -214,7 +242,16 @@ fn look_at_hour(
         earliest = Some(earliest.map_or(until, |known| known.min(until)));
     }
     let until = earliest.unwrap_or(limit);
-    settle(Status::Expired, reasons, Reason::NoHourInTime { until })
+    reasons.push(Reason::NoHourInTime { until });
+    let task = provider_fails.then_some(NOT_IN_TIME);
+    Decision { outcome: Outcome::Settle { status: Status::Expired, task }, reasons }
+}
+
+/// This notification's place after a rest that ends at `until`: derived from its id, so that
+/// a replay lands on the same instant.
+fn spread(until: Instant, id: NotificationId) -> Instant {
+    let later_ms = id.0.as_u128() % SPREAD_AFTER_REST_MS;
+    until + TimeDelta::milliseconds(i64::try_from(later_ms).unwrap_or(0))
 }
 
 /// Until when it is worth sending, and the reason to give afterwards.
@@ -255,6 +292,6 @@ fn expired(matter: &Matter<'_>, limit: Instant, why: Reason, mut reasons: Vec<Re
     let Notification { planned_at, next_at, .. } = matter.notification;
     let was_due = *next_at < limit && *planned_at < limit;
     reasons.push(why);
-    let task = was_due.then_some("due and allowed, but not sent in time");
+    let task = was_due.then_some(NOT_IN_TIME);
     Decision { outcome: Outcome::Settle { status: Status::Expired, task }, reasons }
 }

@@ -20,7 +20,8 @@ use crate::domain::message::Skipped;
 use crate::domain::plan::{Created, Moved, NewTask, Outcome, Plan, Settled, TaskKind};
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, CaseEvent, Customer, Notification, NotificationId, Reason, Span, Status,
+    Case, CaseChoice, CaseEvent, ChannelMap, Customer, Notification, NotificationId, Reason, Span,
+    Status,
 };
 
 use eligibility::{Matter, decide};
@@ -319,6 +320,8 @@ impl Planner<'_> {
                 case: &self.plan.case,
                 customer: self.customer,
                 choice: self.choice,
+                // A plan made twice is the same plan, whatever the providers do meanwhile.
+                rests: ChannelMap::default(),
             };
             let decision = decide(&matter, self.rules, self.now);
             match decision.outcome {

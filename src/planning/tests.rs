@@ -52,12 +52,19 @@ struct Story {
     file: CaseFile,
     rules: Rules,
     customer: Customer,
+    rests: ChannelMap<Option<Instant>>,
     seq: i64,
 }
 
 impl Story {
     fn new() -> Self {
-        Self { file: CaseFile::default(), rules: rules(RETURN), customer: customer("C-1"), seq: 0 }
+        Self {
+            file: CaseFile::default(),
+            rules: rules(RETURN),
+            customer: customer("C-1"),
+            rests: ChannelMap::default(),
+            seq: 0,
+        }
     }
 
     fn event(&mut self, event: &CaseEvent) -> Plan {
@@ -100,6 +107,7 @@ impl Story {
             case: self.file.case.as_ref().expect("a case"),
             customer: &self.customer,
             choice: CaseChoice::default(),
+            rests: self.rests,
         };
         decide(&matter, &self.rules, at(now))
     }
@@ -357,6 +365,43 @@ fn a_snooze_that_comes_too_late_tries_the_next_channel_and_then_expires() {
     let decision = story.decide("window-closing", "2026-11-20T21:00:00Z");
     assert_eq!(decision.outcome, Outcome::Settle { status: Status::Expired, task: None });
     assert_eq!(codes(&decision.reasons).last().map(String::as_str), Some("no_hour_in_time"));
+}
+
+#[test]
+fn a_message_waits_for_a_provider_that_rests_at_a_place_of_its_own() {
+    let mut story = Story::new();
+    story.event(&event(1, "received", "2026-11-20T10:00:00Z", json!({})));
+    let until = at("2026-11-20T10:00:10Z");
+    story.rests.email = Some(until);
+    let now = "2026-11-20T10:00:00Z";
+    let decision = story.decide("received", now);
+    let Outcome::Snooze { until: next } = decision.outcome else { panic!("{decision:?}") };
+    assert!((until..until + chrono::TimeDelta::seconds(5)).contains(&next), "{next}");
+    assert_eq!(codes(&decision.reasons).last().map(String::as_str), Some("provider_rests"));
+    assert_eq!(story.decide("received", now), decision, "the same every time");
+    story.rests.email = Some(at(now));
+    assert!(matches!(
+        story.decide("received", now).outcome,
+        Outcome::Send { channel: Channel::Email, .. }
+    ));
+    story.rests = ChannelMap { sms: Some(until), ..ChannelMap::default() };
+    assert!(matches!(story.decide("received", now).outcome, Outcome::Send { .. }));
+}
+
+#[test]
+fn a_rest_that_ends_too_late_tries_the_next_channel_and_then_a_person() {
+    let mut story = Story::new();
+    let facts = json!({"return_by": "2026-11-21T10:00:00Z", "amount": "49.90"});
+    story.event(&event(1, "requested", "2026-11-20T10:00:00Z", facts));
+    story.rests.sms = Some(at("2026-11-21T10:00:01Z"));
+    let now = "2026-11-21T09:59:00Z";
+    let decision = story.decide("window-closing", now);
+    assert!(matches!(decision.outcome, Outcome::Send { channel: Channel::Email, .. }));
+    assert!(codes(&decision.reasons).contains(&"provider_rests".to_owned()));
+    story.rests.email = story.rests.sms;
+    let task = Some("due and allowed, but not sent in time");
+    let outcome = story.decide("window-closing", now).outcome;
+    assert_eq!(outcome, Outcome::Settle { status: Status::Expired, task });
 }
 
 #[test]

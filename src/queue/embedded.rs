@@ -2,7 +2,6 @@
 //! (Its own push can panic under contention, QUEUE 4.11; ours cannot.)
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use crate::domain::notification::Lane;
 
-use super::{MAX_WAITING, Ticket};
+use super::{Handler, MAX_WAITING, Ticket};
 
 /// How long a shutdown waits for tickets that are being worked on.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -121,14 +120,11 @@ fn named(job: Job) -> Task<Job> {
     Task::new(job).into_builder().task_id(TaskId::from_string(RandomId::default())).build()
 }
 
-/// What a ticket is given to.
-pub type Handler = Arc<dyn Fn(Ticket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
 /// Works tickets off until `stop` completes, then finishes those in hand.
 ///
 /// # Errors
 /// When a worker could not be stopped in good order.
-pub async fn run(
+pub(super) async fn run(
     receivers: Receivers,
     handler: Handler,
     stop: impl Future<Output = ()> + Send,

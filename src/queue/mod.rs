@@ -5,13 +5,22 @@
 //! leaves undone is rung again by the scheduler.
 
 mod embedded;
+mod redis;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::NotificationId;
 use crate::domain::notification::Lane;
 
-pub use embedded::{EmbeddedQueue, Handler, Receivers, run};
+pub use embedded::EmbeddedQueue;
+pub use redis::{Link, RedisQueue, RedisUnusable, Timing};
+
+/// What a ticket is given to.
+pub type Handler = Arc<dyn Fn(Ticket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The most tickets that wait in one lane.
 pub const MAX_WAITING: usize = 64;
@@ -40,14 +49,51 @@ impl Ticket {
 #[derive(Debug, Clone)]
 pub enum Queue {
     Embedded(EmbeddedQueue),
+    Redis(RedisQueue),
+}
+
+/// The end the workers read from.
+#[derive(Debug)]
+pub enum Receivers {
+    Embedded(embedded::Receivers),
+    Redis(RedisQueue),
 }
 
 impl Queue {
+    /// Tickets that go round in this process only.
+    #[must_use]
+    pub fn embedded() -> (Self, Receivers) {
+        let (queue, receivers) = EmbeddedQueue::new();
+        (Self::Embedded(queue), Receivers::Embedded(receivers))
+    }
+
+    /// Tickets that go round between processes. Every engine of a process may have a clone.
+    #[must_use]
+    pub fn redis(queue: RedisQueue) -> (Self, Receivers) {
+        (Self::Redis(queue.clone()), Receivers::Redis(queue))
+    }
+
+    /// Do workers of other processes take up what is pushed?
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
+    }
+
+    /// Can tickets be handed over at this time?
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Redis(queue) => queue.is_reachable(),
+        }
+    }
+
     /// How many more tickets a lane takes.
     #[must_use]
     pub fn room(&self, lane: Lane) -> usize {
         match self {
             Self::Embedded(queue) => queue.room(lane),
+            Self::Redis(queue) => queue.room(lane),
         }
     }
 
@@ -58,6 +104,22 @@ impl Queue {
     pub fn push(&self, lane: Lane, ticket: Ticket, busy: impl Send + Sync + 'static) -> bool {
         match self {
             Self::Embedded(queue) => queue.push(lane, ticket, Box::new(busy)),
+            Self::Redis(queue) => queue.push(lane, ticket, Box::new(busy)),
         }
+    }
+}
+
+/// Works tickets off until `stop` completes, then finishes those in hand.
+///
+/// # Errors
+/// When a worker could not be stopped in good order.
+pub async fn run(
+    receivers: Receivers,
+    handler: Handler,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), String> {
+    match receivers {
+        Receivers::Embedded(receivers) => embedded::run(receivers, handler, stop).await,
+        Receivers::Redis(queue) => redis::run(queue, handler, stop).await,
     }
 }

@@ -72,6 +72,22 @@ const CLOSE_ATTEMPTS: &str = "
           FROM jsonb_each($1)) AS x
     WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no AND attempt.state = 'open'";
 
+const CLOSE_UNSENT: &str = "
+    UPDATE attempt SET state = 'not_sent', closed_at_ms = $2,
+                       detail = 'the store did not answer in time'
+    WHERE state = 'open' AND notification_id IN
+        (SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n
+            ON n.id = x.value->>'id' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
+          WHERE n.status = 'sending')";
+
+const PLAN_AGAIN: &str = "
+    UPDATE notification SET status = 'planned', next_at_ms = $2, ring_again_at_ms = 0,
+        claims = 0, owner = NULL, epoch = epoch + 1
+    FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch
+          FROM jsonb_each($1)) AS x
+    WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
+      AND notification.status IN ('claimed', 'sending')";
+
 /// What an attempt is opened with.
 #[derive(Debug, Clone)]
 pub struct Opening {
@@ -230,6 +246,29 @@ impl Store {
                 query(INSERT_ATTEMPTS).bind(batch(&attempts)).bind(now_ms).execute(tx).await?;
             }
             Ok(answer)
+        })
+    }
+
+    /// Gives back claims whose opening was not answered. Where an attempt was opened after all
+    /// it is closed as not sent: the caller knows that nothing left.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing changed then.
+    pub async fn take_back(&self, claims: &[(NotificationId, i64)], now: Instant) -> Result<()> {
+        #[derive(Serialize)]
+        struct Row {
+            id: String,
+            epoch: i64,
+        }
+        let rows: Vec<Row> =
+            claims.iter().map(|(id, epoch)| Row { id: id.to_string(), epoch: *epoch }).collect();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            let rows = batch(&rows);
+            query(CLOSE_UNSENT).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            query(PLAN_AGAIN).bind(&rows).bind(now_ms).execute(tx).await?;
+            Ok(())
         })
     }
 

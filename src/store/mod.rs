@@ -21,6 +21,7 @@ pub mod journeys;
 pub mod kept_answers;
 pub mod leases;
 mod lock;
+pub mod moving;
 mod news;
 pub mod notifications;
 mod operations;
@@ -130,6 +131,16 @@ impl Store {
     /// `Refused` for an address, a version or settings that will not do, `Unavailable` when the
     /// database does not answer.
     pub async fn open(url: &str) -> Result<Self> {
+        let store = Self::open_to_fill(url).await?;
+        store.refuse_unfinished_move().await?;
+        Ok(store)
+    }
+
+    /// The same for a store that a move may have left half full.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_to_fill(url: &str) -> Result<Self> {
         let place = Place::parse(url)?;
         let (writer, readers) = match &place {
             Place::File(file) => sqlite::open(file).await?,

@@ -12,7 +12,10 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::types::Json;
-use sqlx::{Arguments, Database, Encode, FromRow, SqliteConnection, Transaction, Type};
+use sqlx::{
+    Arguments, AssertSqlSafe, Database, Encode, FromRow, SqlSafeStr, SqlStr, SqliteConnection,
+    Transaction, Type,
+};
 
 /// A value of a statement.
 #[derive(Debug, Clone)]
@@ -45,7 +48,7 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 /// A statement and its values.
 #[derive(Debug)]
 pub(super) struct Query {
-    sql: &'static str,
+    sql: SqlStr,
     values: Vec<Value>,
 }
 
@@ -87,7 +90,12 @@ impl<'e> From<&'e Readers> for On<'e> {
 
 /// A statement, its parameters written `$1`, `$2`, …
 pub(super) fn query(sql: &'static str) -> Query {
-    Query { sql, values: Vec::new() }
+    Query { sql: sql.into_sql_str(), values: Vec::new() }
+}
+
+/// A statement put together from our own names of tables and columns, and nothing else.
+pub(super) fn query_built(sql: String) -> Query {
+    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new() }
 }
 
 /// Runs a statement on whichever database it is for: `$run` is expanded once per kind, with
@@ -111,7 +119,9 @@ macro_rules! on_either {
             On::Readers(Readers::Postgres(pool)) => {
                 // Reading again is harmless, and a restarted server leaves dead connections.
                 let mut tries = 0;
+                let sql = $sql;
                 loop {
+                    let $sql = sql.clone();
                     let ($arguments, $executor) = (arguments::<Postgres>(values.clone())?, pool);
                     tries += 1;
                     match $run {

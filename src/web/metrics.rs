@@ -8,7 +8,6 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::domain::notification::Lane;
 
 use super::Web;
-use super::error::Result;
 
 /// Buckets for what happens in milliseconds to hours, in seconds.
 const SECONDS: [f64; 14] =
@@ -44,24 +43,32 @@ impl Metrics {
     }
 }
 
-/// `GET /metrics`.
-pub async fn scrape(State(web): State<Web>) -> Result<impl IntoResponse> {
+/// `GET /metrics`. Answers also while the store is away: what this process counted stays, and
+/// what only the store knows is not a number.
+pub async fn scrape(State(web): State<Web>) -> impl IntoResponse {
     let engine = &web.app.engine;
     let now = engine.clock.now();
-    let standing = engine.store.standing().await?;
+    metrics::gauge!("tidings_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     for (lane, name) in [(Lane::Now, "now"), (Lane::Bulk, "bulk")] {
         let waiting = crate::queue::MAX_WAITING - engine.queue.room(lane);
         gauge("tidings_queue_depth", "lane", name, waiting);
     }
-    let first_due_ms = standing.first_due_ms.unwrap_or(i64::MAX);
-    let waiting_ms = now.timestamp_millis().saturating_sub(first_due_ms).max(0);
-    metrics::gauge!("tidings_oldest_due_seconds").set(float(waiting_ms) / 1_000.0);
-    metrics::gauge!("tidings_in_doubt").set(float(standing.in_doubt));
-    metrics::gauge!("tidings_tasks_open").set(float(standing.tasks_open));
-    metrics::gauge!("tidings_events_unplanned").set(float(standing.unplanned));
+    let standing = engine.store.standing().await;
+    if let Err(error) = &standing {
+        tracing::warn!(%error, "the store has no figures to give");
+    }
+    let standing = standing.as_ref().ok();
+    let known = |figure: Option<i64>| figure.map_or(f64::NAN, float);
+    let first_due_ms = standing.map(|s| s.first_due_ms.unwrap_or(i64::MAX));
+    let waiting_ms = first_due_ms.map(|first| now.timestamp_millis().saturating_sub(first).max(0));
+    metrics::gauge!("tidings_ready").set(if standing.is_some() { 1.0 } else { 0.0 });
+    metrics::gauge!("tidings_oldest_due_seconds").set(known(waiting_ms) / 1_000.0);
+    metrics::gauge!("tidings_in_doubt").set(known(standing.map(|s| s.in_doubt)));
+    metrics::gauge!("tidings_tasks_open").set(known(standing.map(|s| s.tasks_open)));
+    metrics::gauge!("tidings_events_unplanned").set(known(standing.map(|s| s.unplanned)));
     web.metrics.handle.run_upkeep();
     let text = web.metrics.handle.render();
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
 fn gauge(name: &'static str, label: &'static str, value: &'static str, n: usize) {

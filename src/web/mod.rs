@@ -72,6 +72,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api().1
 }
 
+/// The routes of a process without the API: is it well, and what does it count?
+pub fn vital_signs(web: Web) -> Router {
+    vital_routes().with_state(web)
+}
+
+fn vital_routes() -> Router<Web> {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(api::health::ready))
+        .route("/metrics", get(metrics::scrape))
+}
+
 /// All routes.
 pub fn router(web: Web) -> Router {
     let (api, document) = api();
@@ -98,10 +110,7 @@ pub fn router(web: Web) -> Router {
             header::REFERRER_POLICY,
             HeaderValue::from_static("same-origin"),
         ));
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(api::health::ready))
-        .route("/metrics", get(metrics::scrape))
+    vital_routes()
         .merge(pages)
         .merge(api)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))

@@ -13,7 +13,9 @@ use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::domain::token::Grant;
-use crate::domain::{Case, CaseChoice, Channel, Customer, Notification, NotificationId, Status};
+use crate::domain::{
+    Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Status,
+};
 use crate::planning::eligibility::{Matter, decide};
 use crate::planning::journey::{Journey, Notice};
 use crate::render::message::{Scene, SkippedStep};
@@ -104,8 +106,9 @@ pub async fn bring_on_the_way(
     });
     let mut ends = Vec::new();
     let mut ready = Vec::new();
+    let rests = engine.health.rests(now);
     for claimed in claimed {
-        match look_at(engine, live, claimed, now) {
+        match look_at(engine, live, claimed, rests, now) {
             Look::Ready(message) => ready.push(*message),
             Look::Over(end) => ends.push(*end),
         }
@@ -133,7 +136,13 @@ enum Look {
     Over(Box<EndOfClaim>),
 }
 
-fn look_at(engine: &Engine, live: &Arc<Live>, claimed: Claimed, now: Instant) -> Look {
+fn look_at(
+    engine: &Engine,
+    live: &Arc<Live>,
+    claimed: Claimed,
+    rests: ChannelMap<Option<Instant>>,
+    now: Instant,
+) -> Look {
     let Claimed { notification, case, customer, choice } = claimed;
     let (case, customer) = (&case, &customer);
     let rules = &live.rules;
@@ -163,6 +172,7 @@ fn look_at(engine: &Engine, live: &Arc<Live>, claimed: Claimed, now: Instant) ->
         case,
         customer,
         choice,
+        rests,
     };
     let Decision { outcome, reasons } = decide(&matter, rules, now);
     let (channel, address) = match outcome {

@@ -1,26 +1,31 @@
 //! One channel's way out: a bounded queue, an opener, and as many senders as the provider
 //! has connections.
 //!
-//! The opener opens only what will start within a quarter of the hand-over window at the
-//! pace measured so far; each sender looks at the window once more before the first byte.
+//! [`super::opener`] opens what may start; each sender looks at the hand-over window once more
+//! before the first byte.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant as Monotonic;
+use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use crate::channel::{Gateway, HandOverWindow};
-use crate::domain::NotificationId;
-use crate::store::attempts::{Closing, Opened};
+use crate::channel::Gateway;
+use crate::channel::health::Call;
+use crate::domain::Channel;
+use crate::domain::time::Instant;
+use crate::store::attempts::Closing;
 
-use super::dispatch::{ById, Ready, number};
+use super::dispatch::Ready;
+use super::opener::{OnItsWay, Opener};
 use super::outcome;
+use super::patience::Waits;
 use super::seams::Seam;
-use super::{Engine, Stopping, stopped};
+use super::{Engine, Stopping};
 
 /// Ready messages that wait for a channel.
-const MAX_READY: usize = 500;
+pub(super) const MAX_READY: usize = 500;
 
 /// Attempts opened in one transaction.
 const MAX_OPEN: usize = 500;
@@ -34,15 +39,16 @@ pub struct LaneHandle {
 /// The other end of a lane, until it is started.
 #[derive(Debug)]
 pub struct LaneEnd {
+    channel: Channel,
     ready: mpsc::Receiver<Ready>,
     gateway: Gateway,
 }
 
-/// A lane to the gateway; messages wait in it until it is started.
+/// A channel's lane to its gateway; messages wait in it until it is started.
 #[must_use]
-pub fn lane(gateway: Gateway) -> (LaneHandle, LaneEnd) {
+pub fn lane(channel: Channel, gateway: Gateway) -> (LaneHandle, LaneEnd) {
     let (sender, receiver) = mpsc::channel(MAX_READY);
-    (LaneHandle { ready: sender }, LaneEnd { ready: receiver, gateway })
+    (LaneHandle { ready: sender }, LaneEnd { channel, ready: receiver, gateway })
 }
 
 impl LaneHandle {
@@ -72,15 +78,9 @@ impl LaneHandle {
     }
 }
 
-/// An opened attempt on its way to a sender.
-struct OnItsWay {
-    message: Ready,
-    opened: Opened,
-    window: HandOverWindow,
-}
-
 /// How quickly the senders get through, in microseconds per message and connection.
-struct Pace {
+#[derive(Debug)]
+pub(super) struct Pace {
     micros: AtomicU64,
     waiting: AtomicUsize,
     connections: usize,
@@ -101,7 +101,23 @@ impl Pace {
         at_pace.clamp(self.connections, MAX_OPEN).saturating_sub(waiting)
     }
 
-    fn done(&self, took: std::time::Duration) {
+    /// Waits until attempts may be opened within a hand-over `window`. Answers how many.
+    pub async fn wait_for_allowance(&self, window: Duration) -> usize {
+        let window_micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        loop {
+            match self.allowance(window_micros) {
+                0 => self.freed.notified().await,
+                allowance => return allowance,
+            }
+        }
+    }
+
+    /// One more waits for a sender.
+    pub fn expect_one(&self) {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn done(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         let known = self.micros.load(Ordering::Relaxed);
         let smoothed = if known == 0 { took } else { (known * 7 + took) / 8 };
@@ -132,96 +148,30 @@ pub fn start(
     for _ in 0..connections {
         tasks.push(tokio::spawn(send_all(
             Arc::clone(engine),
-            end.gateway.clone(),
+            (end.channel, end.gateway.clone()),
             Arc::clone(&receiver),
             Arc::clone(&pace),
             outcomes.clone(),
         )));
     }
-    tasks.push(tokio::spawn(open_all(Arc::clone(engine), end, sender, pace, stopping.clone())));
+    let opener = Opener {
+        engine: Arc::clone(engine),
+        channel: end.channel,
+        provider: end.gateway.provider.name(),
+        ready: end.ready,
+        on_its_way: sender,
+        pace,
+        stopping: stopping.clone(),
+        backlog: VecDeque::new(),
+        booked: engine.clock.now(),
+    };
+    tasks.push(tokio::spawn(opener.run()));
     tasks
-}
-
-/// Opens attempts in batches: what gathered while the last batch was opened is the next.
-async fn open_all(
-    engine: Arc<Engine>,
-    mut end: LaneEnd,
-    on_its_way: mpsc::Sender<OnItsWay>,
-    pace: Arc<Pace>,
-    mut stopping: Stopping,
-) {
-    let window = engine.behaviour.hand_over_window;
-    let window_micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
-    let provider = end.gateway.provider.name();
-    loop {
-        let first = tokio::select! {
-            biased;
-            () = stopped(&mut stopping) => break,
-            message = end.ready.recv() => match message {
-                Some(message) => message,
-                None => break,
-            },
-        };
-        let mut allowance = pace.allowance(window_micros);
-        while allowance == 0 {
-            pace.freed.notified().await;
-            allowance = pace.allowance(window_micros);
-        }
-        let mut batch: ById = ById::new();
-        batch.insert(first.notification.id, first);
-        while batch.len() < allowance
-            && let Ok(message) = end.ready.try_recv()
-        {
-            batch.insert(message.notification.id, message);
-        }
-        let openings = batch.values().map(|message| message.opening.clone()).collect();
-        engine.seams.pass(Seam::BeforeOpen).await;
-        let now = engine.clock.now();
-        let opened = match engine.store.open_attempts(openings, now).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::warn!(%error, "attempts could not be opened; their leases bring them back");
-                continue;
-            }
-        };
-        let window = HandOverWindow::open(window);
-        engine.seams.pass(Seam::AfterOpen).await;
-        for opened in opened {
-            let Some(mut message) = batch.remove(&opened.id) else { continue };
-            number(&engine, &mut message.outgoing, provider, opened.no);
-            pace.waiting.fetch_add(1, Ordering::AcqRel);
-            if on_its_way.send(OnItsWay { message, opened, window }).await.is_err() {
-                return;
-            }
-        }
-        give_back(&engine, batch).await;
-    }
-    // What is claimed and not opened goes back, for whoever comes next.
-    let mut rest = ById::new();
-    while let Ok(message) = end.ready.try_recv() {
-        rest.insert(message.notification.id, message);
-    }
-    give_back(&engine, rest).await;
-}
-
-/// What changed under the decision is decided again: consent, or the case.
-async fn give_back(engine: &Engine, messages: ById) {
-    if messages.is_empty() {
-        return;
-    }
-    let claims: Vec<(NotificationId, i64)> = messages
-        .values()
-        .map(|message| (message.notification.id, message.notification.epoch))
-        .collect();
-    if let Err(error) = engine.store.release(&claims, engine.clock.now()).await {
-        tracing::warn!(%error, "claims could not be given back; their leases bring them back");
-    }
-    engine.wake.notify_one();
 }
 
 async fn send_all(
     engine: Arc<Engine>,
-    gateway: Gateway,
+    (channel, gateway): (Channel, Gateway),
     on_its_way: Arc<Mutex<mpsc::Receiver<OnItsWay>>>,
     pace: Arc<Pace>,
     outcomes: mpsc::Sender<Finished>,
@@ -232,10 +182,27 @@ async fn send_all(
         engine.seams.pass(Seam::BeforeWire).await;
         let began = Monotonic::now();
         let result = gateway.provider.send(&message.outgoing, window).await;
-        pace.done(began.elapsed());
+        let took = began.elapsed();
+        pace.done(took);
+        metrics::histogram!("tidings_send_seconds", "channel" => message.opening.channel.as_str(), "provider" => message.opening.provider)
+            .record(took);
+        engine.health.record(channel, Call::of(&result), engine.clock.now());
         engine.seams.pass(Seam::AfterReply).await;
         let closing = outcome::closing(&engine, &message, opened, result);
         let _ = outcomes.send(Finished { closing, message }).await;
+    }
+}
+
+/// Records outcomes, again and again while the store is away: what a provider said is known
+/// only here. What cannot be recorded within a lease is in doubt: never lost.
+async fn record(engine: &Engine, closings: Vec<Closing>, now: Instant) {
+    let mut waits = Waits::within(engine.behaviour.renew_every * 3);
+    while let Err(error) = engine.store.close_attempts(closings.clone(), now).await {
+        tracing::warn!(%error, outcomes = closings.len(), "outcomes are recorded again");
+        if !waits.wait().await {
+            tracing::error!(%error, outcomes = closings.len(), "outcomes could not be recorded");
+            return;
+        }
     }
 }
 
@@ -258,10 +225,7 @@ pub async fn record_outcomes(engine: Arc<Engine>, mut outcomes: mpsc::Receiver<F
         let now = engine.clock.now();
         let (closings, messages): (Vec<Closing>, Vec<Ready>) =
             batch.into_iter().map(|done| (done.closing, done.message)).unzip();
-        // An outcome that cannot be recorded is in doubt when its lease ends: never lost.
-        if let Err(error) = engine.store.close_attempts(closings, now).await {
-            tracing::error!(%error, outcomes = messages.len(), "outcomes could not be recorded");
-        }
+        record(&engine, closings, now).await;
         engine.seams.pass(Seam::AfterOutcome).await;
         engine.wake.notify_one();
         drop(messages);

@@ -7,7 +7,9 @@
 pub mod activity;
 pub mod dispatch;
 pub mod lane;
+mod opener;
 pub mod outcome;
+mod patience;
 pub mod plan;
 pub mod reconcile;
 pub mod scheduler;
@@ -21,6 +23,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use crate::channel::Gateways;
+use crate::channel::health::Health;
 use crate::clock::Clock;
 use crate::domain::notification::Lane;
 use crate::domain::time::Instant;
@@ -28,7 +31,7 @@ use crate::domain::token::{Grant, Keyring};
 use crate::domain::{Channel, ChannelMap, Customer, CustomerId, NotificationId, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Rules;
-use crate::queue::{Queue, Ticket};
+use crate::queue::{MAX_IDS, Queue, Ticket};
 use crate::render::message::{Links, Messages, Sender};
 use crate::render::presentation::Presentation;
 use crate::store::notifications::Outlook;
@@ -57,6 +60,8 @@ pub struct Behaviour {
     pub sms_replies: bool,
     pub wait_for_customer: Span,
     pub hand_over_window: Duration,
+    /// How often leases are renewed, well within their length.
+    pub renew_every: Duration,
     pub settle_doubt_after: TimeDelta,
     pub retry: ChannelMap<RetryPolicy>,
     pub default_locale: String,
@@ -77,6 +82,8 @@ pub struct Engine {
     /// Rung when something may be due at once.
     pub wake: Notify,
     pub lanes: ChannelMap<Option<LaneHandle>>,
+    /// How the providers are, and how quickly they may be spoken to.
+    pub health: Health,
     /// Where a test may stop the world.
     pub seams: Seams,
 }
@@ -97,7 +104,20 @@ const CENTRE_LINK_DAYS: i64 = 30;
 
 impl Engine {
     /// Rings the bell for accepted events. Lost or refused, the scheduler rings it again.
+    ///
+    /// Within one process the events lie on the desk and the ticket is a bare bell. A ticket
+    /// that another process may take up names the events itself: that process has a desk of
+    /// its own.
     pub fn ring_plan(&self, events: &[i64]) {
+        if self.queue.is_shared() {
+            for events in events.chunks(MAX_IDS) {
+                let (lane, ticket) = Ticket::plan(events.to_vec());
+                if !self.ring(lane, ticket) {
+                    self.desk.miss();
+                }
+            }
+            return;
+        }
         if self.desk.lay_down(events) {
             let (lane, ticket) = Ticket::plan(Vec::new());
             if !self.ring(lane, ticket) {

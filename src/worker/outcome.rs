@@ -45,6 +45,7 @@ pub fn closing(
     };
     match result {
         Ok(Taken { provider_ref, detail }) => {
+            say_how_late(message, now);
             closing.provider_ref = provider_ref;
             closing.detail = detail;
             closing.reasons.push(Reason::HandedOver { channel });
@@ -64,7 +65,10 @@ pub fn closing(
             closing.detail.clone_from(&reason);
             closing.reasons.push(Reason::Unanswered { channel, detail: reason });
         }
-        Err(SendError::Deferred { reason, retry_after }) => {
+        Err(
+            SendError::Deferred { reason, retry_after }
+            | SendError::ProviderDown { reason, retry_after },
+        ) => {
             closing.attempt = AttemptState::Deferred;
             closing.status = Status::Planned;
             closing.detail.clone_from(&reason);
@@ -104,12 +108,22 @@ fn count(channel: Channel, provider: &'static str, result: &Result<Taken, SendEr
     let outcome = match result {
         Ok(_) => "sent",
         Err(SendError::NotStarted { .. }) => "not_started",
-        Err(SendError::Deferred { .. }) => "deferred",
+        Err(SendError::Deferred { .. } | SendError::ProviderDown { .. }) => "deferred",
         Err(SendError::Refused { .. }) => "refused",
         Err(SendError::Unanswered { .. }) => "unanswered",
     };
     metrics::counter!("tidings_attempts_total", "channel" => channel.as_str(), "provider" => provider, "outcome" => outcome)
         .increment(1);
+}
+
+/// How long a message took that could have gone at once: from its plan, or from the instant
+/// it was put off to, until the provider has it.
+fn say_how_late(message: &Ready, now: Instant) {
+    let notification = &message.notification;
+    let may_go_from = notification.planned_at.max(notification.next_at);
+    let late = (now - may_go_from).to_std().unwrap_or_default();
+    metrics::histogram!("tidings_hand_over_delay_seconds", "channel" => message.opening.channel.as_str())
+        .record(late);
 }
 
 /// The channel is done for this notification; the next decision takes the next allowed one,

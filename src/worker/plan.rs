@@ -125,6 +125,7 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     let mut again = HashMap::new();
     let mut planned = Vec::with_capacity(pending.len());
     let mut due_now = Vec::new();
+    let mut waited = HashMap::new();
     for case in &pending {
         let (done, after, stopped_at) = plan_case(engine, &live, case, &customers, now);
         if let Some(event) = stopped_at {
@@ -134,6 +135,8 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
             continue;
         }
         due_now.extend(due_at_once(case, after, &customers, now));
+        let events = case.events.iter().take(done.plans.len());
+        waited.insert(case.id.clone(), events.map(|event| event.accepted_at).collect::<Vec<_>>());
         let full = case.events.len() >= MAX_EVENTS_PER_CASE;
         again.insert(case.id.clone(), (case.events[0].seq, full));
         planned.push(done);
@@ -146,6 +149,10 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     let claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
     let owner = &engine.behaviour.owner;
     let won = engine.store.record_plans(planned, claim, owner, now).await?;
+    for accepted_at in waited.iter().filter(|(id, _)| won.contains(id)).flat_map(|(_, at)| at) {
+        let waited = (now - *accepted_at).to_std().unwrap_or_default();
+        metrics::histogram!("tidings_plan_delay_seconds").record(waited);
+    }
     engine.seams.pass(Seam::AfterPlan).await;
     due_now.retain(|claimed| won.contains(&claimed.case.id));
     engine.wake.notify_one();

@@ -8,6 +8,7 @@ use crate::domain::Status;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::planning::rules::InDoubt;
+use crate::queue::MAX_IDS;
 use crate::store::Result;
 
 use super::seams::Seam;
@@ -15,9 +16,6 @@ use super::{Engine, Stopping, stopped};
 
 /// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
-
-/// How often leases are renewed, well within their length of 30 s.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// Does every repair once.
 ///
@@ -33,7 +31,16 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
     if engine.store.apply_receipts(now).await? {
         engine.wake.notify_one();
     }
-    let events = engine.store.unplanned_events(now, 500).await?;
+    ring_unplanned(engine, now).await
+}
+
+/// Rings for events nobody planned; the scheduler goes on where there are more.
+async fn ring_unplanned(engine: &Engine, now: Instant) -> Result<()> {
+    let limit = i64::try_from(MAX_IDS).expect("500");
+    let events = engine.store.unplanned_events(now, limit).await?;
+    if events.len() == MAX_IDS {
+        engine.desk.miss();
+    }
     engine.ring_plan(&events);
     Ok(())
 }
@@ -73,9 +80,8 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
             }
             Ok(()) = foreign_commits.changed() => {
                 let now = engine.clock.now();
-                match engine.store.unplanned_events(now, 500).await {
-                    Ok(events) => engine.ring_plan(&events),
-                    Err(error) => tracing::warn!(%error, "could not look for events of others"),
+                if let Err(error) = ring_unplanned(&engine, now).await {
+                    tracing::warn!(%error, "could not look for events of others");
                 }
                 engine.wake.notify_one();
             }
@@ -88,7 +94,7 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
 pub async fn renew(engine: Arc<Engine>, mut stopping: Stopping) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(RENEW_EVERY) => {}
+            () = tokio::time::sleep(engine.behaviour.renew_every) => {}
             () = stopped(&mut stopping) => return,
         }
         let now = engine.clock.now();

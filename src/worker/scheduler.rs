@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::notification::Lane;
 use crate::domain::time::Instant;
-use crate::queue::{MAX_IDS, Ticket};
+use crate::queue::{MAX_IDS, MAX_WAITING, Ticket};
 use crate::store::Result;
 
 use super::{Engine, Stopping, stopped};
@@ -39,9 +40,11 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<bool> {
 }
 
 /// Events that are in the store and not on the desk, once the desk is empty; and the bell of
-/// the desk, where it was refused.
+/// the desk, where it was refused. Where other processes plan too, what still waits for them
+/// counts as the desk: to ask sooner would ring the same events again.
 async fn ring_missed(engine: &Engine, now: Instant) -> Result<bool> {
-    if !engine.desk.take_missed() {
+    let waits_elsewhere = engine.queue.is_shared() && engine.queue.room(Lane::Now) < MAX_WAITING;
+    if waits_elsewhere || !engine.desk.take_missed() {
         engine.ring_plan(&[]);
         return Ok(false);
     }

@@ -1,16 +1,37 @@
 //! `/readyz`: can this process keep what it accepts?
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 
+use crate::app::roles::MAX_CLOCK_OFF_MS;
 use crate::web::Web;
 
-pub async fn ready(State(web): State<Web>) -> (StatusCode, &'static str) {
-    match web.app.engine.store.ping().await {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store is not available\n")
+/// How long the store may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub async fn ready(State(web): State<Web>) -> (StatusCode, String) {
+    match faults(&web).await {
+        None => (StatusCode::OK, "ready\n".into()),
+        Some(why) => {
+            tracing::warn!(why, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
         }
     }
+}
+
+async fn faults(web: &Web) -> Option<String> {
+    let engine = &web.app.engine;
+    match tokio::time::timeout(PATIENCE, engine.store.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the store did not take a write");
+            return Some("the store is not available".into());
+        }
+        Err(_) => return Some("the store does not answer".into()),
+    }
+    let off_ms = engine.clock.correction_ms();
+    (off_ms.abs() > MAX_CLOCK_OFF_MS)
+        .then(|| format!("the clock of this host is {} ms behind the store's", off_ms))
 }

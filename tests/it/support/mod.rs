@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod postgres;
+pub mod redis;
 pub mod smtp;
 pub mod twilio;
 
@@ -115,7 +116,7 @@ impl TestApp {
         let clock = Clock::manual(at(now));
         let app = App::build(settings, clock, store).await.unwrap_or_else(|e| panic!("{e:?}"));
         let app = Arc::new(app);
-        let workers = Some(app.start_workers(false));
+        let workers = Some(app.start_driven());
         Self { app, smtp, twilio, workers, _folder: folder, seq: std::cell::Cell::new(0) }
     }
 
@@ -132,7 +133,7 @@ impl TestApp {
         let app = App::build_with(settings, clock, store, gateways, seams).await;
         self.app = Arc::new(app.unwrap_or_else(|e| panic!("{e:?}")));
         self.app.recover(&lock).await.expect("the store is there");
-        self.workers = Some(self.app.start_workers(false));
+        self.workers = Some(self.app.start_driven());
     }
 
     pub fn store(&self) -> &Store {

@@ -1,0 +1,239 @@
+//! One connection to Redis for the whole process, made anew whenever it broke. Behind
+//! Sentinel every new connection first asks which server leads now.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
+    RedisConnectionInfo, RedisError, RedisFuture, RedisResult, ServerErrorKind, TlsMode, Value,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::domain::{RedisUrl, Secret};
+
+/// How long a connection may take to be made, Sentinels and all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long an answer may take. The default of half a second gives up on what was done.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The wait between two failures to connect.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A connection that outlives its servers. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    server: tokio::sync::Mutex<Server>,
+    current: Mutex<Option<Live>>,
+    /// How many connections were made so far.
+    made: watch::Sender<u64>,
+    database: i64,
+}
+
+struct Server {
+    source: Source,
+    /// No sooner is a connection tried.
+    next_try: Instant,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("next_try", &self.next_try).finish_non_exhaustive()
+    }
+}
+
+enum Source {
+    Plain(Client),
+    Sentinel(Box<SentinelClient>),
+}
+
+#[derive(Debug, Clone)]
+struct Live {
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+impl Link {
+    /// A link that connects when it is first used.
+    ///
+    /// # Errors
+    /// When no connection could ever be made to such an address.
+    pub fn new(url: &RedisUrl) -> RedisResult<Self> {
+        let server = Server { source: source(url)?, next_try: Instant::now() };
+        let inner = Inner {
+            server: tokio::sync::Mutex::new(server),
+            current: Mutex::new(None),
+            made: watch::Sender::new(0),
+            database: i64::from(url.database),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A client of the server that leads now, for a connection of one's own.
+    ///
+    /// # Errors
+    /// When no Sentinel knows of one.
+    pub async fn client(&self) -> RedisResult<Client> {
+        let mut server = self.inner.server.lock().await;
+        within(CONNECT_TIMEOUT, server.source.client()).await
+    }
+
+    /// Changes whenever the connection was made anew.
+    #[must_use]
+    pub fn renewals(&self) -> watch::Receiver<u64> {
+        self.inner.made.subscribe()
+    }
+
+    fn current(&self) -> Option<Live> {
+        self.inner.current.lock().expect("no panic while held").clone()
+    }
+
+    async fn live(&self) -> RedisResult<Live> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let mut server = self.inner.server.lock().await;
+        // Somebody else may have connected while we waited for our turn.
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        sleep_until(server.next_try).await;
+        match within(CONNECT_TIMEOUT, server.source.connection()).await {
+            Ok(connection) => {
+                let number = *self.inner.made.borrow() + 1;
+                let live = Live { number, connection };
+                *self.inner.current.lock().expect("no panic while held") = Some(live.clone());
+                self.inner.made.send_replace(number);
+                Ok(live)
+            }
+            Err(error) => {
+                server.next_try = Instant::now() + PAUSE;
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets go of a connection that is broken, or leads to a server that does not lead.
+    fn judge(&self, number: u64, error: &RedisError) {
+        let follows = matches!(
+            error.kind(),
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+        );
+        if error.is_io_error() || error.is_unrecoverable_error() || follows {
+            let mut current = self.inner.current.lock().expect("no panic while held");
+            if current.as_ref().is_some_and(|live| live.number == number) {
+                *current = None;
+            }
+        }
+    }
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let mut live = self.live().await?;
+            let answer = live.connection.req_packed_command(cmd).await;
+            answer.inspect_err(|error| self.judge(live.number, error))
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let mut live = self.live().await?;
+            let answer = live.connection.req_packed_commands(pipeline, offset, count).await;
+            answer.inspect_err(|error| self.judge(live.number, error))
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.database
+    }
+}
+
+impl Source {
+    async fn client(&mut self) -> RedisResult<Client> {
+        match self {
+            Self::Plain(client) => Ok(client.clone()),
+            Self::Sentinel(sentinel) => sentinel.async_get_client().await,
+        }
+    }
+
+    async fn connection(&mut self) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        self.client().await?.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+/// The work's answer, or an error when it takes longer.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn source(url: &RedisUrl) -> RedisResult<Source> {
+    let address = |(host, port): &(String, u16)| {
+        if url.tls {
+            ConnectionAddr::TcpTls {
+                host: host.clone(),
+                port: *port,
+                insecure: false,
+                tls_params: None,
+            }
+        } else {
+            ConnectionAddr::Tcp(host.clone(), *port)
+        }
+    };
+    let password = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
+    let mut addresses = url.hosts.iter().map(address);
+    let Some(service) = &url.service else {
+        let mut login = RedisConnectionInfo::default().set_db(i64::from(url.database));
+        if let Some(user) = &url.login.user {
+            login = login.set_username(user);
+        }
+        if let Some(password) = password(&url.login.password) {
+            login = login.set_password(password);
+        }
+        let address = addresses.next().expect("an address names a host");
+        let info = address.into_connection_info()?.set_redis_settings(login);
+        return Ok(Source::Plain(Client::open(info)?));
+    };
+    let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
+        .set_client_to_redis_db(i64::from(url.database));
+    if url.tls {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    if let Some(user) = &url.login.user {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = password(&url.login.password) {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if let Some(user) = &url.sentinel_login.user {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = password(&url.sentinel_login.password) {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    Ok(Source::Sentinel(Box::new(builder.build()?)))
+}

@@ -1,0 +1,131 @@
+//! Real Redis servers on loopback, and Sentinels that watch them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+
+/// A server on a port of its own, its files in a temporary folder; stopped when dropped.
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    arguments: Vec<String>,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// A server that keeps nothing over a restart.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with more of `redis-server`'s arguments.
+    pub fn with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = free_port();
+        let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let child = spawn(&folder, port, &arguments);
+        Self { child, port, arguments, folder }
+    }
+
+    /// A Sentinel that watches `leader` under this name, alone: it fails over at a word.
+    pub fn sentinel(service: &str, leader: &Self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = format!(
+            "sentinel monitor {service} 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds {service} 1000\n\
+             sentinel failover-timeout {service} 5000\n",
+            leader.port
+        );
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, settings).expect("a file");
+        let port = free_port();
+        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        let child = spawn(&folder, port, &arguments);
+        Self { child, port, arguments, folder }
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// A connection for the test's own words.
+    pub async fn connection(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url()).expect("an address");
+        client.get_multiplexed_async_connection().await.expect("the server answers")
+    }
+
+    /// What the server answers to a command.
+    pub async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let (name, arguments) = words.split_first().expect("a command");
+        let mut connection = self.connection().await;
+        let answer = redis::cmd(name).arg(arguments).query_async(&mut connection).await;
+        answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+    }
+
+    /// Starts it again where it was.
+    pub fn start_again(&mut self) {
+        self.child = spawn(&self.folder, self.port, &self.arguments);
+    }
+
+    /// Stops it in its tracks, as a network that swallows everything does, or lets it go on.
+    pub fn freeze(&self, freeze: bool) {
+        let signal = if freeze { "-STOP" } else { "-CONT" };
+        let pid = self.child.id().to_string();
+        let done = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        assert!(done.success(), "kill {signal} {pid}");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Starts a server and waits until it says that it serves.
+fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
+    let mut command = Command::new("redis-server");
+    let mut child = command
+        .args(arguments)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(if arguments.iter().any(|it| it == "--sentinel") {
+            &[] as &[&str]
+        } else {
+            &["--save", "", "--repl-diskless-sync-delay", "0"]
+        })
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redis-server is installed");
+    let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut all = Vec::new();
+    for line in said.by_ref() {
+        let line = line.expect("text");
+        let ready = line.contains("eady to accept connections") || line.contains("Sentinel ID is");
+        all.push(line);
+        if ready {
+            // What it says later is read and forgotten, so that it never waits for a reader.
+            std::thread::spawn(move || said.for_each(drop));
+            return child;
+        }
+    }
+    panic!("redis-server ended: {all:#?}");
+}
