@@ -23,7 +23,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// What is wrong with the address and how one is written; never the password.
 pub fn connector(url: &str) -> Result<Connect, String> {
-    let link = Link::new(&RedisUrl::parse(url)?).map_err(|error| error.to_string())?;
+    let link =
+        Link::new(&RedisUrl::parse(url)?, RESPONSE_TIMEOUT).map_err(|error| error.to_string())?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));

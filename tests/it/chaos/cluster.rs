@@ -20,13 +20,16 @@ pub const KEY: [u8; 32] = [7; 32];
 /// How long a process may take to answer after it was started.
 const START: Duration = Duration::from_secs(60);
 
+/// The worker that reaches store and queue by wires that can be cut.
+const BY_WIRE: usize = 2;
+
 /// What the processes share.
-#[derive(Debug, Clone)]
-pub enum Engines {
-    /// One process on a file.
-    Sqlite,
-    /// Two of each role, on servers.
-    Servers { postgres: String, redis: String },
+#[derive(Debug)]
+pub struct Shared {
+    pub store: String,
+    pub queue: String,
+    /// Store and queue of the one worker that can be cut off; without, one process does all.
+    pub by_wire: Option<(String, String)>,
 }
 
 /// Addresses of the providers.
@@ -68,21 +71,12 @@ done; [ -z "$all" ] || kill -9 $all"#;
 
 impl Cluster {
     /// An installation in a folder of its own; nothing runs yet. `more` goes to its settings.
-    pub fn new(
-        engines: &Engines,
-        providers: &Providers,
-        doors: (Doors, &[u16]),
-        more: &str,
-    ) -> Self {
+    pub fn new(shared: &Shared, providers: &Providers, doors: (Doors, &[u16]), more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (store, queue) = match engines {
-            Engines::Sqlite => ("sqlite:tidings.db".to_owned(), "embedded".to_owned()),
-            Engines::Servers { postgres, redis } => (postgres.clone(), redis.clone()),
-        };
         let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
         write(folder.path(), "key.hex", &key);
         write(folder.path(), "token", crate::support::twilio::TOKEN);
-        write(folder.path(), "tidings.toml", &settings(&store, &queue, providers, more));
+        write(folder.path(), "tidings.toml", &settings(shared, providers, more));
         parcel::write(folder.path());
         let keeper = Command::new("sh")
             .args(["-c", KEEP])
@@ -100,16 +94,20 @@ impl Cluster {
             own: Vec::new(),
             child: None,
         };
-        let processes = match engines {
-            Engines::Sqlite => vec![process("serve", "api,worker,scheduler", ports[0])],
-            Engines::Servers { .. } => vec![
+        let mut processes = vec![process("serve", "api,worker,scheduler", ports[0])];
+        if let Some((store, queue)) = &shared.by_wire {
+            processes = vec![
                 process("api-1", "api", ports[0]),
                 process("api-2", "api", ports[1]),
                 process("worker-1", "worker", 0),
                 process("worker-2", "worker", 0),
                 process("scheduler", "scheduler", 0),
-            ],
-        };
+            ];
+            processes[BY_WIRE].own = vec![
+                ("TIDINGS__STORE__URL".into(), store.clone()),
+                ("TIDINGS__QUEUE__URL".into(), queue.clone()),
+            ];
+        }
         Self { folder, processes, keeper, doors }
     }
 
@@ -126,14 +124,6 @@ impl Cluster {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// A setting that only one process has from its next start on, as `SECTION__KEY`.
-    pub fn set(&mut self, n: usize, key: &str, value: &str) {
-        let key = format!("TIDINGS__{key}");
-        let own = &mut self.processes[n].own;
-        own.retain(|(known, _)| *known != key);
-        own.push((key, value.to_owned()));
     }
 
     fn command(&self) -> Command {
@@ -170,6 +160,9 @@ impl Cluster {
             }
         }
         self.ready().await;
+        for n in self.of(Part::Api) {
+            assert!(!self.is_gone(n), "{} ended: {}", self.processes[n].name, self.log(n));
+        }
     }
 
     /// Waits until every door answers.
@@ -181,7 +174,7 @@ impl Cluster {
 
     /// Waits until this API process answers, or is gone again.
     pub async fn answers(&mut self, n: usize) {
-        let url = format!("http://127.0.0.1:{}/readyz", self.processes[n].port);
+        let url = format!("http://127.0.0.1:{}/healthz", self.processes[n].port);
         let client = reqwest::Client::new();
         let up = until(START, async || {
             let answer = client.get(&url).send().await;
@@ -231,6 +224,13 @@ impl Cluster {
         self.signal(n, "-CONT");
     }
 
+    /// Is it stopped by a signal?
+    pub fn stands_still(&self, n: usize) -> bool {
+        let Some(child) = &self.processes[n].child else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()));
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+    }
+
     /// Has it died by itself? Then it can be started again.
     pub fn is_gone(&mut self, n: usize) -> bool {
         let process = &mut self.processes[n];
@@ -255,7 +255,8 @@ impl Cluster {
     pub fn json(&self, args: &[&str]) -> Value {
         let output = self.command().args(args).output().expect("the binary runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {said}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{args:?}: {said}{shown}");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 }
@@ -273,8 +274,8 @@ fn write(folder: &Path, name: &str, text: &str) {
     file.write_all(text.as_bytes()).expect("written");
 }
 
-fn settings(store: &str, queue: &str, providers: &Providers, more: &str) -> String {
-    let Providers { smtp, phone } = providers;
+fn settings(shared: &Shared, providers: &Providers, more: &str) -> String {
+    let (Shared { store, queue, .. }, Providers { smtp, phone }) = (shared, providers);
     format!(
         r#"
 [store]
@@ -313,13 +314,13 @@ provider = "twilio"
 base_url = "{phone}"
 account = "AC1"
 token_file = "token"
-from = "+447700900000"
+from = "+447911120000"
 [channels.voice]
 provider = "twilio"
 base_url = "{phone}"
 account = "AC1"
 token_file = "token"
-from = "+447700900000"
+from = "+447911120000"
 [retry.email]
 delays_s = [1, 1, 1, 2, 2, 3, 5, 5, 5, 5, 5, 5]
 [retry.sms]

@@ -91,11 +91,6 @@ impl Ledger {
         self.entries.lock().expect("lock").clone()
     }
 
-    pub fn hand_overs(&self) -> usize {
-        let entries = self.entries.lock().expect("lock");
-        entries.iter().filter(|entry| matches!(entry, Entry::HandOver(_))).count()
-    }
-
     /// By how much the times in this ledger may be late, in ms: a busy machine reads the wire
     /// later than bytes came.
     pub fn lag_ms(&self) -> i64 {

@@ -22,6 +22,9 @@ use super::{parcel, pause};
 /// A sender gives up after this many rounds without an open door.
 const TRIES: u32 = 900;
 
+/// A customer gives up sooner.
+const CHOICE_TRIES: u32 = 30;
+
 /// How much of what.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
@@ -45,7 +48,7 @@ pub struct Person {
     pub wavers_on: Option<Channel>,
 }
 
-/// The phone numbers of tests end before this one.
+/// The phone numbers of the runs end before this one.
 const NUMBERS: usize = 1_000;
 
 impl Person {
@@ -71,7 +74,7 @@ impl Person {
     pub fn address(&self, channel: Channel) -> String {
         match channel {
             Channel::Email => format!("{}@example.com", self.id.to_lowercase()),
-            Channel::Sms | Channel::Voice => format!("+447700900{:03}", self.number()),
+            Channel::Sms | Channel::Voice => format!("+447911123{:03}", self.number()),
         }
     }
 
@@ -258,7 +261,7 @@ fn sent(
 ) -> Sent {
     let mut facts = json!({ "version": version });
     if let Some((at, end)) = reminder {
-        facts["remind_at"] = from_ms(at).to_rfc3339().into();
+        facts["a_minute_on"] = from_ms(at + 60_000).to_rfc3339().into();
         facts["remind_until"] = from_ms(end).to_rfc3339().into();
     }
     let body = json!({
@@ -284,7 +287,7 @@ async fn refuse(doors: &Doors, said: &Mutex<Said>, people: &[Person], n: usize) 
     let customer = CustomerId(people[n].id.clone());
     let grant = Grant::Unsubscribe { customer, topic: "parcel".into(), channel };
     let url = format!("{PUBLIC_URL}/u/{}", Keyring::new(KEY).token(&grant));
-    if doors.form(&url, &[("List-Unsubscribe", "One-Click")], "", TRIES).await {
+    if doors.form(&url, &[("List-Unsubscribe", "One-Click")], "", CHOICE_TRIES).await {
         let refusal = Refusal { customer: n, channel, from_ms: now_ms(), until_ms: None };
         let mut said = said.lock().expect("lock");
         said.refusals.push(refusal);
@@ -302,7 +305,7 @@ async fn allow(doors: &Doors, said: &Mutex<Said>, people: &[Person], n: usize) {
         }
     }
     let path = format!("/v1/customers/{}/preferences", people[n].id);
-    let answer = doors.send(Method::PUT, &path, &people[n].preferences(), TRIES).await;
+    let answer = doors.send(Method::PUT, &path, &people[n].preferences(), CHOICE_TRIES).await;
     if let Some((200, _)) = answer {
         said.lock().expect("lock").choices += 1;
     }

@@ -10,6 +10,8 @@ pub mod load;
 pub mod mail;
 pub mod parcel;
 pub mod phone;
+pub mod proxy;
+pub mod servers;
 pub mod stage;
 pub mod weather;
 

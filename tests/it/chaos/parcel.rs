@@ -18,11 +18,12 @@ fn journey() -> String {
         let topic = if state == TWICE_RATHER_THAN_NEVER { "code" } else { "parcel" };
         text.push_str(&format!(
             "[[notice]]\nid = \"{state}\"\non = {{ state = \"{state}\" }}\nwhile = [\"{state}\"]\n\
-             topic = \"{topic}\"\nchannels = [\"email\", \"sms\", \"voice\"]\n"
+             topic = \"{topic}\"\nexpires_after = \"1 hour\"\nchannels = [\"email\", \"sms\", \"voice\"]\n"
         ));
     }
     text.push_str(&format!(
-        "[[notice]]\nid = \"{REMINDER}\"\non = {{ fact = \"remind_at\" }}\ntopic = \"parcel\"\n\
+        "[[notice]]\nid = \"{REMINDER}\"\non = {{ fact = \"a_minute_on\", before = \"1 minute\" }}\ntopic = \"parcel\"\n\
+         while = {STATES:?}\n\
          until = \"remind_until\"\nchannels = [\"sms\", \"email\", \"voice\"]\n"
     ));
     text

@@ -1,7 +1,7 @@
 //! One run: an installation with its providers, its load and what strikes it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use rand::SeedableRng;
@@ -11,16 +11,17 @@ use tidings::domain::time::parse_instant;
 use tidings::domain::token::Keyring;
 
 use super::checker::{Account, Evidence, Verdict, check};
-use super::cluster::{Cluster, Engines, KEY, Providers};
+use super::cluster::{Cluster, KEY, Providers, Shared};
 use super::doors::Doors;
 use super::ledger::Ledger;
 use super::load::{Load, Size};
 use super::phone::Phone;
+use super::servers::Servers;
 use super::weather::Weather;
 use super::{mail, pause, until};
 
 /// The hand-over window of the runs, in ms.
-const WINDOW_MS: i64 = 2_000;
+const WINDOW_MS: i64 = 1_000;
 
 /// How long everything accepted may take to end after the last blow.
 const QUIET: Duration = Duration::from_secs(120);
@@ -28,21 +29,29 @@ const QUIET: Duration = Duration::from_secs(120);
 /// States a notification does not rest in.
 const OPEN: [&str; 4] = ["planned", "claimed", "sending", "in_doubt"];
 
+/// On what an installation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engines {
+    /// One process on a file.
+    Sqlite,
+    /// PostgreSQL and Redis: two APIs, two workers, a scheduler.
+    Servers,
+}
+
 /// What a run is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     pub seed: u64,
     pub engines: Engines,
     /// Do providers misbehave, too?
     pub rough: bool,
     pub size: Size,
-    /// More settings, as TOML.
-    pub more: String,
 }
 
 /// A running installation under load.
 pub struct Stage {
     pub cluster: Cluster,
+    pub servers: Option<Servers>,
     pub weather: Arc<Weather>,
     pub rng: SmallRng,
     /// Strikes so far.
@@ -51,6 +60,8 @@ pub struct Stage {
     phone: Arc<Phone>,
     load: Arc<Load>,
     loading: tokio::task::JoinHandle<()>,
+    /// When fate has struck long enough.
+    calm_from: Instant,
 }
 
 fn free_ports() -> [u16; 2] {
@@ -61,11 +72,20 @@ fn free_ports() -> [u16; 2] {
 impl Stage {
     /// Starts providers, processes and load.
     pub async fn set(setting: &Setting) -> Self {
-        let Setting { seed, engines, rough, size, more } = setting;
-        let weather = if *rough { Weather::rough(*seed) } else { Weather::fair(*seed) };
+        let Setting { seed, engines, rough, size } = *setting;
+        let weather = if rough { Weather::rough(seed) } else { Weather::fair(seed) };
         let weather = Arc::new(weather);
+        let servers = match engines {
+            Engines::Sqlite => None,
+            Engines::Servers => Some(Servers::start().await),
+        };
+        let shared = Shared {
+            store: servers.as_ref().map_or("sqlite:tidings.db".into(), Servers::store_url),
+            queue: servers.as_ref().map_or("embedded".into(), Servers::queue_url),
+            by_wire: servers.as_ref().map(Servers::urls_by_wire),
+        };
         let ports = free_ports();
-        let ports = if matches!(engines, Engines::Sqlite) { &ports[..1] } else { &ports[..] };
+        let ports = if servers.is_none() { &ports[..1] } else { &ports[..] };
         let doors = Doors::new(ports.to_vec());
         let ledger_file = tempfile::NamedTempFile::new().expect("a file");
         let ledger = Ledger::create(ledger_file.path());
@@ -75,11 +95,11 @@ impl Stage {
         let smtp = mail::start(ledger.clone(), Arc::clone(&weather)).await;
         let providers = Providers { smtp, phone: phone_url };
         let more = format!(
-            "[dispatch]\nhand_over_window_s = {}\nsettle_doubt_after_s = 2\n{more}",
+            "[dispatch]\nlease_s = 3\nhand_over_window_s = {}\nsettle_doubt_after_s = 2\n",
             WINDOW_MS / 1_000
         );
-        let mut cluster = Cluster::new(engines, &providers, (doors.clone(), ports), &more);
-        let load = Arc::new(Load::new(*seed, *size, doors));
+        let mut cluster = Cluster::new(&shared, &providers, (doors.clone(), ports), &more);
+        let load = Arc::new(Load::new(seed, size, doors));
         let customers = cluster.path().join("customers.jsonl");
         std::fs::write(customers, load.customers()).expect("written");
         let imported = cluster.json(&["import", "customers", "customers.jsonl", "--json"]);
@@ -87,29 +107,28 @@ impl Stage {
         cluster.start_all().await;
         let running = Arc::clone(&load);
         let loading = tokio::spawn(async move { running.run().await });
-        let rng = SmallRng::seed_from_u64(*seed);
-        Self { cluster, weather, rng, blows: 0, ledger, phone, load, loading }
+        let rng = SmallRng::seed_from_u64(seed);
+        let calm_from = Instant::now() + size.spread.mul_f64(1.5);
+        Self { cluster, servers, weather, rng, blows: 0, ledger, phone, load, loading, calm_from }
     }
 
     /// Is there still something to disturb?
     pub fn goes_on(&self) -> bool {
-        !self.loading.is_finished()
-    }
-
-    /// How many messages reached a provider so far.
-    pub fn hand_overs(&self) -> usize {
-        self.ledger.hand_overs()
+        !self.loading.is_finished() && Instant::now() < self.calm_from
     }
 
     /// Lets everything come to its end and makes the verdict.
     pub async fn end(mut self) -> Verdict {
+        let began = Instant::now();
         self.cluster.start_all().await;
         (&mut self.loading).await.expect("the load went through");
+        let loaded = began.elapsed();
         let quiet = until(QUIET, async || {
             pause(Duration::from_millis(200)).await;
             self.phone.is_silent() && self.is_quiet().await
         });
         let quiet = quiet.await;
+        println!("loaded after {loaded:.1?}, quiet: {quiet} after {:.1?}", began.elapsed());
         let forgotten = self.load.say_again().await;
         let accounts = self.accounts().await;
         if quiet {
