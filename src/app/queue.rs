@@ -43,26 +43,28 @@ pub async fn redis(url: &str, owner: &str) -> Result<RedisQueue, AppError> {
         let may_come =
             matches!(&error, RedisUnusable::OutOfReach { source, .. } if source.is_io_error());
         let Some(wait) = waits.next().filter(|_| may_come) else {
-            return Err(AppError::Settings(format!("[queue] url {}", how_to_mend(&error))));
+            let mend = how_to_mend(&error);
+            return Err(AppError::Settings(format!("[queue] url {error}\n{mend}")));
         };
         tracing::warn!(%error, "waiting for the queue");
         tokio::time::sleep(wait).await;
     }
 }
 
-pub(super) fn how_to_mend(error: &RedisUnusable) -> String {
+/// What to do about it, in words for ops.
+pub(super) fn how_to_mend(error: &RedisUnusable) -> &'static str {
     match error {
-        RedisUnusable::OutOfReach { source, .. } if source.is_io_error() => format!(
-            "{error}\nStart Redis there, or correct `url` under [queue] in the settings file \
-             (TIDINGS__QUEUE__URL in the environment wins over it); \"embedded\" needs none."
-        ),
-        RedisUnusable::OutOfReach { .. } => format!(
-            "{error}\nRedis is there and refuses: correct user, password or database of `url` \
-             under [queue] in the settings file (or of TIDINGS__QUEUE__URL)."
-        ),
-        RedisUnusable::Cluster { .. } => format!(
-            "{error}\nName a plain server or a Sentinel service: the queue is small, and \
-             nothing in it is lost when it is."
-        ),
+        RedisUnusable::OutOfReach { source, .. } if source.is_io_error() => {
+            "Start Redis there, or correct url under [queue] in the settings file; \
+             TIDINGS__QUEUE__URL in the environment wins over it. \"embedded\" needs none."
+        }
+        RedisUnusable::OutOfReach { .. } => {
+            "Redis is there and refuses: correct user, password, database or service of url \
+             under [queue] in the settings file, or of TIDINGS__QUEUE__URL."
+        }
+        RedisUnusable::Cluster { .. } => {
+            "Name a plain server or a service of Sentinel: the queue is small, and nothing is \
+             lost with it."
+        }
     }
 }

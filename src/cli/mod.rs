@@ -206,7 +206,8 @@ impl Context {
 fn start_log(settings: &Settings) {
     use tracing_subscriber::EnvFilter;
     // Libraries that would log what people wrote stay at warn, whatever is asked for.
-    let floor = "lettre=warn,hyper=warn,reqwest=warn,sqlx=warn,apalis=warn,apalis_core=warn";
+    // What ends a queue's worker is told once, by the room that starts the next.
+    let floor = "lettre=warn,hyper=warn,reqwest=warn,sqlx=warn,apalis=warn,apalis_core=off";
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log.level.clone());
     let filter = EnvFilter::try_new(format!("{wanted},{floor}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("info,{floor}")));

@@ -354,7 +354,7 @@ impl Settings {
         if self.queue.url != "embedded"
             && let Err(why) = RedisUrl::parse(&self.queue.url)
         {
-            let why = format!("is neither \"embedded\" nor an address of Redis: {why}");
+            let why = format!("is not \"embedded\" and {why}");
             // The line is shown, unless it may hold a password.
             return if self.queue.url.contains('@') {
                 Err(Box::new(source.finding(&format!("queue.url: {why}"))))

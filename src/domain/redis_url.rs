@@ -27,7 +27,7 @@ pub struct Login {
 }
 
 /// How an address is written.
-const FORMS: &str = "write redis://host:6379/0, rediss://user:password@host:6379/0, \
+const FORMS: &str = "it is written redis://host:6379/0, rediss://user:password@host:6379/0, \
      or redis+sentinel://host:26379,host:26379/service/0";
 
 impl RedisUrl {
@@ -46,13 +46,13 @@ impl RedisUrl {
     /// What is wrong and how an address is written; never the text itself, which may hold a
     /// password.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text.split_once("://").ok_or(FORMS)?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(no_address)?;
         let (tls, sentinel) = match scheme {
             "redis" => (false, false),
             "rediss" => (true, false),
             "redis+sentinel" => (false, true),
             "rediss+sentinel" => (true, true),
-            _ => return Err(FORMS.into()),
+            _ => return Err(no_address()),
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -83,6 +83,10 @@ impl RedisUrl {
     }
 }
 
+fn no_address() -> String {
+    format!("is no address of Redis; {FORMS}")
+}
+
 impl Login {
     fn parse(text: &str) -> Result<Self, String> {
         let (user, password) = match text.split_once(':') {
@@ -105,7 +109,7 @@ fn sentinel_login(query: &str, sentinel: bool) -> Result<Login, String> {
             "sentinel_password" if sentinel => {
                 login.password = Some(Secret::from(decoded(value)?.as_str()));
             }
-            _ => return Err("has a part after ? that is not known".into()),
+            _ => return Err(format!("has a part after ? that is not known; {FORMS}")),
         }
     }
     Ok(login)

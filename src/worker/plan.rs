@@ -65,6 +65,12 @@ impl Desk {
             && self.missed.swap(false, Ordering::AcqRel)
     }
 
+    /// Clears the desk: the store is asked for everything again.
+    fn leave_to_the_store(&self) {
+        self.waiting.lock().expect("no panic while held").clear();
+        self.miss();
+    }
+
     fn take_up(&self) -> Vec<i64> {
         let mut waiting = self.waiting.lock().expect("no panic while held");
         let taken = waiting.len().min(MAX_IDS);
@@ -97,7 +103,7 @@ pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
                 bring_on_the_way(engine, &live, due_now, now).await?;
             }
             Err(error) => {
-                desk.miss();
+                desk.leave_to_the_store();
                 return Err(error);
             }
         }

@@ -522,6 +522,26 @@ async fn an_event_becomes_a_mail_through_redis() {
     app.end().await;
 }
 
+#[tokio::test]
+async fn while_redis_is_away_events_are_kept_and_the_process_says_it_is_not_ready() {
+    let mut server = RedisServer::start();
+    let app = TestApp::with(&format!("[queue]\nurl = \"{}\"\n", server.url())).await;
+    app.ada().await;
+    assert_eq!(app.get("/readyz").await.0, 200);
+    server.kill();
+    app.event("take_in_charge_ticket").await;
+    until("the process is not ready", async || {
+        let (status, why) = app.get("/readyz").await;
+        status == 503 && why.contains("the queue")
+    })
+    .await;
+    server.start_again();
+    until("the process is ready", async || app.get("/readyz").await.0 == 200).await;
+    app.drain().await;
+    assert_eq!(app.of("taken-in-charge").await.status, "sent");
+    app.end().await;
+}
+
 /// Pushed, however often it takes until there is room and Redis is there.
 async fn pushed(queue: &RedisQueue, lane: Lane, ticket: Ticket) {
     until("there is room", async || push(queue, lane, ticket.clone())).await;

@@ -129,7 +129,7 @@ async fn keep_staffed(
             tracing::debug!(worker = name, why, ?struck_off, "a queue worker ended");
         }
         tokio::select! {
-            () = sleep(pause) => {}
+            () = async { sleep(pause).await; queue.shared.link.connected().await } => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
         pause = (pause * 2).min(PAUSES[1]);

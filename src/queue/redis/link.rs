@@ -87,6 +87,13 @@ impl Link {
         within(CONNECT_TIMEOUT, server.source.client()).await
     }
 
+    /// Completes when there is a connection, however long that takes.
+    pub(super) async fn connected(&self) {
+        while self.live().await.is_err() {
+            sleep_until(Instant::now() + PAUSE).await;
+        }
+    }
+
     /// Asks the Sentinels who leads, and lets go of a connection that leads elsewhere: a
     /// planned change of the leader leaves the old one open and writable for ten seconds.
     /// Without Sentinels it does nothing.

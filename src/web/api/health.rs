@@ -1,4 +1,4 @@
-//! `/readyz`: can this process keep what it accepts?
+//! `/readyz`: can this process keep what it accepts, and pass it on?
 
 use std::time::Duration;
 
@@ -31,7 +31,10 @@ async fn faults(web: &Web) -> Option<String> {
         }
         Err(_) => return Some("the store does not answer".into()),
     }
+    if !engine.queue.is_reachable() {
+        return Some("the queue is not available; what is accepted is kept and waits".into());
+    }
     let off_ms = engine.clock.correction_ms();
     (off_ms.abs() > MAX_CLOCK_OFF_MS)
-        .then(|| format!("the clock of this host is {} ms behind the store's", off_ms))
+        .then(|| format!("the clock of this host is {off_ms} ms behind the store's"))
 }

@@ -2,9 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
+
+/// How long a server may take to answer a test. Longer than it ever does.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server on a port of its own, its files in a temporary folder; stopped when dropped.
 pub struct RedisServer {
@@ -56,8 +60,15 @@ impl RedisServer {
 
     /// A connection for the test's own words.
     pub async fn connection(&self) -> MultiplexedConnection {
+        self.try_to_connect().await.expect("the server answers")
+    }
+
+    async fn try_to_connect(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
         let client = redis::Client::open(self.url()).expect("an address");
-        client.get_multiplexed_async_connection().await.expect("the server answers")
+        client.get_multiplexed_async_connection_with_config(&patient).await
     }
 
     /// What the server answers to a command.
@@ -71,8 +82,7 @@ impl RedisServer {
         words: &[&str],
     ) -> redis::RedisResult<T> {
         let (name, arguments) = words.split_first().expect("a command");
-        let client = redis::Client::open(self.url()).expect("an address");
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = self.try_to_connect().await?;
         redis::cmd(name).arg(arguments).query_async(&mut connection).await
     }
 
