@@ -199,7 +199,7 @@ async fn after_a_flush_tickets_are_worked_on_again() {
     for n in 0..20 {
         assert!(push(&door, Lane::Bulk, dispatch()) && push(&door, Lane::Now, plan(n)));
     }
-    in_flight(&server, "bulk", 8).await;
+    in_flight(&server, "bulk", 4).await;
     let _: () = server.ask(&["FLUSHALL"]).await;
     gate.add_permits(10_000);
     for n in 100..110 {
@@ -381,23 +381,23 @@ async fn a_stop_finishes_what_is_in_hand_and_leaves_the_rest_to_others_at_once()
     for n in 0..40 {
         pushed(&staying, Lane::Bulk, Ticket::DispatchV1 { notifications: vec![id(n)] }).await;
     }
-    in_flight(&server, "bulk", 8).await;
+    in_flight(&server, "bulk", 4).await;
     crew.stop.notify_one();
-    gate.add_permits(8);
+    gate.add_permits(4);
     let ended = tokio::time::timeout(LONG, &mut crew.running).await.expect("in time");
     ended.expect("no panic").expect("in good order");
     let mut done = 0;
     while crew.seen.recv().await.is_some() {
         done += 1;
     }
-    assert_eq!(done, 8, "what was in hand");
+    assert_eq!(done, 4, "what was in hand");
     // A new worker of the same process begins at once: its name is new.
     let mut crew = Crew::start(&leaving);
     let began = Instant::now();
-    for _ in 0..32 {
+    for _ in 0..36 {
         crew.next().await;
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     crew.end().await;
 }
 

@@ -24,8 +24,10 @@ use super::{RedisQueue, layout};
 /// How long a shutdown waits for tickets that are being worked on.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Tickets of one lane worked on at once in one process.
-const CONCURRENCY: usize = 8;
+/// Tickets of one lane worked on at once in one process. No more than the four results a
+/// worker with a batch of one keeps room for: a worker that is asked to stop takes no results
+/// in until all its tickets have handed theirs over, and would wait for the fifth for ever.
+const CONCURRENCY: usize = 4;
 
 /// How often the tickets that are done are forgotten.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
