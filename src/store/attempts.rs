@@ -295,6 +295,10 @@ impl Store {
                     detail: closing.detail.clone(),
                 })
                 .collect();
+            let suppressed = closings.iter().filter_map(|closing| closing.suppress.as_ref());
+            let suppressed: Vec<(Channel, String)> =
+                suppressed.map(|(channel, address, _)| (*channel, address.compare_key())).collect();
+            super::customers::lock_owners(tx, &suppressed).await?;
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             let rows = batch(&rows);
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;

@@ -120,6 +120,10 @@ pub(super) struct NewNotification {
 }
 
 impl NewNotification {
+    pub fn id(&self) -> &str {
+        &self.row.id
+    }
+
     /// `claim` names who claims it in the same breath.
     pub fn new(created: &Created, versions: &Value, claim: Option<&Claim>) -> Self {
         let n = &created.notification;

@@ -7,10 +7,13 @@ mod console;
 mod customers;
 mod intake;
 mod leases;
+mod locks;
 mod notifications;
 mod opening;
 mod plans;
+mod races;
 mod receipts;
+mod soak;
 mod tasks;
 
 use std::path::Path;
