@@ -13,7 +13,7 @@ use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, R
 
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::row_locks::{Lock, lock};
-use super::rows::json;
+use super::rows::{json, reference};
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
@@ -291,7 +291,7 @@ impl Store {
                     next_at_ms: closing.next_at.timestamp_millis(),
                     failed_channels: json(&closing.failed_channels),
                     told_at_ms: (closing.attempt == AttemptState::Sent).then_some(now_ms),
-                    provider_ref: closing.provider_ref.clone(),
+                    provider_ref: closing.provider_ref.as_deref().map(reference),
                     detail: closing.detail.clone(),
                 })
                 .collect();

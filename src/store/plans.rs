@@ -13,7 +13,7 @@ use crate::domain::{
     Case, CaseChoice, CaseEvent, CaseId, CustomerId, Notification, NotificationId, Reason,
 };
 
-use super::row_locks::{Lock, lock};
+use super::row_locks::{Either, Lock, lock};
 use super::rows::{
     NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
 };
@@ -167,9 +167,14 @@ const MARK_EVENTS: &str = "
           FROM jsonb_each($1)) AS x
     WHERE event.seq = x.event_key";
 
-const ERASED: &str = "
-    SELECT id FROM customer
-     WHERE erased AND id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)";
+/// Nobody of them is erased before the plans are written down.
+const CUSTOMERS: Either = Either {
+    sqlite: "SELECT id, erased FROM customer
+              WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
+    postgres: "SELECT id, erased FROM customer
+                WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+                ORDER BY id FOR SHARE",
+};
 
 const FORGET_EVENTS: &str = "
     UPDATE event SET body = '{}', looked_at = NULL
@@ -382,13 +387,16 @@ impl Store {
         let now_ms = now.timestamp_millis();
         let claim =
             Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + self.lease_ms };
+        let customers = self.pick(CUSTOMERS);
         in_tx!(self, |tx| {
-            lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
             // Whoever was erased since the plan was made is not written down again.
             let named = cases.iter().flat_map(|case| &case.plans);
             let named = ids(named.map(|(_, plan, _)| &plan.case.customer));
-            let erased: Vec<(String,)> = query(ERASED).bind(named).fetch_all(&mut *tx).await?;
-            let erased: HashSet<String> = erased.into_iter().map(|(id,)| id).collect();
+            let named: Vec<(String, bool)> =
+                query(customers).bind(named).fetch_all(&mut *tx).await?;
+            let erased: HashSet<String> =
+                named.into_iter().filter_map(|(id, erased)| erased.then_some(id)).collect();
+            lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
             let moved = cases.iter().filter_map(|case| {
                 let (_, last, _) = case.plans.last()?;
                 let mut standing = last.case.clone();

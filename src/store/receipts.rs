@@ -10,7 +10,7 @@ use crate::domain::{Channel, NotificationId, Reason};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
-use super::rows::{json, parse_channel};
+use super::rows::{json, parse_channel, reference};
 use super::sql::Tx;
 use super::{Result, Store, batch, in_tx, query};
 
@@ -98,7 +98,7 @@ impl Store {
             .bind(receipt.notification.to_string())
             .bind(receipt.no)
             .bind(receipt.provider)
-            .bind(&receipt.provider_ref)
+            .bind(reference(&receipt.provider_ref))
             .bind(receipt.outcome.as_str())
             .bind(&receipt.detail)
             .bind(now_ms)

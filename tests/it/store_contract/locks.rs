@@ -36,6 +36,9 @@ impl ByHand {
 
 /// How many connections to this database wait for a lock.
 async fn waiting(connection: &mut PgConnection) -> i64 {
+    // What a transaction has seen of the others it sees until its end, unless told otherwise.
+    let again = "SELECT pg_stat_clear_snapshot()";
+    sqlx::query(again).execute(&mut *connection).await.expect("looked again");
     sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'",
