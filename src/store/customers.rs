@@ -465,23 +465,32 @@ impl Store {
 
 /// Locks the customer a case belongs to, and the case, so that it stays theirs.
 async fn lock_customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
-    let mut locked = None;
+    let mut customer = customer_of(tx, case).await?;
+    if matches!(tx, Tx::Sqlite(_)) {
+        return Ok(customer);
+    }
     loop {
-        let customer: Option<(String,)> = query("SELECT customer_id FROM cases WHERE id = $1")
-            .bind(case.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some((customer,)) = customer else {
-            return Err(StoreError::NotFound { what: format!("the case {case:?}") });
-        };
-        if locked.as_ref() == Some(&customer) {
-            return Ok(customer);
-        }
-        // It may have passed to another before it was ours.
+        query("SAVEPOINT owner").execute(&mut *tx).await?;
         lock(tx, Lock::Customers, ids([&customer])).await?;
         lock(tx, Lock::ShareCases, ids([case])).await?;
-        locked = Some(customer);
+        let now = customer_of(tx, case).await?;
+        if now == customer {
+            return Ok(customer);
+        }
+        // It passed to another before it was ours: let go of both, since customers come first.
+        query("ROLLBACK TO SAVEPOINT owner").execute(&mut *tx).await?;
+        customer = now;
     }
+}
+
+async fn customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
+    let customer: Option<(String,)> = query("SELECT customer_id FROM cases WHERE id = $1")
+        .bind(case.as_str())
+        .fetch_optional(tx)
+        .await?;
+    customer
+        .map(|(id,)| id)
+        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case:?}") })
 }
 
 /// Locks these addresses and everyone who has one, before anything else is locked.
