@@ -269,6 +269,9 @@ fn read_digest(fields: &mut Fields<'_>) -> BTreeMap<String, Digest> {
     let mut digest = BTreeMap::new();
     let pointer = fields.pointer("digest");
     for (topic, rhythm) in fields.object("digest").into_iter().flatten() {
+        if let Err(why) = one_line(topic, 100) {
+            fields.faults().push(Fault::new(&pointer, format!("a topic {why}")));
+        }
         match rhythm.as_str().ok_or_else(|| "expected text".to_owned()).and_then(str::parse) {
             Ok(rhythm) => drop(digest.insert(topic.clone(), rhythm)),
             Err(why) => fields.faults().push(Fault::new(format!("{pointer}/{topic}"), why)),

@@ -13,7 +13,7 @@ use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, R
 
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::row_locks::{Lock, lock};
-use super::rows::json;
+use super::rows::{json, reference};
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
@@ -291,10 +291,14 @@ impl Store {
                     next_at_ms: closing.next_at.timestamp_millis(),
                     failed_channels: json(&closing.failed_channels),
                     told_at_ms: (closing.attempt == AttemptState::Sent).then_some(now_ms),
-                    provider_ref: closing.provider_ref.clone(),
+                    provider_ref: closing.provider_ref.as_deref().map(reference),
                     detail: closing.detail.clone(),
                 })
                 .collect();
+            let suppressed = closings.iter().filter_map(|closing| closing.suppress.as_ref());
+            let suppressed: Vec<(Channel, String)> =
+                suppressed.map(|(channel, address, _)| (*channel, address.compare_key())).collect();
+            super::customers::lock_owners(tx, &suppressed).await?;
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             let rows = batch(&rows);
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;

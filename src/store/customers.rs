@@ -189,6 +189,9 @@ impl Store {
         in_tx!(self, |tx| {
             let named = ids(records.iter().map(|record| &record.id));
             lock(tx, Lock::CustomerNames, named.clone()).await?;
+            // Whoever suppresses one of these addresses finds its new owner, or we find why.
+            let points = records.iter().flat_map(|record| &record.contact_points);
+            lock(tx, Lock::Addresses, ids(points.map(|point| point.address.compare_key()))).await?;
             lock(tx, Lock::Customers, named).await?;
             let known = load(&mut *tx, records.iter().map(|record| &record.id), now_ms).await?;
             let mut done = Imported::default();
@@ -232,6 +235,7 @@ impl Store {
             query(DROP_POINTS).bind(&touched).execute(&mut *tx).await?;
             let points = batch(new_points.values().flatten());
             query(INSERT_POINTS).bind(points).execute(&mut *tx).await?;
+            lock(tx, Lock::WaitingCases, touched.clone()).await?;
             let released: Vec<(String,)> =
                 query(RELEASE_WAITING).bind(&touched).fetch_all(&mut *tx).await?;
             if !released.is_empty() {
@@ -302,13 +306,7 @@ impl Store {
         let (case, source) = (case.clone(), source.to_owned());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let customer: Option<(String,)> = query("SELECT customer_id FROM cases WHERE id = $1")
-                .bind(case.as_str())
-                .fetch_optional(&mut *tx)
-                .await?;
-            let Some((customer,)) = customer else {
-                return Err(StoreError::NotFound { what: format!("the case {case:?}") });
-            };
+            let customer = lock_customer_of(tx, &case).await?;
             query(
                 "INSERT INTO case_choice (case_id, at_ms, channel, muted, source)
                  VALUES ($1, $2, $3, $4, $5)
@@ -368,6 +366,9 @@ impl Store {
         let (id, who) = (id.0.clone(), who.to_owned());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
+            lock(tx, Lock::Customers, ids([&id])).await?;
+            lock(tx, Lock::CasesOf, ids([&id])).await?;
+            lock(tx, Lock::NotificationsOf, ids([&id])).await?;
             let erased = query(
                 "UPDATE customer SET erased = true, profile = '{\"name\":\"\"}', chosen = '{}',
                         imported = '{}', revision = revision + 1, updated_at_ms = $2
@@ -446,6 +447,7 @@ impl Store {
         let source = source.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
+            lock_owners(tx, &[(channel, key.clone())]).await?;
             query(
                 "UPDATE suppression SET until_ms = $4
                  WHERE channel = $1 AND address_key = $2 AND source = $3 AND until_ms > $4",
@@ -461,15 +463,57 @@ impl Store {
     }
 }
 
+/// Locks the customer a case belongs to, and the case, so that it stays theirs.
+async fn lock_customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
+    let mut customer = customer_of(tx, case).await?;
+    if matches!(tx, Tx::Sqlite(_)) {
+        return Ok(customer);
+    }
+    loop {
+        query("SAVEPOINT owner").execute(&mut *tx).await?;
+        lock(tx, Lock::Customers, ids([&customer])).await?;
+        lock(tx, Lock::ShareCases, ids([case])).await?;
+        let now = customer_of(tx, case).await?;
+        if now == customer {
+            return Ok(customer);
+        }
+        // It passed to another before it was ours: let go of both, since customers come first.
+        query("ROLLBACK TO SAVEPOINT owner").execute(&mut *tx).await?;
+        customer = now;
+    }
+}
+
+async fn customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
+    let customer: Option<(String,)> = query("SELECT customer_id FROM cases WHERE id = $1")
+        .bind(case.as_str())
+        .fetch_optional(tx)
+        .await?;
+    customer
+        .map(|(id,)| id)
+        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case:?}") })
+}
+
+/// Locks these addresses and everyone who has one, before anything else is locked.
+pub(super) async fn lock_owners(tx: &mut Tx, addresses: &[(Channel, String)]) -> Result<()> {
+    if addresses.is_empty() || matches!(tx, Tx::Sqlite(_)) {
+        return Ok(());
+    }
+    lock(tx, Lock::Addresses, ids(addresses.iter().map(|(_, key)| key))).await?;
+    let mut owners: Vec<(String,)> = Vec::new();
+    for (channel, key) in addresses {
+        let more: Vec<(String,)> =
+            query("SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2")
+                .bind(channel.as_str())
+                .bind(key)
+                .fetch_all(&mut *tx)
+                .await?;
+        owners.extend(more);
+    }
+    lock(tx, Lock::Customers, ids(owners.into_iter().map(|(id,)| id))).await
+}
+
 /// Everyone who has this address is decided anew.
 async fn touch_owners(tx: &mut Tx, channel: Channel, key: &str) -> Result<()> {
-    let owners: Vec<(String,)> =
-        query("SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2")
-            .bind(channel.as_str())
-            .bind(key)
-            .fetch_all(&mut *tx)
-            .await?;
-    lock(tx, Lock::Customers, ids(owners.into_iter().map(|(id,)| id))).await?;
     query(
         "UPDATE customer SET revision = revision + 1 WHERE id IN
             (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
@@ -489,6 +533,7 @@ pub(super) async fn suppress_in(
     source: &str,
     now_ms: i64,
 ) -> Result<()> {
+    lock_owners(tx, &[(channel, address_key.to_owned())]).await?;
     query(
         "INSERT INTO suppression (channel, address_key, since_ms, until_ms, reason, source)
          VALUES ($1, $2, $3, $4, $5, $6)

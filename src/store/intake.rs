@@ -113,6 +113,9 @@ const COUNT_EVENTS: &str = "
 /// Events one transaction takes.
 const MAX_EVENTS: usize = 500;
 
+/// How often a batch is taken again that met the same events elsewhere.
+const MAX_TRIES: u32 = 20;
+
 /// A caller's events, when they were accepted, and where the answer goes.
 struct Delivery {
     incoming: Vec<Incoming>,
@@ -165,11 +168,15 @@ async fn take(writer: &Writer, origin: &Arc<str>, batch: Vec<Delivery>) {
         let (all, origin) = (Arc::clone(&all), Arc::clone(origin));
         writer.run(move |tx| Box::pin(async move { accept(tx, &all, &origin).await }))
     };
-    // Another process may have taken the same event under another case in this very moment.
-    let taken = match accept_all().await {
-        Err(StoreError::Conflict { .. }) => accept_all().await,
-        taken => taken,
-    };
+    // Another process may have taken the same event under another case in this very moment;
+    // the next try sees it. Each try lost is one won elsewhere.
+    let mut taken = accept_all().await;
+    for _ in 0..MAX_TRIES {
+        if !matches!(taken, Err(StoreError::Conflict { .. })) {
+            break;
+        }
+        taken = accept_all().await;
+    }
     match taken {
         Ok(results) => {
             let mut results = results.into_iter();

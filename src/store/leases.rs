@@ -30,6 +30,16 @@ const RENEW: Either = either!(
     UPDATE notification SET lease_until_ms = $2 FROM held WHERE id = held_id"
 );
 
+const RING_LOST: Either = either!(
+    |lock| "
+    WITH rung AS MATERIALIZED (
+        SELECT id AS rung_id FROM notification
+         WHERE status = 'planned' AND next_at_ms <= $1 AND ring_again_at_ms > $1 ORDER BY id ",
+    lock,
+    ")
+    UPDATE notification SET ring_again_at_ms = 0 FROM rung WHERE id = rung_id"
+);
+
 const LEAVE_IN_DOUBT: Either = either!(
     |lock| "
     WITH lost AS MATERIALIZED (
@@ -244,14 +254,9 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn ring_lost(&self, now: Instant) -> Result<()> {
         let now_ms = now.timestamp_millis();
+        let sql = self.pick(RING_LOST);
         in_tx!(self, |tx| {
-            query(
-                "UPDATE notification SET ring_again_at_ms = 0
-                 WHERE status = 'planned' AND next_at_ms <= $1 AND ring_again_at_ms > $1",
-            )
-            .bind(now_ms)
-            .execute(tx)
-            .await?;
+            query(sql).bind(now_ms).execute(tx).await?;
             Ok(())
         })
     }

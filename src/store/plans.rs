@@ -13,7 +13,7 @@ use crate::domain::{
     Case, CaseChoice, CaseEvent, CaseId, CustomerId, Notification, NotificationId, Reason,
 };
 
-use super::row_locks::{Lock, lock};
+use super::row_locks::{Either, Lock, lock};
 use super::rows::{
     NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
 };
@@ -166,6 +166,20 @@ const MARK_EVENTS: &str = "
                  value->>'looked_at' AS looks
           FROM jsonb_each($1)) AS x
     WHERE event.seq = x.event_key";
+
+/// Nobody of them is erased before the plans are written down.
+const CUSTOMERS: Either = Either {
+    sqlite: "SELECT id, erased FROM customer
+              WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
+    postgres: "SELECT id, erased FROM customer
+                WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+                ORDER BY id FOR SHARE",
+};
+
+const FORGET_EVENTS: &str = "
+    UPDATE event SET body = '{}', looked_at = NULL
+     WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+       AND planned_at_ms IS NOT NULL AND body <> '{}'";
 
 #[derive(Serialize)]
 struct MovedCase<'a> {
@@ -373,18 +387,30 @@ impl Store {
         let now_ms = now.timestamp_millis();
         let claim =
             Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + self.lease_ms };
+        let customers = self.pick(CUSTOMERS);
         in_tx!(self, |tx| {
+            // Whoever was erased since the plan was made is not written down again.
+            let named = cases.iter().flat_map(|case| &case.plans);
+            let named = ids(named.map(|(_, plan, _)| &plan.case.customer));
+            let named: Vec<(String, bool)> =
+                query(customers).bind(named).fetch_all(&mut *tx).await?;
+            let erased: HashSet<String> =
+                named.into_iter().filter_map(|(id, erased)| erased.then_some(id)).collect();
+            lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
             let moved = cases.iter().filter_map(|case| {
                 let (_, last, _) = case.plans.last()?;
+                let mut standing = last.case.clone();
+                if erased.contains(standing.customer.as_str()) {
+                    standing.facts.clear();
+                }
                 Some(MovedCase {
                     id: case.id.as_str(),
                     expected: case.expected,
                     planned: last.case.revision,
                     customer: last.case.customer.as_str(),
-                    body: json(&last.case),
+                    body: json(&standing),
                 })
             });
-            lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
             let won: Vec<(String,)> =
                 query(MOVE_CASES).bind(batch(moved)).fetch_all(&mut *tx).await?;
             let won: HashSet<CaseId> = won.into_iter().map(|(id,)| CaseId(id)).collect();
@@ -395,6 +421,10 @@ impl Store {
                 }
             }
             writes.write(tx, now_ms).await?;
+            if !erased.is_empty() {
+                let erased = ids(&erased);
+                query(FORGET_EVENTS).bind(erased).execute(tx).await?;
+            }
             Ok(won)
         })
     }
@@ -508,8 +538,11 @@ impl Writes {
         }
     }
 
-    async fn write(self, tx: &mut Tx, now_ms: i64) -> Result<()> {
+    async fn write(mut self, tx: &mut Tx, now_ms: i64) -> Result<()> {
         if !self.created.is_empty() {
+            // What is said once per customer may be planned for two cases at once: by id, so
+            // that no two planners wait for each other.
+            self.created.sort_by(|a, b| a.id().cmp(b.id()));
             query(INSERT_NOTIFICATIONS).bind(batch(&self.created)).execute(&mut *tx).await?;
         }
         let touched = self.moved.iter().map(|row| &row.id);

@@ -27,12 +27,11 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<(Writer, Readers)
         ("statement_timeout", "60s"),
         // Statements join one parameter with an index; a parallel or compiled plan only costs.
         ("jit", "off"),
+        // A statement sees what was committed before it: locks are taken in the one before.
+        ("default_transaction_isolation", "read committed"),
         ("timezone", "UTC"),
     ]);
-    let mut connection = connect(&options).await?;
-    check(&mut connection).await?;
-    schema::refused(schema::postgres_migrator().run(&mut connection).await)?;
-    let _ = connection.close().await;
+    migrate(&options).await?;
     let pool = PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -40,6 +39,17 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<(Writer, Readers)
         .connect_with(options)
         .await?;
     Ok((Writer::Postgres(pool.clone()), Readers::Postgres(pool)))
+}
+
+/// Checks the server and migrates. One process does it at a time, however long it takes; the
+/// others wait for it.
+async fn migrate(options: &PgConnectOptions) -> Result<()> {
+    let patient = options.clone().options([("lock_timeout", "0"), ("statement_timeout", "0")]);
+    let mut connection = connect(&patient).await?;
+    check(&mut connection).await?;
+    schema::refused(schema::postgres_migrator().run(&mut connection).await)?;
+    let _ = connection.close().await;
+    Ok(())
 }
 
 /// One connection. What no waiting mends is `Refused`: a name, a password, a database.
@@ -68,25 +78,38 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
 
 /// A setting that silently differs would break a promise, so each is read back.
 async fn check(connection: &mut PgConnection) -> Result<()> {
-    let (version, commits, replica): (String, String, bool) = sqlx::query_as(
-        "SELECT current_setting('server_version_num'), current_setting('synchronous_commit'),
-                pg_is_in_recovery()",
-    )
-    .fetch_one(connection)
-    .await?;
+    let (version, commits, read_only, encoding, replica): (String, String, String, String, bool) =
+        sqlx::query_as(
+            "SELECT current_setting('server_version_num'), current_setting('synchronous_commit'),
+                    current_setting('transaction_read_only'), current_setting('server_encoding'),
+                    pg_is_in_recovery()",
+        )
+        .fetch_one(connection)
+        .await?;
     if version.parse().unwrap_or(0) < OLDEST_POSTGRES {
         return Err(StoreError::Refused(format!(
-            "PostgreSQL {version} is too old; 14 or later is needed"
+            "[store] url: PostgreSQL {version} is too old; 14 or later is needed"
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(StoreError::Refused(format!(
+            "[store] url names a database in {encoding}, which cannot keep every name; CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 makes one that can"
         )));
     }
     if commits == "off" {
         return Err(StoreError::Refused(
-            "the database answers before a commit is durable (synchronous_commit = off); ALTER ROLE … SET synchronous_commit = on mends it".into(),
+            "[store] url: the database answers before a commit is durable (synchronous_commit = off); ALTER ROLE … SET synchronous_commit = on mends it".into(),
         ));
     }
     if replica {
         return Err(StoreError::Refused(
             "[store] url names a replica, which cannot be written to; name the primary".into(),
+        ));
+    }
+    if read_only == "on" {
+        return Err(StoreError::Refused(
+            "[store] url names a database that is read only (default_transaction_read_only = on)"
+                .into(),
         ));
     }
     Ok(())

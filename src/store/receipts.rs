@@ -1,6 +1,8 @@
 //! A provider's later word about an attempt: stored first, applied in order of rank, so that
 //! late, doubled and reordered receipts change nothing they should not.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
 use crate::domain::time::Instant;
@@ -8,7 +10,7 @@ use crate::domain::{Channel, NotificationId, Reason};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
-use super::rows::{json, parse_channel};
+use super::rows::{json, parse_channel, reference};
 use super::sql::Tx;
 use super::{Result, Store, batch, in_tx, query};
 
@@ -96,7 +98,7 @@ impl Store {
             .bind(receipt.notification.to_string())
             .bind(receipt.no)
             .bind(receipt.provider)
-            .bind(&receipt.provider_ref)
+            .bind(reference(&receipt.provider_ref))
             .bind(receipt.outcome.as_str())
             .bind(&receipt.detail)
             .bind(now_ms)
@@ -141,21 +143,51 @@ impl Store {
         in_tx!(self, |tx| {
             let receipts: Vec<Unapplied> = query(unapplied).fetch_all(&mut *tx).await?;
             let mut look_again = false;
-            for receipt in receipts {
-                look_again |= apply(tx, &receipt, now_ms).await?;
+            let mut moved = Moved::default();
+            for mut receipt in receipts {
+                moved.bring_up_to_date(&mut receipt);
+                look_again |= apply(tx, &mut receipt, now_ms).await?;
                 query("UPDATE receipt SET applied_at_ms = $2 WHERE seq = $1")
                     .bind(receipt.seq)
                     .bind(now_ms)
                     .execute(&mut *tx)
                     .await?;
+                moved.note(receipt);
             }
             Ok(look_again)
         })
     }
 }
 
+/// What earlier receipts of the same transaction made of attempts and notifications: all were
+/// read before the first was applied.
+#[derive(Default)]
+struct Moved {
+    attempts: HashMap<(String, i64), String>,
+    notifications: HashMap<String, (String, String)>,
+}
+
+impl Moved {
+    fn bring_up_to_date(&self, receipt: &mut Unapplied) {
+        let attempt = (receipt.notification_id.clone(), receipt.no);
+        if let Some(state) = self.attempts.get(&attempt) {
+            receipt.state.clone_from(state);
+        }
+        if let Some((status, failed)) = self.notifications.get(&attempt.0) {
+            receipt.status.clone_from(status);
+            receipt.failed_channels.clone_from(failed);
+        }
+    }
+
+    fn note(&mut self, receipt: Unapplied) {
+        let id = receipt.notification_id;
+        self.attempts.insert((id.clone(), receipt.no), receipt.state);
+        self.notifications.insert(id, (receipt.status, receipt.failed_channels));
+    }
+}
+
 /// Moves attempt and notification forward, never back: taken < delivered, undelivered.
-async fn apply(tx: &mut Tx, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
+async fn apply(tx: &mut Tx, receipt: &mut Unapplied, now_ms: i64) -> Result<bool> {
     let Some(outcome) = ReceiptOutcome::from_name(&receipt.outcome) else { return Ok(false) };
     let final_already = matches!(receipt.state.as_str(), "delivered" | "undelivered");
     let known_taken = receipt.state == "sent";
@@ -174,6 +206,7 @@ async fn apply(tx: &mut Tx, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
         .bind(&receipt.detail)
         .execute(&mut *tx)
         .await?;
+    state.clone_into(&mut receipt.state);
     let last_attempt = receipt.no == receipt.attempts;
     if !last_attempt || !matches!(receipt.status.as_str(), "sent" | "in_doubt" | "unknown") {
         return Ok(false);
@@ -191,6 +224,7 @@ async fn apply(tx: &mut Tx, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
             ("planned", Some(now_ms))
         }
     };
+    let failed = json(&failed);
     query(
         "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
                 next_at_ms = COALESCE($5, next_at_ms), failed_channels = $6, ring_again_at_ms = 0,
@@ -202,10 +236,12 @@ async fn apply(tx: &mut Tx, receipt: &Unapplied, now_ms: i64) -> Result<bool> {
     .bind(status)
     .bind(reasons[0].code())
     .bind(next_at_ms)
-    .bind(json(&failed))
+    .bind(&failed)
     .bind(now_ms)
     .execute(&mut *tx)
     .await?;
+    status.clone_into(&mut receipt.status);
+    receipt.failed_channels = failed;
     let decision = DecisionRow {
         id: receipt.notification_id.clone(),
         what: state,

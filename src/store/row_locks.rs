@@ -3,7 +3,7 @@
 //! On SQLite there is one writer: nothing changes between what a transaction reads and what
 //! it writes. On PostgreSQL a transaction first locks the rows it will compare with or change,
 //! in a statement of its own (a lock taken in the comparing statement comes too late: that
-//! statement's snapshot is older than the wait), always in the order customers, cases,
+//! statement's snapshot is older than the wait), always in the order names, customers, cases,
 //! notifications, and by id within each, so that no two wait for each other.
 
 use super::sql::{Tx, Value, query};
@@ -34,6 +34,20 @@ const NAMES: &str = "
         (SELECT DISTINCT hashtext(x.value->>'id') & 63 AS bucket FROM jsonb_each($1) AS x
          ORDER BY bucket) AS buckets";
 
+/// Cases that wait for one of these customers.
+const WAITING_CASES: &str = "
+    SELECT id FROM cases WHERE waiting_for IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+    ORDER BY id FOR UPDATE";
+
+/// Everything of one of these customers.
+const CASES_OF: &str = "
+    SELECT id FROM cases WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+    ORDER BY id FOR UPDATE";
+const NOTIFICATIONS_OF: &str = "
+    SELECT id FROM notification
+     WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+    ORDER BY id FOR UPDATE";
+
 /// What is locked. Each takes rows `{id}`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lock {
@@ -48,6 +62,14 @@ pub(super) enum Lock {
     CustomerNames,
     /// Cases that may be new.
     CaseNames,
+    /// Addresses, whoever has them or is just getting them: by their key.
+    Addresses,
+    /// Cases that wait for these customers.
+    WaitingCases,
+    /// Cases of these customers.
+    CasesOf,
+    /// Notifications to these customers.
+    NotificationsOf,
 }
 
 /// Locks what these ids name, until the transaction ends.
@@ -63,6 +85,10 @@ pub(super) async fn lock(tx: &mut Tx, what: Lock, ids: Value) -> Result<()> {
         Lock::Notifications => query(NOTIFICATIONS).bind(ids),
         Lock::CustomerNames => query(NAMES).bind(ids).bind(1),
         Lock::CaseNames => query(NAMES).bind(ids).bind(2),
+        Lock::Addresses => query(NAMES).bind(ids).bind(3),
+        Lock::WaitingCases => query(WAITING_CASES).bind(ids),
+        Lock::CasesOf => query(CASES_OF).bind(ids),
+        Lock::NotificationsOf => query(NOTIFICATIONS_OF).bind(ids),
     };
     statement.execute(tx).await?;
     Ok(())

@@ -120,6 +120,10 @@ pub(super) struct NewNotification {
 }
 
 impl NewNotification {
+    pub fn id(&self) -> &str {
+        &self.row.id
+    }
+
     /// `claim` names who claims it in the same breath.
     pub fn new(created: &Created, versions: &Value, claim: Option<&Claim>) -> Self {
         let n = &created.notification;
@@ -167,6 +171,15 @@ impl NewNotification {
 /// Plain data as JSON text.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data")
+}
+
+/// The longest reference of a provider that is kept, in characters. It is part of an index,
+/// whose entries PostgreSQL bounds (manual, section 11.2: a third of a page).
+const MAX_REFERENCE: usize = 200;
+
+/// A provider's reference as it is kept.
+pub(super) fn reference(text: &str) -> String {
+    text.chars().take(MAX_REFERENCE).collect()
 }
 
 /// A customer and one of its addresses.

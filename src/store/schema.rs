@@ -3,6 +3,7 @@
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
+use super::sql::is_connection_lost;
 use super::{Result, StoreError};
 
 /// The migrations as they are written, for SQLite.
@@ -38,6 +39,13 @@ pub(super) fn refused(done: std::result::Result<(), MigrateError>) -> Result<()>
         Err(MigrateError::VersionMissing(version)) => Err(StoreError::Refused(format!(
             "the store has schema version {version}, which this binary does not know: it was written by a newer Tidings; use that one"
         ))),
-        Err(error) => Err(StoreError::Refused(format!("the store could not be migrated: {error}"))),
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+            if is_connection_lost(&error) =>
+        {
+            Err(error.into())
+        }
+        Err(error) => Err(StoreError::Refused(format!(
+            "[store] url: the store could not be migrated: {error}"
+        ))),
     }
 }

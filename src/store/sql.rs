@@ -5,6 +5,7 @@
 //! batches. A row struct derives `FromRow` once and reads from both.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -67,8 +68,12 @@ pub(super) enum Readers {
     Postgres(PgPool),
 }
 
-/// How often a read is tried on another connection.
-const MAX_TRIES: u32 = 12;
+/// How often a read is tried on another connection: as many as the pool has, and one.
+const MAX_TRIES: u32 = super::postgres::MAX_CONNECTIONS + 1;
+
+/// The longest a read may take, a little more than the server allows: a server that is cut off
+/// never answers.
+const MAX_READ: Duration = Duration::from_secs(65);
 
 /// What a statement runs on.
 pub(super) enum On<'e> {
@@ -124,7 +129,8 @@ macro_rules! on_either {
                     let $sql = sql.clone();
                     let ($arguments, $executor) = (arguments::<Postgres>(values.clone())?, pool);
                     tries += 1;
-                    match $run {
+                    let done = tokio::time::timeout(MAX_READ, async { $run }).await;
+                    match done.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                         Err(error) if tries < MAX_TRIES && is_connection_lost(&error) => {}
                         done => break done,
                     }
@@ -205,39 +211,72 @@ pub(super) fn is_connection_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// What stands for U+0000, which PostgreSQL cannot keep in a text (manual, section 8.3). The
+/// doors refuse it in names and ids; what comes from elsewhere, such as the reply of a mail
+/// server, must not make a statement fail. The same on SQLite, so that both say the same.
+const NUL: char = char::REPLACEMENT_CHARACTER;
+
+fn text(text: &str) -> Value {
+    Value::Text(Some(text.replace('\0', NUL.encode_utf8(&mut [0; 4]))))
+}
+
+/// The same for a JSON text, where it is written `\u0000`; a backslash before stands for itself.
+fn without_nul(json: String) -> String {
+    const WRITTEN: &str = "\\u0000";
+    if !json.contains(WRITTEN) {
+        return json;
+    }
+    let mut clean = String::with_capacity(json.len());
+    let mut rest = json.as_str();
+    while let Some(at) = rest.find('\\') {
+        clean.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix(WRITTEN) {
+            clean.push(NUL);
+            rest = after;
+        } else {
+            // What is escaped is one ASCII character, or begins with one.
+            clean.push_str(&rest[..2]);
+            rest = &rest[2..];
+        }
+    }
+    clean.push_str(rest);
+    clean
+}
+
 impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(Some(text.to_owned()))
+    fn from(value: &str) -> Self {
+        text(value)
     }
 }
 
 impl From<Option<&str>> for Value {
-    fn from(text: Option<&str>) -> Self {
-        Self::Text(text.map(str::to_owned))
+    fn from(value: Option<&str>) -> Self {
+        value.map_or(Self::Text(None), text)
     }
 }
 
 impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(Some(text))
+    fn from(value: String) -> Self {
+        if value.contains('\0') { text(&value) } else { Self::Text(Some(value)) }
     }
 }
 
 impl From<&String> for Value {
-    fn from(text: &String) -> Self {
-        Self::Text(Some(text.clone()))
+    fn from(value: &String) -> Self {
+        text(value)
     }
 }
 
 impl From<Option<String>> for Value {
-    fn from(text: Option<String>) -> Self {
-        Self::Text(text)
+    fn from(value: Option<String>) -> Self {
+        value.map_or(Self::Text(None), Into::into)
     }
 }
 
 impl From<&Option<String>> for Value {
-    fn from(text: &Option<String>) -> Self {
-        Self::Text(text.clone())
+    fn from(value: &Option<String>) -> Self {
+        value.as_deref().into()
     }
 }
 
@@ -275,7 +314,8 @@ pub(super) fn batch<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Value {
         }
     }
     let rows = Numbered(std::cell::RefCell::new(Some(rows.into_iter())));
-    let rows = serde_json::value::to_raw_value(&rows).expect("rows are plain data");
+    let rows = serde_json::to_string(&rows).expect("rows are plain data");
+    let rows = RawValue::from_string(without_nul(rows)).expect("as it was written");
     Value::Json(Json(Rows(Arc::from(rows))))
 }
 
@@ -288,4 +328,18 @@ pub(super) fn ids<T: std::fmt::Display>(ids: impl IntoIterator<Item = T>) -> Val
     let ids: std::collections::BTreeSet<String> =
         ids.into_iter().map(|id| id.to_string()).collect();
     batch(ids.into_iter().map(|id| Row { id }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_kept_as_the_replacement_character_and_its_spelling_as_it_is() {
+        for text in ["a\0b", "\0", "a\\u0000b", "\\\0\"\n\0", "none"] {
+            let json = serde_json::to_string(&[text]).expect("text");
+            let read: [String; 1] = serde_json::from_str(&without_nul(json)).expect("JSON still");
+            assert_eq!(read[0], text.replace('\0', "\u{FFFD}"), "{text:?}");
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub(super) async fn open(file: &Path) -> Result<(Writer, Readers)> {
             StoreError::Refused(format!("cannot open {}: {error}", file.display()))
         })?;
     check(&mut connection).await?;
-    schema::refused(schema::migrator().run(&mut connection).await)?;
+    migrate(&mut connection).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(4)
         .idle_timeout(None)
@@ -37,6 +37,24 @@ pub(super) async fn open(file: &Path) -> Result<(Writer, Readers)> {
         .connect_with(options.read_only(true))
         .await?;
     Ok((Writer::Sqlite(GroupCommit::start(connection)), Readers::Sqlite(readers)))
+}
+
+/// Migrates. Nothing keeps two processes from migrating one file at once: who comes second
+/// finds the tables there, and looks again at what is left to do.
+async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    loop {
+        let before = newest_migration(connection).await;
+        let done = schema::migrator().run(&mut *connection).await;
+        if done.is_err() && newest_migration(connection).await > before {
+            continue;
+        }
+        return schema::refused(done);
+    }
+}
+
+async fn newest_migration(connection: &mut SqliteConnection) -> Option<i64> {
+    // No such table, before the first.
+    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await.ok()
 }
 
 /// The file a `sqlite:` address names.

@@ -60,6 +60,9 @@ const INSERT_TASKS: &str = "
 
 pub(super) async fn insert_tasks(tx: &mut Tx, tasks: &[NewTaskRow], now_ms: i64) -> Result<()> {
     if !tasks.is_empty() {
+        // In the order of their keys: who writes the same task at once waits, and nobody for us.
+        let mut tasks: Vec<&NewTaskRow> = tasks.iter().collect();
+        tasks.sort_by_key(|task| &task.key);
         query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).execute(tx).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use tidings::store::{Store, StoreError};
 use super::bed::{
     accepted, after_s, customer, email, event, know, monday, on_both, plain, planned,
 };
-use super::bed::{claimed, opened, status, told};
+use super::bed::{claimed, opened, pending, planned_case, record, status, told};
 
 async fn revision(store: &Store, id: &str) -> i64 {
     store.customer(&id.into(), monday()).await.expect("known").revision
@@ -226,6 +226,24 @@ async fn who_is_erased_is_forgotten_in_every_version_and_what_was_planned_is_can
         assert_eq!((&*detail.attempts[0].address, &detail.attempts[0].detail), ("", &None));
         assert_eq!(status(store, &waiting.id).await.as_str(), "cancelled");
         assert_eq!(store.customer(&"C-2".into(), monday()).await.expect("known").revision, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plan_made_before_its_customer_was_erased_writes_nothing_of_them_down_again() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let marker = json!({"facts": {"secret": "marker"}});
+        let seq = accepted(store, event("e1", "T-1", marker)).await;
+        let plan = planned_case(&pending(store, seq).await, |_, _| vec![]);
+        bed.another().await.erase(&"C-1".into(), "agent", after_s(1)).await.expect("known");
+        assert!(record(store, plan).await);
+        let standing = store.cases([&"T-1".into()]).await.expect("the store is there");
+        assert!(standing[&"T-1".into()].case.facts.is_empty());
+        let kept = store.events_named("e1").await.expect("the store is there");
+        assert!(!kept[0].body.contains("marker"), "{}", kept[0].body);
     })
     .await;
 }

@@ -197,7 +197,7 @@ async fn what_is_accepted_is_seen_by_other_processes_and_they_are_told() {
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_no_half_accepted_batch() {
     on_both(async |bed| {
-        for round in 0..20 {
+        for round in 0..10 {
             let batch = (0..5).map(|n| plain(&format!("e{round}-{n}"), "T-1")).collect();
             let accepting = bed.store.accept_events(batch, monday());
             // Polled once, then dropped: handed in, never waited for.

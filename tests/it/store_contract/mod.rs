@@ -5,12 +5,17 @@ mod attempts;
 mod bed;
 mod console;
 mod customers;
+mod faults;
 mod intake;
 mod leases;
+mod locks;
 mod notifications;
+mod odd_text;
 mod opening;
 mod plans;
+mod races;
 mod receipts;
+mod soak;
 mod tasks;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Opening a store, and what it says about itself.
 
 use sqlx::Connection;
+use tidings::domain::time::from_ms;
 use tidings::store::{Beside, Store, StoreError};
 
 use super::bed::{Bed, Engine, accepted, monday, on_both, plain};
@@ -60,8 +61,7 @@ async fn the_clock_of_a_server_is_compared_with_ours_and_a_file_has_none() {
             assert_eq!(bed.engine, Engine::Sqlite);
             return;
         };
-        let (there, _) = (now.timestamp_millis() + ahead_ms, ());
-        let again = tidings::domain::time::from_ms(there);
+        let again = from_ms(now.timestamp_millis() + ahead_ms);
         let ahead = bed.store.clock_ahead_ms(|| again).await.expect("it is there");
         assert!((0..60_000).contains(&ahead.expect("a server")), "{ahead:?}");
     })
