@@ -67,8 +67,8 @@ pub struct Account {
     pub case: String,
     pub notice: String,
     pub status: String,
-    /// How many attempts were opened.
-    pub attempts: usize,
+    /// When each attempt was opened, in ms since 1970.
+    pub opened: Vec<i64>,
     /// When a doubt was written down, in ms since 1970.
     pub doubts: Vec<i64>,
 }
@@ -174,9 +174,11 @@ pub fn check(evidence: &Evidence) -> Verdict {
     let told = join(evidence, &hand_overs, &mut verdict);
     for hand_over in &hand_overs {
         look_at_channel(evidence, hand_over, &mut verdict);
-        look_at_time(evidence, hand_over, &mut verdict);
     }
     for told in told.values() {
+        for hand_over in &told.hand_overs {
+            look_at_time(evidence, told.account, hand_over, &mut verdict);
+        }
         look_at_copies(told, &words, &mut verdict);
         look_at_account(evidence, told, &words, &mut verdict);
     }
@@ -246,7 +248,13 @@ fn look_at_channel(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verd
     }
 }
 
-fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict) {
+fn look_at_time(
+    evidence: &Evidence,
+    account: &Account,
+    hand_over: &HandOver,
+    verdict: &mut Verdict,
+) {
+    let opened = &account.opened;
     let Some((case, state)) = hand_over.tells.as_deref().and_then(|tells| tells.split_once('/'))
     else {
         return;
@@ -258,9 +266,12 @@ fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict
             return verdict.find(Count::Early, format!("never asked for: {hand_over:?}"));
         };
         if hand_over.at_ms < at {
-            verdict.find(Count::Early, format!("due at {at}: {hand_over:?}"));
+            verdict.find(Count::Early, format!("due at {at}, opened {opened:?}: {hand_over:?}"));
         } else if hand_over.at_ms > end + slack_ms {
-            verdict.find(Count::Late, format!("worth nothing from {end}: {hand_over:?}"));
+            verdict.find(
+                Count::Late,
+                format!("worth nothing from {end}, opened {opened:?}: {hand_over:?}"),
+            );
         }
         return;
     }
@@ -271,7 +282,8 @@ fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict
     });
     if let Some(newer) = newer {
         let (version, at) = (newer.version, newer.accepted_ms.unwrap_or_default());
-        let what = format!("version {version} was accepted at {at}: {hand_over:?}");
+        let what =
+            format!("version {version} was accepted at {at}, opened {opened:?}: {hand_over:?}");
         verdict.find(Count::Stale, what);
     }
 }
@@ -294,7 +306,7 @@ fn look_at_copies(told: &Told<'_>, words: &[&Word], verdict: &mut Verdict) {
         let what = format!("attempt {} of {account:?} left twice", twice[0]);
         verdict.find(Count::Duplicate, what);
     }
-    if hand_overs.len() > account.attempts {
+    if hand_overs.len() > account.opened.len() {
         let what = format!("{} hand-overs of {account:?}", hand_overs.len());
         verdict.find(Count::Duplicate, what);
     }
@@ -377,7 +389,7 @@ fn look_for_the_last_word(
             .iter()
             .any(|hand_over| matches!(hand_over.fault, "4xx_perm" | "undelivered" | "busy"))
             // A mail refused at RCPT leaves no hand-over.
-            || told.account.attempts > told.hand_overs.len();
+            || told.account.opened.len() > told.hand_overs.len();
         let fine = match told.account.status.as_str() {
             "sent" | "delivered" | "unknown" => true,
             "suppressed" => wavers,

@@ -201,17 +201,20 @@ impl Stage {
 
 fn account(item: &Value, detail: &Value) -> Account {
     let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    let instant = |value: &Value| parse_instant(value.as_str()?).ok();
     let stages = detail["explanation"].as_array().into_iter().flatten();
     let doubts = stages
         .filter(|stage| stage["what"] == "in doubt")
-        .filter_map(|stage| parse_instant(stage["at"].as_str()?).ok())
+        .filter_map(|stage| instant(&stage["at"]))
         .map(|at| at.timestamp_millis());
+    let attempts = detail["attempts"].as_array().into_iter().flatten();
+    let opened = attempts.filter_map(|attempt| instant(&attempt["opened_at"]));
     Account {
         id: text("id"),
         case: text("case"),
         notice: text("notice"),
         status: text("status"),
-        attempts: detail["attempts"].as_array().map_or(0, Vec::len),
+        opened: opened.map(|at| at.timestamp_millis()).collect(),
         doubts: doubts.collect(),
     }
 }
