@@ -14,12 +14,13 @@ pub mod redis;
 pub mod roles;
 pub mod stream;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::TimeDelta;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::channel::health::{Connect, Health, Line, Rate};
@@ -30,11 +31,11 @@ use crate::channel::{
 use crate::clock::Clock;
 use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
-use crate::domain::{ChannelMap, Finding, Zones};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Zones};
 use crate::queue::Receivers;
 use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
-use crate::worker::lane::{self, LaneEnd};
+use crate::worker::lane::{self, LaneEnd, LaneHandle};
 pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
 use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
@@ -72,7 +73,8 @@ pub struct App {
 #[derive(Debug)]
 struct Parts {
     receivers: Receivers,
-    lanes: Vec<LaneEnd>,
+    /// The workers and the lanes they send through.
+    crew: Vec<(Arc<Engine>, Vec<LaneEnd>)>,
 }
 
 /// Workers that run until they are stopped.
@@ -138,36 +140,46 @@ impl App {
 
         let behaviour = behaviour(&settings);
         let (queue, receivers) = queue::queue(&settings, &behaviour.owner).await?;
-        let mut ends = Vec::new();
-        let lanes = ChannelMap::from_fn(|channel| {
-            let gateway = gateways.get(channel).clone()?;
-            let (handle, end) = lane::lane(channel, gateway);
-            ends.push(end);
-            Some(handle)
-        });
+        let (lanes, ends) = lanes(&gateways);
         let health = health(&settings, &gateways, &clock)?;
         let engine = Engine {
             store,
             queue,
             clock,
-            live: ArcSwap::from_pointee(compiled.live),
+            live: Arc::new(ArcSwap::from_pointee(compiled.live)),
             keys,
             gateways,
             behaviour,
             activity: crate::worker::activity::Activity::default(),
-            desk: crate::worker::plan::Desk::default(),
-            wake: Notify::new(),
+            desk: Arc::default(),
+            wake: Arc::default(),
             lanes,
-            health,
+            health: Arc::new(health),
             seams,
         };
+        let engine = Arc::new(engine);
+        let crew = vec![(Arc::clone(&engine), ends)];
         Ok(Self {
-            engine: Arc::new(engine),
+            engine,
             settings: Arc::new(settings),
             zones,
             files_differ,
-            parts: Mutex::new(Some(Parts { receivers, lanes: ends })),
+            parts: Mutex::new(Some(Parts { receivers, crew })),
         })
+    }
+
+    /// The same with `count` workers in this process, who take turns at the tickets and each
+    /// claim and send for themselves.
+    #[must_use]
+    pub fn with_workers(self, count: usize) -> Self {
+        if let Some(parts) = &mut *self.parts.lock().expect("no panic while held") {
+            while parts.crew.len() < count {
+                let (lanes, ends) = lanes(&self.engine.gateways);
+                let colleague = self.engine.colleague(random_owner(), lanes);
+                parts.crew.push((Arc::new(colleague), ends));
+            }
+        }
+        self
     }
 
     /// Takes back what a process held that is gone. Where nobody else can be at work that is
@@ -201,7 +213,7 @@ impl App {
     /// `Settings` when `[queue] url` is wrong.
     pub fn open_stream_door(&self) -> Result<Option<StreamDoor>, AppError> {
         let (url, intake) = (&self.settings.queue.url, &self.settings.intake);
-        if intake.stream.is_empty() || !redis::is_redis(url) {
+        if intake.stream.is_empty() || !RedisUrl::is_meant(url) {
             return Ok(None);
         }
         let connect = connector(url)?;
@@ -246,23 +258,28 @@ impl App {
 
     fn start_work(&self, stopping: &Stopping) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
         let parts = self.parts.lock().expect("no panic while held").take();
-        let Parts { receivers, lanes } = parts.expect("workers start once");
-        let (outcomes, to_record) = mpsc::channel(2_000);
+        let Parts { receivers, crew } = parts.expect("workers start once");
         let mut senders = Vec::new();
-        for end in lanes {
-            senders.extend(lane::start(&self.engine, end, &outcomes, stopping));
+        let mut workers = Vec::with_capacity(crew.len());
+        for (engine, lanes) in crew {
+            let (outcomes, to_record) = mpsc::channel(2_000);
+            for end in lanes {
+                senders.extend(lane::start(&engine, end, &outcomes, stopping));
+            }
+            drop(outcomes);
+            senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&engine), to_record)));
+            workers.push(engine);
         }
-        drop(outcomes);
-        senders.push(tokio::spawn(lane::record_outcomes(Arc::clone(&self.engine), to_record)));
-        let working = run_queue(Arc::clone(&self.engine), receivers, stopping.clone());
+        let working = run_queue(workers, receivers, stopping.clone());
         (vec![tokio::spawn(working)], senders)
     }
 }
 
-async fn run_queue(engine: Arc<Engine>, receivers: Receivers, mut stopping: watch::Receiver<bool>) {
+async fn run_queue(crew: Vec<Arc<Engine>>, receivers: Receivers, mut stopping: Stopping) {
+    let turn = AtomicUsize::new(0);
     let handler: crate::queue::Handler = Arc::new(move |ticket| {
-        let engine = Arc::clone(&engine);
-        Box::pin(engine.handle(ticket))
+        let turn = turn.fetch_add(1, Ordering::Relaxed) % crew.len();
+        Box::pin(Arc::clone(&crew[turn]).handle(ticket))
     });
     let stop = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -432,22 +449,37 @@ fn health(settings: &Settings, gateways: &Gateways, clock: &Clock) -> Result<Hea
         Some(Line { provider, rate: rates.get(channel).filter(|_| !clock.is_manual()) })
     });
     let url = &settings.queue.url;
-    if clock.is_manual() || !redis::is_redis(url) {
+    if clock.is_manual() || !RedisUrl::is_meant(url) {
         return Ok(Health::in_process(lines));
     }
-    let connect =
-        redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))?;
-    Ok(Health::shared(lines, connect))
+    Ok(Health::shared(lines, connector(url)?))
 }
 
 fn connector(url: &str) -> Result<Connect, AppError> {
     redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))
 }
 
-fn behaviour(settings: &Settings) -> Behaviour {
+/// A lane per channel that is offered, and their other ends.
+fn lanes(gateways: &Gateways) -> (ChannelMap<Option<LaneHandle>>, Vec<LaneEnd>) {
+    let mut ends = Vec::new();
+    let lanes = ChannelMap::from_fn(|channel| {
+        let gateway = gateways.get(channel).clone()?;
+        let (handle, end) = lane::lane(channel, gateway);
+        ends.push(end);
+        Some(handle)
+    });
+    (lanes, ends)
+}
+
+/// A name nobody had before.
+fn random_owner() -> String {
     let owner: [u8; 8] = rand::random();
+    data_encoding::HEXLOWER.encode(&owner)
+}
+
+fn behaviour(settings: &Settings) -> Behaviour {
     Behaviour {
-        owner: data_encoding::HEXLOWER.encode(&owner),
+        owner: random_owner(),
         public_url: settings.http.public_url.trim_end_matches('/').to_owned(),
         mail_domain: identity(settings).domain().to_owned(),
         sender: content::sender(settings),

@@ -96,7 +96,7 @@ async fn store(settings: &Settings, checks: &mut Vec<Check>) {
     };
     match (store.schema_version().await, store.ping().await) {
         (Ok(version), Ok(())) => {
-            checks.push(good("store", format!("{}, schema {version}", settings.store.url)));
+            checks.push(good("store", format!("{}, schema {version}", store.place())));
         }
         (Err(error), _) | (_, Err(error)) => {
             checks.push(bad("store", error.to_string(), "is the disk full or read-only?"));

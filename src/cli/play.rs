@@ -22,6 +22,9 @@ pub struct Play {
     /// How long time goes on after the last event
     #[arg(long, default_value = "30 days")]
     tail: Span,
+    /// How many workers take turns, each claiming and sending for itself
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    workers: u8,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -37,6 +40,7 @@ impl Play {
         let script = Script::read(reader, real_now);
         let clock = Clock::manual(script.begins_at().unwrap_or(real_now));
         let app = context.app(settings, clock, store).await?;
+        let app = app.with_workers(usize::from(self.workers));
         app.recover(&lock).await?;
         let told = async || -> Result<i64, StoreError> {
             Ok(app.engine.store.summary().await?.by_channel.values().sum())

@@ -46,6 +46,9 @@ pub struct Timing {
     pub missed_heartbeats: usize,
     /// When a ticket of ours that nobody here took counts as gone: taken elsewhere, or lost.
     pub gone_after: Duration,
+    /// How long an answer of Redis may take. Half a second, the default of its client, gives
+    /// up on pushes that arrived.
+    pub response_timeout: Duration,
 }
 
 impl Default for Timing {
@@ -55,6 +58,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(5),
             missed_heartbeats: 120,
             gone_after: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -64,7 +68,7 @@ impl Default for Timing {
 #[derive(Debug, Clone)]
 pub struct RedisQueue {
     shared: Arc<Shared>,
-    _carriers: Arc<Carriers>,
+    _tasks: Arc<Tasks>,
 }
 
 #[derive(Debug)]
@@ -102,14 +106,26 @@ impl std::fmt::Debug for UnderWay {
     }
 }
 
-/// Carries outboxes to Redis as long as anybody holds the queue.
+/// What goes on for as long as anybody holds the queue.
 #[derive(Debug)]
-struct Carriers(Vec<JoinHandle<()>>);
+struct Tasks(Vec<JoinHandle<()>>);
 
-impl Drop for Carriers {
+impl Drop for Tasks {
     fn drop(&mut self) {
-        for carrier in &self.0 {
-            carrier.abort();
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// How often the Sentinels are asked who leads.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+async fn follow_the_leader(link: Link) {
+    loop {
+        tokio::time::sleep(FOLLOW_EVERY).await;
+        if let Err(error) = link.follow_the_leader().await {
+            tracing::debug!(%error, "no Sentinel says who leads the queue");
         }
     }
 }
@@ -136,7 +152,7 @@ impl RedisQueue {
         timing: Timing,
     ) -> Result<Self, RedisUnusable> {
         let out_of_reach = |source| RedisUnusable::OutOfReach { url: url.to_string(), source };
-        let mut link = Link::new(url).map_err(out_of_reach)?;
+        let mut link = Link::new(url, timing.response_timeout).map_err(out_of_reach)?;
         if layout::is_cluster(&mut link).await.map_err(out_of_reach)? {
             return Err(RedisUnusable::Cluster { url: url.to_string() });
         }
@@ -150,9 +166,12 @@ impl RedisQueue {
             under_way: Mutex::default(),
             away: AtomicBool::new(false),
         });
-        let carriers = [Lane::Now, Lane::Bulk]
-            .map(|lane| tokio::spawn(outbox::carry(Arc::clone(&shared), lane)));
-        Ok(Self { shared, _carriers: Arc::new(Carriers(carriers.into())) })
+        let tasks = vec![
+            tokio::spawn(outbox::carry(Arc::clone(&shared), Lane::Now)),
+            tokio::spawn(outbox::carry(Arc::clone(&shared), Lane::Bulk)),
+            tokio::spawn(follow_the_leader(shared.link.clone())),
+        ];
+        Ok(Self { shared, _tasks: Arc::new(Tasks(tasks)) })
     }
 
     /// None while Redis is away: what is due is left to be rung when it is back.

@@ -41,9 +41,33 @@ pub struct Ready {
     pub customer: Customer,
     pub outgoing: Outgoing,
     pub opening: Opening,
+    pub case: Case,
+    pub choice: CaseChoice,
     pub live: Arc<Live>,
     /// The dispatch is not over before this message is.
     pub busy: Busy,
+}
+
+impl Ready {
+    /// Would it go the same way at `now`? It may have waited in its lane into quiet hours, or
+    /// past its end. What else can change is compared when its attempt opens.
+    #[must_use]
+    pub fn still_goes(&self, now: Instant) -> bool {
+        let rules = &self.live.rules;
+        let Some(journey) = rules.journeys.get(&self.notification.case_type) else { return false };
+        let matter = Matter {
+            notification: &self.notification,
+            journey,
+            notice: journey.notice(&self.notification.notice),
+            case: &self.case,
+            customer: &self.customer,
+            choice: self.choice,
+            rests: ChannelMap::default(),
+        };
+        let way = (self.opening.channel, &self.opening.address);
+        matches!(decide(&matter, rules, now).outcome,
+            Outcome::Send { channel, ref address } if (channel, address) == way)
+    }
 }
 
 /// A notification this process has claimed, with what its decision reads.
@@ -212,6 +236,8 @@ fn look_at(
         address_it(engine, live, &notification, customer, channel, address, written, now);
     Look::Ready(Box::new(Ready {
         notification,
+        case: case.clone(),
+        choice,
         customer: customer.clone(),
         outgoing,
         opening,

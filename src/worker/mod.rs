@@ -67,23 +67,23 @@ pub struct Behaviour {
     pub default_locale: String,
 }
 
-/// Everything the work needs.
+/// Everything the work needs. What is behind an `Arc` the workers of one process share.
 #[derive(Debug)]
 pub struct Engine {
     pub store: Store,
     pub queue: Queue,
     pub clock: Clock,
-    pub live: ArcSwap<Live>,
+    pub live: Arc<ArcSwap<Live>>,
     pub keys: Keyring,
     pub gateways: Gateways,
     pub behaviour: Behaviour,
     pub activity: Activity,
-    pub desk: plan::Desk,
+    pub desk: Arc<plan::Desk>,
     /// Rung when something may be due at once.
-    pub wake: Notify,
+    pub wake: Arc<Notify>,
     pub lanes: ChannelMap<Option<LaneHandle>>,
     /// How the providers are, and how quickly they may be spoken to.
-    pub health: Health,
+    pub health: Arc<Health>,
     /// Where a test may stop the world.
     pub seams: Seams,
 }
@@ -103,6 +103,27 @@ pub async fn stopped(stopping: &mut Stopping) {
 const CENTRE_LINK_DAYS: i64 = 30;
 
 impl Engine {
+    /// One more worker beside this one, who claims under a name of its own and sends through
+    /// `lanes` of its own.
+    #[must_use]
+    pub fn colleague(&self, owner: String, lanes: ChannelMap<Option<LaneHandle>>) -> Self {
+        Self {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            live: Arc::clone(&self.live),
+            keys: self.keys.clone(),
+            gateways: self.gateways.clone(),
+            behaviour: Behaviour { owner, ..self.behaviour.clone() },
+            activity: self.activity.clone(),
+            desk: Arc::clone(&self.desk),
+            wake: Arc::clone(&self.wake),
+            lanes,
+            health: Arc::clone(&self.health),
+            seams: self.seams.clone(),
+        }
+    }
+
     /// Rings the bell for accepted events. Lost or refused, the scheduler rings it again.
     ///
     /// Within one process the events lie on the desk and the ticket is a bare bell. A ticket

@@ -131,14 +131,17 @@ impl Opener {
     /// Opens the first `count` in line and sends them on their way. Answers how many there
     /// were to be opened.
     async fn open(&mut self, count: usize) -> Result<usize, SendersGone> {
-        let mut batch = self.take(count);
+        let engine = Arc::clone(&self.engine);
+        engine.seams.pass(Seam::BeforeOpen).await;
+        let now = engine.clock.now();
+        let (mut batch, late): (ById, ById) =
+            self.take(count).into_iter().partition(|(_, message)| message.still_goes(now));
+        self.give_back(late).await;
         if batch.is_empty() {
             return Ok(0);
         }
-        let engine = Arc::clone(&self.engine);
         let openings = batch.values().map(|message| message.opening.clone()).collect();
-        engine.seams.pass(Seam::BeforeOpen).await;
-        let opened = match engine.store.open_attempts(openings, engine.clock.now()).await {
+        let opened = match engine.store.open_attempts(openings, now).await {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, "attempts could not be opened; they are given back");

@@ -8,6 +8,7 @@ use tidings::config::Settings;
 
 use crate::support::ada;
 use crate::support::binary::Installation;
+use crate::support::postgres::PostgresServer;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -162,6 +163,27 @@ fn the_unit_gives_the_service_no_more_than_it_needs() {
         assert!(unit.lines().any(|known| known == line), "{line}");
     }
     assert!(unit.lines().any(|line| line.starts_with("MemoryMax=")));
+}
+
+#[test]
+fn no_command_prints_the_password_of_the_store() {
+    let here = Installation::new("");
+    let url = PostgresServer::shared().fresh_database().replace("tidings@", "tidings:s3cret@");
+    let store = here.file("store_url", &url);
+    here.file(
+        "tidings.toml",
+        &format!(
+            "[store]\nurl_file = {store:?}\n[sender]\nname = \"Example Shop\"\nmail_from = \"service@example.com\"\n"
+        ),
+    );
+    for command in [["migrate"], ["doctor"]] {
+        let output = here.run(&command);
+        let shown = [output.stdout, output.stderr].concat();
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {shown}");
+        assert!(shown.contains("postgres://tidings@127.0.0.1"), "{command:?}: {shown}");
+        assert!(!shown.contains("s3cret"), "{command:?}: {shown}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use serde_json::json;
-use tidings::domain::Channel;
+use tidings::domain::{Channel, NotificationId};
 
 use crate::support::TestApp;
 use crate::support::twilio::Answer;
@@ -26,12 +26,13 @@ async fn a_provider_that_fails_twenty_times_is_left_alone_and_then_tried_with_on
     app.drain().await;
     assert_eq!(app.summary().await.by_status.get("planned"), Some(&20));
     // Now it would take everything, and is not asked.
-    app.event("take_in_charge_ticket").await;
+    event(&app, 20).await;
     app.advance_to("2026-11-23T10:00:09Z").await;
     assert_eq!(app.twilio.taken().len(), 0, "it rests for 10 s");
     let all = app.notifications().await;
-    let last = all.iter().find(|n| n.case_id == "T-1" && n.attempts == 0).or(all.last());
-    let id = tidings::domain::NotificationId::parse(&last.expect("one").id).expect("an id");
+    let last = all.iter().find(|n| n.case_id == "T-20").expect("planned");
+    assert_eq!(last.attempts, 0);
+    let id = NotificationId::parse(&last.id).expect("an id");
     let explained = tidings::app::explain::notification(&app.app, &id).await.expect("there").text;
     assert!(explained.contains("The provider fails too often right now"), "{explained}");
     app.advance_to("2026-11-23T10:01:00Z").await;

@@ -202,7 +202,7 @@ async fn a_redis_that_forgets_everything_or_dies_is_read_again_without_a_restart
     app.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_crashes_loses_nothing() {
     let (app, server) = (TestApp::start().await, RedisServer::start());
     app.ada().await;
@@ -266,4 +266,41 @@ fn a_stream_that_cannot_be_reached_is_named_and_nothing_is_said_to_be_sent() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains("--to") && said.contains(why), "{said}");
     }
+}
+
+#[tokio::test]
+async fn the_door_follows_a_failover_of_sentinel() {
+    let (app, leader) = (TestApp::start().await, RedisServer::start());
+    app.ada().await;
+    let follower = RedisServer::with(&["--replicaof", "127.0.0.1", &leader.port().to_string()]);
+    let sentinel = RedisServer::sentinel("tidings", &leader);
+    let url = format!("redis+sentinel://127.0.0.1:{}/tidings/0", sentinel.port());
+    let connect = connector(&url).expect("an address");
+    let door = StreamDoor::open(&app.app.engine, connect, STREAM, GROUP);
+    write(&leader, &event("e1", "T-1")).await;
+    told(&app, 1).await;
+    // Refused until the follower is known to be in step.
+    until("the failover begins", async || {
+        let mut connection = sentinel.connection().await;
+        let begun: redis::RedisResult<()> =
+            redis::cmd("SENTINEL").arg(&["FAILOVER", "tidings"]).query_async(&mut connection).await;
+        begun.is_ok()
+    })
+    .await;
+    until("the follower leads", async || {
+        // Who changes sides hangs up on everybody once.
+        let client = redis::Client::open(follower.url()).expect("an address");
+        let Ok(mut connection) = client.get_multiplexed_async_connection().await else {
+            return false;
+        };
+        let said: redis::RedisResult<String> =
+            redis::cmd("INFO").arg("replication").query_async(&mut connection).await;
+        said.is_ok_and(|said| said.contains("role:master"))
+    })
+    .await;
+    write(&follower, &event("e2", "T-2")).await;
+    told(&app, 2).await;
+    until("the stream is empty", async || left(&follower).await == (0, 0)).await;
+    door.close().await;
+    app.end().await;
 }

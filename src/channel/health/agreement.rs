@@ -167,3 +167,24 @@ async fn while_redis_is_away_each_process_goes_by_what_it_knows() {
     let shared = health.admit(Channel::Sms, 5, t0()).await;
     assert_eq!(shared, Admission::All, "Redis forgot, and is asked again");
 }
+
+#[tokio::test]
+async fn a_redis_that_hangs_holds_up_no_message_for_long() {
+    let server = RedisServer::start();
+    let health = Health::shared(lines(Rate::new(0.001, 5)), connect(&server));
+    assert_eq!(health.admit(Channel::Sms, 5, t0()).await, Admission::All);
+    server.freeze(true);
+    let began = Monotonic::now();
+    for _ in 0..50 {
+        let own = health.admit(Channel::Sms, 1, t0()).await;
+        assert!(matches!(own, Admission::All | Admission::Some { count: 0, .. }), "{own:?}");
+    }
+    let took = began.elapsed();
+    server.freeze(false);
+    assert!(took < Duration::from_secs(3), "asked once, then left alone: {took:?}");
+    until("it is asked again", async || {
+        matches!(health.admit(Channel::Sms, 1, t0()).await, Admission::Some { count: 0, .. })
+            && health.shared.as_ref().is_some_and(|shared| shared.standing(Channel::Sms).is_some())
+    })
+    .await;
+}

@@ -28,7 +28,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 const CONCURRENCY: usize = 8;
 
 /// How often the tickets that are done are forgotten.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
+const TIDY_EVERY: Duration = Duration::from_mins(1);
 
 /// The waits before a worker that ended is replaced: doubled from the first to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
@@ -173,9 +173,10 @@ fn worker(
             let done = shared.done_when_dropped(&id.to_string());
             let working = found.0.map(&*handler);
             async move {
-                match working {
-                    Some(working) => working.await,
-                    None => tracing::error!(%id, "threw away a ticket that cannot be read"),
+                if let Some(working) = working {
+                    working.await;
+                } else {
+                    tracing::error!(%id, "threw away a ticket that cannot be read");
                 }
                 drop(done);
             }

@@ -18,9 +18,6 @@ use crate::domain::{RedisUrl, Secret};
 /// How long a connection may take to be made, Sentinels and all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long an answer may take. The default of half a second gives up on what was done.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The wait between two failures to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -41,6 +38,7 @@ struct Inner {
 
 struct Server {
     source: Source,
+    response_timeout: Duration,
     /// No sooner is a connection tried.
     next_try: Instant,
 }
@@ -52,23 +50,25 @@ impl std::fmt::Debug for Server {
 }
 
 enum Source {
-    Plain(Client),
+    Plain(Box<Client>),
     Sentinel(Box<SentinelClient>),
 }
 
 #[derive(Debug, Clone)]
 struct Live {
     number: u64,
+    address: String,
     connection: MultiplexedConnection,
 }
 
 impl Link {
-    /// A link that connects when it is first used.
+    /// A link that connects when it is first used, and breaks when an answer takes longer
+    /// than `response_timeout`.
     ///
     /// # Errors
     /// When no connection could ever be made to such an address.
-    pub fn new(url: &RedisUrl) -> RedisResult<Self> {
-        let server = Server { source: source(url)?, next_try: Instant::now() };
+    pub fn new(url: &RedisUrl, response_timeout: Duration) -> RedisResult<Self> {
+        let server = Server { source: source(url)?, response_timeout, next_try: Instant::now() };
         let inner = Inner {
             server: tokio::sync::Mutex::new(server),
             current: Mutex::new(None),
@@ -85,6 +85,22 @@ impl Link {
     pub async fn client(&self) -> RedisResult<Client> {
         let mut server = self.inner.server.lock().await;
         within(CONNECT_TIMEOUT, server.source.client()).await
+    }
+
+    /// Asks the Sentinels who leads, and lets go of a connection that leads elsewhere: a
+    /// planned change of the leader leaves the old one open and writable for ten seconds.
+    /// Without Sentinels it does nothing.
+    pub(super) async fn follow_the_leader(&self) -> RedisResult<()> {
+        let Some(live) = self.current() else { return Ok(()) };
+        let mut server = self.inner.server.lock().await;
+        if matches!(server.source, Source::Plain(_)) {
+            return Ok(());
+        }
+        let leader = within(CONNECT_TIMEOUT, server.source.client()).await?;
+        if leader.get_connection_info().addr().to_string() != live.address {
+            self.let_go(live.number);
+        }
+        Ok(())
     }
 
     /// Changes whenever the connection was made anew.
@@ -107,10 +123,10 @@ impl Link {
             return Ok(live);
         }
         sleep_until(server.next_try).await;
-        match within(CONNECT_TIMEOUT, server.source.connection()).await {
-            Ok(connection) => {
+        match within(CONNECT_TIMEOUT, server.connection()).await {
+            Ok((address, connection)) => {
                 let number = *self.inner.made.borrow() + 1;
-                let live = Live { number, connection };
+                let live = Live { number, address, connection };
                 *self.inner.current.lock().expect("no panic while held") = Some(live.clone());
                 self.inner.made.send_replace(number);
                 Ok(live)
@@ -129,10 +145,15 @@ impl Link {
             ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
         );
         if error.is_io_error() || error.is_unrecoverable_error() || follows {
-            let mut current = self.inner.current.lock().expect("no panic while held");
-            if current.as_ref().is_some_and(|live| live.number == number) {
-                *current = None;
-            }
+            self.let_go(number);
+        }
+    }
+
+    /// Unless somebody connected anew since.
+    fn let_go(&self, number: u64) {
+        let mut current = self.inner.current.lock().expect("no panic while held");
+        if current.as_ref().is_some_and(|live| live.number == number) {
+            *current = None;
         }
     }
 }
@@ -167,16 +188,20 @@ impl ConnectionLike for Link {
 impl Source {
     async fn client(&mut self) -> RedisResult<Client> {
         match self {
-            Self::Plain(client) => Ok(client.clone()),
+            Self::Plain(client) => Ok((**client).clone()),
             Self::Sentinel(sentinel) => sentinel.async_get_client().await,
         }
     }
+}
 
-    async fn connection(&mut self) -> RedisResult<MultiplexedConnection> {
+impl Server {
+    async fn connection(&mut self) -> RedisResult<(String, MultiplexedConnection)> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        self.client().await?.get_multiplexed_async_connection_with_config(&config).await
+            .set_response_timeout(Some(self.response_timeout));
+        let client = self.source.client().await?;
+        let address = client.get_connection_info().addr().to_string();
+        Ok((address, client.get_multiplexed_async_connection_with_config(&config).await?))
     }
 }
 
@@ -214,7 +239,7 @@ fn source(url: &RedisUrl) -> RedisResult<Source> {
         }
         let address = addresses.next().expect("an address names a host");
         let info = address.into_connection_info()?.set_redis_settings(login);
-        return Ok(Source::Plain(Client::open(info)?));
+        return Ok(Source::Plain(Box::new(Client::open(info)?)));
     };
     let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
         .set_client_to_redis_db(i64::from(url.database));

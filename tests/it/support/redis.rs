@@ -62,10 +62,18 @@ impl RedisServer {
 
     /// What the server answers to a command.
     pub async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_to_ask(words).await.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// The same of a server that may hang up, as those that change places do.
+    pub async fn try_to_ask<T: redis::FromRedisValue>(
+        &self,
+        words: &[&str],
+    ) -> redis::RedisResult<T> {
         let (name, arguments) = words.split_first().expect("a command");
-        let mut connection = self.connection().await;
-        let answer = redis::cmd(name).arg(arguments).query_async(&mut connection).await;
-        answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+        let client = redis::Client::open(self.url()).expect("an address");
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd(name).arg(arguments).query_async(&mut connection).await
     }
 
     /// Ends it as `kill -9` does.
@@ -102,30 +110,26 @@ fn free_port() -> u16 {
 
 /// Starts a server and waits until it says that it serves.
 fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {
-    let mut command = Command::new("redis-server");
-    let mut child = command
+    let is_sentinel = arguments.iter().any(|it| it == "--sentinel");
+    let keeps_nothing = ["--save", "", "--repl-diskless-sync-delay", "0"];
+    let mut child = Command::new("redis-server")
         .args(arguments)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(if arguments.iter().any(|it| it == "--sentinel") {
-            &[] as &[&str]
-        } else {
-            &["--save", "", "--repl-diskless-sync-delay", "0"]
-        })
+        .args(keeps_nothing.iter().filter(|_| !is_sentinel))
         .current_dir(folder.path())
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is installed");
     let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut all = Vec::new();
-    for line in said.by_ref() {
-        let line = line.expect("text");
-        let ready = line.contains("eady to accept connections") || line.contains("Sentinel ID is");
-        all.push(line);
-        if ready {
-            // What it says later is read and forgotten, so that it never waits for a reader.
-            std::thread::spawn(move || said.for_each(drop));
-            return child;
-        }
+    let heard: Vec<String> = said
+        .by_ref()
+        .map_while(Result::ok)
+        .take_while(|line| !line.contains("eady to accept") && !line.contains("Sentinel ID is"))
+        .collect();
+    if let Some(ended) = child.try_wait().expect("its state") {
+        panic!("redis-server ended: {ended}: {heard:#?}");
     }
-    panic!("redis-server ended: {all:#?}");
+    // What it says later is read and forgotten, so that it never waits for a reader.
+    std::thread::spawn(move || said.for_each(drop));
+    child
 }
