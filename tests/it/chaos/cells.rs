@@ -181,7 +181,7 @@ async fn failpoint(stage: &mut Stage, part: Part, place: &str) -> bool {
 }
 
 async fn kill_after_wire(stage: &mut Stage) -> bool {
-    let nth = stage.rng.random_range(0..40);
+    let nth = stage.rng.random_range(0..20);
     stage.weather.hold(nth);
     if tokio::time::timeout(FAILPOINT, stage.weather.held()).await.is_err() {
         return false;

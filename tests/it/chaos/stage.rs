@@ -108,7 +108,7 @@ impl Stage {
         let running = Arc::clone(&load);
         let loading = tokio::spawn(async move { running.run().await });
         let rng = SmallRng::seed_from_u64(seed);
-        let calm_from = Instant::now() + size.spread.mul_f64(1.5);
+        let calm_from = Instant::now() + size.spread * 3;
         Self { cluster, servers, weather, rng, blows: 0, ledger, phone, load, loading, calm_from }
     }
 
