@@ -55,7 +55,7 @@ impl Count {
         }
     }
 
-    const fn fails(self) -> bool {
+    pub const fn fails(self) -> bool {
         !matches!(self, Self::DuplicateInDoubt | Self::InDoubt | Self::Unknown)
     }
 }
@@ -100,6 +100,8 @@ pub struct Verdict {
     pub events: usize,
     pub blows: usize,
     pub hand_overs: usize,
+    /// From acceptance, or the hour of a reminder, to the first hand-over, in ms.
+    pub delays_ms: Vec<i64>,
 }
 
 impl Verdict {
@@ -128,27 +130,28 @@ impl Verdict {
         self.events += other.events;
         self.blows += other.blows;
         self.hand_overs += other.hand_overs;
+        self.delays_ms.extend(other.delays_ms);
     }
 
     /// The head of the table.
     pub fn head() -> String {
-        let names = Count::ALL.map(|count| format!("{:>13}", short(count)));
-        format!("{:<34}{:>7}{:>8}{:>11}{}", "cell", "blows", "events", "hand-overs", names.concat())
+        let names = Count::ALL.map(|count| format!(" {} |", count.name()));
+        format!("| cell | blows | events | hand-overs |{} p50 ms | p99 ms |", names.concat())
     }
 
     /// One row of the table.
     pub fn row(&self, name: &str) -> String {
-        let counts = Count::ALL.map(|count| format!("{:>13}", self.of(count)));
         let Self { blows, events, hand_overs, .. } = self;
-        format!("{name:<34}{blows:>7}{events:>8}{hand_overs:>11}{}", counts.concat())
+        let counts = Count::ALL.map(|count| format!(" {} |", self.of(count)));
+        let mut delays = self.delays_ms.clone();
+        delays.sort_unstable();
+        let at = |percent: usize| delays.get(delays.len() * percent / 100).copied().unwrap_or(0);
+        let (p50, p99) = (at(50), at(99));
+        format!("| {name} | {blows} | {events} | {hand_overs} |{} {p50} | {p99} |", counts.concat())
     }
 }
 
-fn short(count: Count) -> &'static str {
-    if count == Count::DuplicateInDoubt { "dup-in-doubt" } else { count.name() }
-}
-
-/// The notices of one notification's hand-overs, put together.
+/// A notification with its hand-overs, in their order.
 struct Told<'a> {
     account: &'a Account,
     hand_overs: Vec<&'a HandOver>,
@@ -184,6 +187,7 @@ pub fn check(evidence: &Evidence) -> Verdict {
     }
     look_for_the_last_word(evidence, &told, &mut verdict);
     look_for_doubles(&told, &mut verdict);
+    verdict.delays_ms = told.values().filter_map(|told| delay_ms(evidence, told)).collect();
     verdict
 }
 
@@ -286,6 +290,18 @@ fn look_at_time(
             format!("version {version} was accepted at {at}, opened {opened:?}: {hand_over:?}");
         verdict.find(Count::Stale, what);
     }
+}
+
+/// How long the first hand-over of a notification took.
+fn delay_ms(evidence: &Evidence, told: &Told<'_>) -> Option<i64> {
+    let first = told.hand_overs.first()?;
+    let mut of_case = evidence.sent.iter().filter(|event| event.case == told.account.case);
+    let asked_ms = if told.account.notice == REMINDER {
+        of_case.find_map(|event| event.reminder)?.0
+    } else {
+        of_case.find(|event| STATES[event.version - 1] == told.account.notice)?.accepted_ms?
+    };
+    Some((first.at_ms - asked_ms).max(0))
 }
 
 /// Was the copy before this one declared void?
