@@ -13,7 +13,7 @@
 //! | [`render`] | a message, a customer and facts become a mail, a text or a call | whether and when it is sent |
 //! | [`store`] | the facts, and the only SQL; every move of a notification is conditional on what it leaves | rules |
 //! | [`queue`] | tickets of ids, handed round in this process | what a ticket means |
-//! | [`channel`] | providers: SMTP, Twilio, an outbox of files | cases and consent |
+//! | [`channel`] | providers: SMTP, Twilio, an outbox of files; their limits and health | cases and consent |
 //! | [`worker`] | the desk that plans, the lanes that dispatch, the scheduler, the reconciler | HTTP |
 //! | [`config`] | the settings, each with its default in one file | what the settings do |
 //! | [`web`] | the HTTP door: API, receipts, one-click, the customer's pages | rules and SQL |

@@ -21,6 +21,17 @@ use tokio::process::{Child, Command};
 
 use crate::config::Settings;
 
+/// What Tidings runs on while it is measured.
+#[derive(Debug, Clone, Default)]
+pub struct Engines {
+    /// A database to make a schema in, and to remove it again; none: a file of its own.
+    pub store: Option<String>,
+    /// A Redis; none: the queue inside the process.
+    pub queue: Option<String>,
+    /// Workers that take turns; with both engines, processes in the figure of latency.
+    pub workers: usize,
+}
+
 /// How much is done.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
@@ -77,14 +88,18 @@ pub struct Figures {
 ///
 /// # Errors
 /// When a store, a sink or a process cannot be had.
-pub async fn run(size: Size, say: impl Fn(&str)) -> Result<Figures, anyhow::Error> {
+pub async fn run(
+    size: Size,
+    engines: &Engines,
+    say: impl Fn(&str),
+) -> Result<Figures, anyhow::Error> {
     let sinks = Sinks::start().await?;
     say("the bare loop: render and hand over, no queue, no store");
     let reference = reference::run(&sinks, size.messages).await?;
     say("Tidings: accept, plan, decide, open, hand over, record; everything durable");
-    let tidings = pipeline::run(&sinks, size.messages).await?;
+    let tidings = pipeline::run(&sinks, engines, size.messages).await?;
     say("latency from accepted to the first byte at the provider");
-    let latency = latency::run(&sinks, size.rate, size.seconds).await?;
+    let latency = latency::run(&sinks, engines, size.rate, size.seconds).await?;
     let memory = match size.planned {
         0 => None,
         planned => {
@@ -129,6 +144,28 @@ impl Sinks {
 
     /// Settings that lead to the sinks, the store in `folder`.
     fn settings(&self, folder: &std::path::Path, port: u16) -> Result<Settings, anyhow::Error> {
+        let store = format!("sqlite:{}/bench.db", folder.display());
+        let text = self.settings_on(folder, port, &store, "embedded")?;
+        Settings::read("the benchmark's settings", &text, [])
+            .map_err(|finding| anyhow::anyhow!("{finding}"))
+    }
+
+    /// The text of settings on other engines. Every notice may go by each channel.
+    fn settings_on(
+        &self,
+        folder: &std::path::Path,
+        port: u16,
+        store: &str,
+        queue: &str,
+    ) -> Result<String, anyhow::Error> {
+        let journeys = folder.join("journeys");
+        std::fs::create_dir_all(&journeys)?;
+        let ticket = include_str!("../../config/journeys/ticket.toml");
+        let by_all = r#"channels = ["email", "sms", "voice"]"#;
+        std::fs::write(
+            journeys.join("ticket.toml"),
+            ticket.replacen(r#"channels = ["email", "sms"]"#, by_all, 1),
+        )?;
         let token = folder.join("token");
         std::fs::write(&token, "secret")?;
         let (folder, token) = (folder.display(), token.display());
@@ -136,15 +173,14 @@ impl Sinks {
         let telephone = format!(
             "provider = \"twilio\"\nbase_url = \"{http}\"\naccount = \"AC1\"\nfrom = \"+442079460001\"\ntoken_file = \"{token}\"\n"
         );
-        let text = format!(
-            "[store]\nurl = \"sqlite:{folder}/bench.db\"\n\
+        Ok(format!(
+            "[store]\nurl = \"{store}\"\n[queue]\nurl = \"{queue}\"\n\
+             [journeys]\ndir = \"{folder}/journeys\"\n\
              [http]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\
              [sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"\nphone = \"+442079460000\"\n\
              [quiet_hours]\nsms = \"none\"\nvoice = \"none\"\n\
              [channels.email]\nprovider = \"smtp\"\nurl = \"{smtp}\"\nmax_connections = 8\n\
              [channels.sms]\n{telephone}max_connections = 8\n[channels.voice]\n{telephone}"
-        );
-        Settings::read("the benchmark's settings", &text, [])
-            .map_err(|finding| anyhow::anyhow!("{finding}"))
+        ))
     }
 }

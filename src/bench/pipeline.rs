@@ -1,5 +1,5 @@
 //! The whole way: events accepted in batches of a hundred, as the door takes them, until the
-//! last outcome is recorded. SQLite with `synchronous=FULL`.
+//! last outcome is recorded. SQLite with `synchronous=FULL`, or PostgreSQL as it is set.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::app::roles::Roles;
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::domain::customer::CustomerRecord;
 use crate::domain::{CaseEvent, Zones};
 use crate::store::Store;
@@ -16,7 +17,7 @@ use crate::store::intake::{Accepted, Incoming};
 use crate::store::notifications::Outlook;
 
 use super::reference::{tempdir, throughput};
-use super::{Sinks, Throughput, measure};
+use super::{Engines, Sinks, Throughput, measure};
 
 /// Events of one request.
 const BATCH: usize = 100;
@@ -24,11 +25,21 @@ const BATCH: usize = 100;
 /// Requests in hand at once, as a case system with some connections has.
 const REQUESTS: usize = 8;
 
-pub async fn run(sinks: &Sinks, messages: usize) -> Result<Throughput, anyhow::Error> {
+pub async fn run(
+    sinks: &Sinks,
+    engines: &Engines,
+    messages: usize,
+) -> Result<Throughput, anyhow::Error> {
     let folder = tempdir()?;
-    let settings = sinks.settings(&folder, 0)?;
-    let store = Store::open(&settings.store.url).await?;
-    let app = Arc::new(App::build(settings, Clock::System, store).await?);
+    let file = format!("sqlite:{}/bench.db", folder.display());
+    let place = Store::scratch(engines.store.as_deref().unwrap_or(&file)).await?;
+    let queue = engines.queue.as_deref().unwrap_or("embedded");
+    let text = sinks.settings_on(&folder, 0, &place, queue)?;
+    let settings = Settings::read("the benchmark's settings", &text, [])
+        .map_err(|finding| anyhow::anyhow!("{finding}"))?;
+    let store = Store::open(&place).await?;
+    let app = App::build(settings, Clock::System, store).await?.with_workers(engines.workers);
+    let app = Arc::new(app);
     import(&app).await?;
     let workers = app.start(Roles::ALL);
     let bodies: Vec<Value> =
@@ -59,6 +70,7 @@ pub async fn run(sinks: &Sinks, messages: usize) -> Result<Throughput, anyhow::E
     anyhow::ensure!(balance.told == i64::try_from(messages)?, "not all were told: {balance:?}");
     workers.stop().await;
     drop(app);
+    Store::drop_scratch(&place).await?;
     std::fs::remove_dir_all(&folder)?;
     Ok(throughput)
 }

@@ -34,7 +34,7 @@ pub async fn run(sinks: &Sinks, messages: usize) -> Result<Throughput, anyhow::E
     let live = Arc::new(compiled.live);
     let identity =
         Arc::new(MailIdentity { from: settings.sender.mail_from.parse()?, reply_to: None });
-    let mails = messages * 7 / 10;
+    let mails = messages * 6 / 10;
     let (next_mail, next_text) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
 
     let (began, cpu) = (Instant::now(), measure::cpu_us());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::bench::{Size, run, sinks};
+use crate::bench::{Engines, Size, run, sinks};
 
 use super::{ExitCode, Outcome, print};
 
@@ -23,6 +23,15 @@ pub struct Bench {
     /// Planned notifications of the memory figure; 0 leaves it out
     #[arg(long, default_value_t = 0)]
     planned: usize,
+    /// Measure on this PostgreSQL, in a schema of its own, instead of on a SQLite file
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Hand work round through this Redis, instead of inside the process
+    #[arg(long, value_name = "URL")]
+    queue: Option<String>,
+    /// Workers that share the work
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -54,7 +63,8 @@ impl Bench {
             seconds: self.seconds,
             planned: self.planned,
         };
-        let figures = run(size, |what| eprintln!("… {what}")).await?;
+        let engines = Engines { store: self.store, queue: self.queue, workers: self.workers };
+        let figures = run(size, &engines, |what| eprintln!("… {what}")).await?;
         if self.json {
             print::json(&figures)?;
             return Ok(ExitCode::Done);

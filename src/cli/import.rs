@@ -24,8 +24,8 @@ pub enum Import {
 pub struct SendEvents {
     #[command(flatten)]
     file: FileArgs,
-    /// Write them into the stream of this Redis instead of the store: redis://host:6379/0
-    #[arg(long, value_name = "URL")]
+    /// Write them into the stream of this Redis instead of the store
+    #[arg(long, value_name = "redis://host:6379/0")]
     to: Option<String>,
 }
 

@@ -32,6 +32,7 @@ pub mod receipts;
 mod row_locks;
 mod rows;
 mod schema;
+mod scratch;
 mod sql;
 mod sqlite;
 pub mod tasks;

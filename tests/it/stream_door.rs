@@ -42,6 +42,17 @@ async fn rejected(server: &RedisServer) -> Vec<Vec<String>> {
     all.into_iter().map(|(_, fields)| fields).collect()
 }
 
+/// Changes the store behind the app's back.
+async fn alter(url: &str, sql: &'static str) {
+    if url.starts_with("postgres") {
+        let mut store = sqlx::PgConnection::connect(url).await.expect("the store");
+        sqlx::raw_sql(sql).execute(&mut store).await.expect("altered");
+    } else {
+        let mut store = sqlx::SqliteConnection::connect(url).await.expect("the store");
+        sqlx::raw_sql(sql).execute(&mut store).await.expect("altered");
+    }
+}
+
 /// Looks again until it holds, for a while.
 async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let began = Instant::now();
@@ -136,17 +147,26 @@ async fn an_entry_that_is_no_event_is_moved_aside_with_its_reason_and_its_fields
 }
 
 #[tokio::test]
+async fn an_event_whose_facts_hold_odd_characters_holds_up_no_other() {
+    let (app, server) = (TestApp::start().await, RedisServer::start());
+    app.ada().await;
+    let mut odd = event("e1", "T-1");
+    odd["facts"] = json!({"item": "nul \u{0} here", "weight": 1e300, "note": "\u{7f}\u{fffe}"});
+    write(&server, &odd).await;
+    write(&server, &event("e2", "T-2")).await;
+    let door = open(&app, &server);
+    until("the stream is empty", async || left(&server).await == (0, 0)).await;
+    told(&app, 2).await;
+    door.close().await;
+    app.end().await;
+}
+
+#[tokio::test]
 async fn an_entry_is_acknowledged_only_when_its_event_is_stored() {
     let (app, server) = (TestApp::start().await, RedisServer::start());
     app.ada().await;
-    let file = app.app.settings.store.url.trim_start_matches("sqlite:").to_owned();
-    let mut store =
-        sqlx::SqliteConnection::connect(&format!("sqlite:{file}")).await.expect("the store's file");
-    let rename = async |store: &mut sqlx::SqliteConnection, from: &str, to: &str| {
-        let sql = sqlx::AssertSqlSafe(format!("ALTER TABLE {from} RENAME TO {to}"));
-        sqlx::raw_sql(sql).execute(store).await.expect("renamed");
-    };
-    rename(&mut store, "event", "event_away").await;
+    let url = app.app.settings.store.url.clone();
+    alter(&url, "ALTER TABLE event RENAME TO event_away").await;
     let door = open(&app, &server);
     write(&server, &event("e1", "T-1")).await;
     until("it is delivered", async || left(&server).await == (1, 1)).await;
@@ -154,7 +174,7 @@ async fn an_entry_is_acknowledged_only_when_its_event_is_stored() {
     for _ in 0..200 {
         assert_eq!(left(&server).await, (1, 1));
     }
-    rename(&mut store, "event_away", "event").await;
+    alter(&url, "ALTER TABLE event_away RENAME TO event").await;
     until("the stream is empty", async || left(&server).await == (0, 0)).await;
     told(&app, 1).await;
     door.close().await;

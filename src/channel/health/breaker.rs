@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn an_open_one_lets_nothing_through_and_then_one_probe_at_a_time() {
         let mut breaker = open();
-        let rests = Duration::from_millis(10_000);
+        let rests = Duration::from_secs(10);
         assert_eq!(breaker.ask(5, T0_MS), (0, Standing { open: true, rests }));
         assert_eq!(breaker.ask(5, T0_MS + 10_000).0, 1);
         assert_eq!(breaker.ask(5, T0_MS + 10_001).0, 0, "the probe is out");
