@@ -18,7 +18,7 @@ const SHORT: Size =
     Size { customers: 64, cases: 250, spread: Duration::from_secs(4), choices_per_s: 20 };
 
 /// A load that lasts while every failpoint is passed.
-const LONG: Size = Size { cases: 500, spread: Duration::from_secs(16), ..SHORT };
+const LONG: Size = Size { cases: 400, spread: Duration::from_secs(10), ..SHORT };
 
 /// How long a process may take to come to its failpoint.
 const FAILPOINT: Duration = Duration::from_secs(3);
