@@ -55,7 +55,7 @@ impl Count {
         }
     }
 
-    const fn fails(self) -> bool {
+    pub const fn fails(self) -> bool {
         !matches!(self, Self::DuplicateInDoubt | Self::InDoubt | Self::Unknown)
     }
 }
@@ -67,8 +67,8 @@ pub struct Account {
     pub case: String,
     pub notice: String,
     pub status: String,
-    /// How many attempts were opened.
-    pub attempts: usize,
+    /// When each attempt was opened, in ms since 1970.
+    pub opened: Vec<i64>,
     /// When a doubt was written down, in ms since 1970.
     pub doubts: Vec<i64>,
 }
@@ -100,6 +100,8 @@ pub struct Verdict {
     pub events: usize,
     pub blows: usize,
     pub hand_overs: usize,
+    /// From acceptance, or the hour of a reminder, to the first hand-over, in ms.
+    pub delays_ms: Vec<i64>,
 }
 
 impl Verdict {
@@ -128,27 +130,28 @@ impl Verdict {
         self.events += other.events;
         self.blows += other.blows;
         self.hand_overs += other.hand_overs;
+        self.delays_ms.extend(other.delays_ms);
     }
 
     /// The head of the table.
     pub fn head() -> String {
-        let names = Count::ALL.map(|count| format!("{:>13}", short(count)));
-        format!("{:<34}{:>7}{:>8}{:>11}{}", "cell", "blows", "events", "hand-overs", names.concat())
+        let names = Count::ALL.map(|count| format!(" {} |", count.name()));
+        format!("| cell | blows | events | hand-overs |{} p50 ms | p99 ms |", names.concat())
     }
 
     /// One row of the table.
     pub fn row(&self, name: &str) -> String {
-        let counts = Count::ALL.map(|count| format!("{:>13}", self.of(count)));
         let Self { blows, events, hand_overs, .. } = self;
-        format!("{name:<34}{blows:>7}{events:>8}{hand_overs:>11}{}", counts.concat())
+        let counts = Count::ALL.map(|count| format!(" {} |", self.of(count)));
+        let mut delays = self.delays_ms.clone();
+        delays.sort_unstable();
+        let at = |percent: usize| delays.get(delays.len() * percent / 100).copied().unwrap_or(0);
+        let (p50, p99) = (at(50), at(99));
+        format!("| {name} | {blows} | {events} | {hand_overs} |{} {p50} | {p99} |", counts.concat())
     }
 }
 
-fn short(count: Count) -> &'static str {
-    if count == Count::DuplicateInDoubt { "dup-in-doubt" } else { count.name() }
-}
-
-/// The notices of one notification's hand-overs, put together.
+/// A notification with its hand-overs, in their order.
 struct Told<'a> {
     account: &'a Account,
     hand_overs: Vec<&'a HandOver>,
@@ -174,14 +177,17 @@ pub fn check(evidence: &Evidence) -> Verdict {
     let told = join(evidence, &hand_overs, &mut verdict);
     for hand_over in &hand_overs {
         look_at_channel(evidence, hand_over, &mut verdict);
-        look_at_time(evidence, hand_over, &mut verdict);
     }
     for told in told.values() {
+        for hand_over in &told.hand_overs {
+            look_at_time(evidence, told.account, hand_over, &mut verdict);
+        }
         look_at_copies(told, &words, &mut verdict);
         look_at_account(evidence, told, &words, &mut verdict);
     }
     look_for_the_last_word(evidence, &told, &mut verdict);
     look_for_doubles(&told, &mut verdict);
+    verdict.delays_ms = told.values().filter_map(|told| delay_ms(evidence, told)).collect();
     verdict
 }
 
@@ -246,7 +252,13 @@ fn look_at_channel(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verd
     }
 }
 
-fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict) {
+fn look_at_time(
+    evidence: &Evidence,
+    account: &Account,
+    hand_over: &HandOver,
+    verdict: &mut Verdict,
+) {
+    let opened = &account.opened;
     let Some((case, state)) = hand_over.tells.as_deref().and_then(|tells| tells.split_once('/'))
     else {
         return;
@@ -258,9 +270,12 @@ fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict
             return verdict.find(Count::Early, format!("never asked for: {hand_over:?}"));
         };
         if hand_over.at_ms < at {
-            verdict.find(Count::Early, format!("due at {at}: {hand_over:?}"));
+            verdict.find(Count::Early, format!("due at {at}, opened {opened:?}: {hand_over:?}"));
         } else if hand_over.at_ms > end + slack_ms {
-            verdict.find(Count::Late, format!("worth nothing from {end}: {hand_over:?}"));
+            verdict.find(
+                Count::Late,
+                format!("worth nothing from {end}, opened {opened:?}: {hand_over:?}"),
+            );
         }
         return;
     }
@@ -271,9 +286,22 @@ fn look_at_time(evidence: &Evidence, hand_over: &HandOver, verdict: &mut Verdict
     });
     if let Some(newer) = newer {
         let (version, at) = (newer.version, newer.accepted_ms.unwrap_or_default());
-        let what = format!("version {version} was accepted at {at}: {hand_over:?}");
+        let what =
+            format!("version {version} was accepted at {at}, opened {opened:?}: {hand_over:?}");
         verdict.find(Count::Stale, what);
     }
+}
+
+/// How long the first hand-over of a notification took.
+fn delay_ms(evidence: &Evidence, told: &Told<'_>) -> Option<i64> {
+    let first = told.hand_overs.first()?;
+    let mut of_case = evidence.sent.iter().filter(|event| event.case == told.account.case);
+    let asked_ms = if told.account.notice == REMINDER {
+        of_case.find_map(|event| event.reminder)?.0
+    } else {
+        of_case.find(|event| STATES[event.version - 1] == told.account.notice)?.accepted_ms?
+    };
+    Some((first.at_ms - asked_ms).max(0))
 }
 
 /// Was the copy before this one declared void?
@@ -294,7 +322,7 @@ fn look_at_copies(told: &Told<'_>, words: &[&Word], verdict: &mut Verdict) {
         let what = format!("attempt {} of {account:?} left twice", twice[0]);
         verdict.find(Count::Duplicate, what);
     }
-    if hand_overs.len() > account.attempts {
+    if hand_overs.len() > account.opened.len() {
         let what = format!("{} hand-overs of {account:?}", hand_overs.len());
         verdict.find(Count::Duplicate, what);
     }
@@ -377,7 +405,7 @@ fn look_for_the_last_word(
             .iter()
             .any(|hand_over| matches!(hand_over.fault, "4xx_perm" | "undelivered" | "busy"))
             // A mail refused at RCPT leaves no hand-over.
-            || told.account.attempts > told.hand_overs.len();
+            || told.account.opened.len() > told.hand_overs.len();
         let fine = match told.account.status.as_str() {
             "sent" | "delivered" | "unknown" => true,
             "suppressed" => wavers,

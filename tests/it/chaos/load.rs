@@ -52,7 +52,7 @@ pub struct Person {
 const NUMBERS: usize = 1_000;
 
 impl Person {
-    fn new(n: usize) -> Self {
+    pub fn new(n: usize) -> Self {
         use Channel::{Email, Sms, Voice};
         let (order, night_on, wavers_on): (&[Channel], _, _) = match n % 8 {
             0 => (&[Email], None, None),

@@ -16,6 +16,7 @@ pub mod stage;
 pub mod weather;
 
 mod cells;
+mod judged;
 
 use std::time::Duration;
 

@@ -1,13 +1,18 @@
 //! PostgreSQL and Redis of a run's own, and what can be done to them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use crate::support::postgres::{PostgresServer, Sync};
 use crate::support::redis::RedisServer;
 
 use super::proxy::Proxy;
+
+/// How long Redis may take to answer the harness.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often each message of the queue is played again.
 const REPLAYS: usize = 5;
@@ -69,14 +74,26 @@ impl Servers {
         tokio::task::block_in_place(|| self.postgres.terminate_backends())
     }
 
+    /// A connection that is patient with a busy machine.
+    async fn redis_connection(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.redis.url()).expect("an address");
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connected = client.get_multiplexed_async_connection_with_config(&patient).await;
+        connected.expect("Redis is there")
+    }
+
     pub async fn flush_redis(&self) {
-        let _: String = self.redis.ask(&["FLUSHALL"]).await;
+        let mut connection = self.redis_connection().await;
+        let flushed = redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await;
+        flushed.expect("Redis answers");
     }
 
     /// Plays every message of the queue that was not seen before again, five times. Answers how
     /// many messages those were.
     pub async fn replay(&mut self) -> usize {
-        let mut connection = self.redis.connection().await;
+        let mut connection = self.redis_connection().await;
         let mut seen = 0;
         for lane in LANES {
             let data: Vec<(String, Vec<u8>)> = redis::cmd("HGETALL")

@@ -26,6 +26,9 @@ const WINDOW_MS: i64 = 1_000;
 /// How long everything accepted may take to end after the last blow.
 const QUIET: Duration = Duration::from_secs(120);
 
+/// By how much a time in the ledger may be late on an idle machine, in ms.
+const LEAST_LAG_MS: i64 = 20;
+
 /// States a notification does not rest in.
 const OPEN: [&str; 4] = ["planned", "claimed", "sending", "in_doubt"];
 
@@ -108,7 +111,7 @@ impl Stage {
         let running = Arc::clone(&load);
         let loading = tokio::spawn(async move { running.run().await });
         let rng = SmallRng::seed_from_u64(seed);
-        let calm_from = Instant::now() + size.spread.mul_f64(1.5);
+        let calm_from = Instant::now() + size.spread * 3;
         Self { cluster, servers, weather, rng, blows: 0, ledger, phone, load, loading, calm_from }
     }
 
@@ -128,7 +131,8 @@ impl Stage {
             self.phone.is_silent() && self.is_quiet().await
         });
         let quiet = quiet.await;
-        println!("loaded after {loaded:.1?}, quiet: {quiet} after {:.1?}", began.elapsed());
+        let (lag_ms, after) = (self.ledger.lag_ms() + LEAST_LAG_MS, began.elapsed());
+        println!("loaded after {loaded:.1?}, quiet: {quiet} after {after:.1?}, lag {lag_ms} ms");
         let forgotten = self.load.say_again().await;
         let accounts = self.accounts().await;
         if quiet {
@@ -144,6 +148,7 @@ impl Stage {
             assert_eq!(count("open"), 0, "{done}");
         }
         let said = std::mem::take(&mut *self.load.said.lock().expect("lock"));
+        println!("{} choices confirmed", said.choices);
         check(&Evidence {
             people: self.load.people.to_vec(),
             sent: said.sent,
@@ -153,7 +158,7 @@ impl Stage {
             forgotten,
             blows: self.blows,
             window_ms: WINDOW_MS,
-            lag_ms: self.ledger.lag_ms() + 20,
+            lag_ms,
         })
     }
 
@@ -201,17 +206,20 @@ impl Stage {
 
 fn account(item: &Value, detail: &Value) -> Account {
     let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    let instant = |value: &Value| parse_instant(value.as_str()?).ok();
     let stages = detail["explanation"].as_array().into_iter().flatten();
     let doubts = stages
         .filter(|stage| stage["what"] == "in doubt")
-        .filter_map(|stage| parse_instant(stage["at"].as_str()?).ok())
+        .filter_map(|stage| instant(&stage["at"]))
         .map(|at| at.timestamp_millis());
+    let attempts = detail["attempts"].as_array().into_iter().flatten();
+    let opened = attempts.filter_map(|attempt| instant(&attempt["opened_at"]));
     Account {
         id: text("id"),
         case: text("case"),
         notice: text("notice"),
         status: text("status"),
-        attempts: detail["attempts"].as_array().map_or(0, Vec::len),
+        opened: opened.map(|at| at.timestamp_millis()).collect(),
         doubts: doubts.collect(),
     }
 }
