@@ -151,6 +151,7 @@ impl App {
             gateways,
             behaviour,
             activity: crate::worker::activity::Activity::default(),
+            held: crate::worker::held::Held::default(),
             desk: Arc::default(),
             wake: Arc::default(),
             lanes,

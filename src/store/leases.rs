@@ -1,10 +1,11 @@
 //! What is held and by whom: leases, what becomes of the work of a process that is gone, and
 //! doubts about a hand-over.
 
+use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Notification, Reason, Status};
+use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
@@ -23,11 +24,15 @@ const RENEW: Either = either!(
     |lock| "
     WITH held AS MATERIALIZED (
         SELECT id AS held_id FROM notification
-         WHERE status IN ('claimed', 'sending') AND owner = $1 AND lease_until_ms > $3
+         WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+           AND status IN ('claimed', 'sending') AND lease_until_ms > $3
          ORDER BY id ",
     lock,
     ")
-    UPDATE notification SET lease_until_ms = $2 FROM held WHERE id = held_id"
+    UPDATE notification SET lease_until_ms = $2
+    FROM held, jsonb_each($1) AS x
+    WHERE id = held_id AND x.value->>'id' = held_id
+      AND CAST(x.value->>'epoch' AS BIGINT) = epoch"
 );
 
 const RING_LOST: Either = either!(
@@ -78,17 +83,26 @@ pub struct InDoubt {
 }
 
 impl Store {
-    /// Renews what this process holds. A process that stops renewing loses its claims, and
-    /// its open attempts become in doubt.
+    /// Renews the leases of claims, each named by its notification and epoch. What is not
+    /// renewed is lost: a claim is planned again, an open attempt becomes in doubt.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn renew_leases(&self, owner: &str, now: Instant) -> Result<()> {
-        let owner = owner.to_owned();
+    pub async fn renew_leases(&self, claims: &[(NotificationId, i64)], now: Instant) -> Result<()> {
+        #[derive(Serialize)]
+        struct Row {
+            id: String,
+            epoch: i64,
+        }
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let claims =
+            batch(claims.iter().map(|(id, epoch)| Row { id: id.to_string(), epoch: *epoch }));
         let now_ms = now.timestamp_millis();
         let (sql, lease_ms) = (self.pick(RENEW), self.lease_ms);
         in_tx!(self, |tx| {
-            query(sql).bind(owner).bind(now_ms + lease_ms).bind(now_ms).execute(tx).await?;
+            query(sql).bind(claims).bind(now_ms + lease_ms).bind(now_ms).execute(tx).await?;
             Ok(())
         })
     }

@@ -25,6 +25,7 @@ use crate::store::attempts::Opening;
 use crate::store::notifications::EndOfClaim;
 
 use super::activity::Busy;
+use super::held::Hold;
 use super::seams::Seam;
 use super::{Engine, Live};
 
@@ -44,6 +45,7 @@ pub struct Ready {
     pub case: Case,
     pub choice: CaseChoice,
     pub live: Arc<Live>,
+    pub hold: Hold,
     /// The dispatch is not over before this message is.
     pub busy: Busy,
 }
@@ -71,9 +73,10 @@ impl Ready {
 }
 
 /// A notification this process has claimed, with what its decision reads.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Claimed {
     pub notification: Notification,
+    pub hold: Hold,
     pub case: Case,
     pub customer: Customer,
     pub choice: CaseChoice,
@@ -99,7 +102,9 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
         match (cases.get(&notification.case), customers.get(&notification.customer)) {
             (Some(standing), Some(customer)) if standing.case.revision == standing.head => {
                 let (case, customer) = (standing.case.clone(), customer.clone());
-                claimed.push(Claimed { notification, case, customer, choice: standing.choice });
+                let (hold, choice) =
+                    (engine.held.take(notification.id, notification.epoch), standing.choice);
+                claimed.push(Claimed { notification, hold, case, customer, choice });
             }
             // The case has news that are not planned yet; they may change this message.
             _ => unplanned.push((notification.id, notification.epoch)),
@@ -167,7 +172,7 @@ fn look_at(
     rests: ChannelMap<Option<Instant>>,
     now: Instant,
 ) -> Look {
-    let Claimed { notification, case, customer, choice } = claimed;
+    let Claimed { notification, hold, case, customer, choice } = claimed;
     let (case, customer) = (&case, &customer);
     let rules = &live.rules;
     let versions = versions(
@@ -242,6 +247,7 @@ fn look_at(
         outgoing,
         opening,
         live: Arc::clone(live),
+        hold,
         busy: engine.activity.begin(),
     }))
 }

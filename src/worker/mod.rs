@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod dispatch;
+pub mod held;
 pub mod lane;
 mod opener;
 pub mod outcome;
@@ -38,6 +39,7 @@ use crate::store::notifications::Outlook;
 use crate::store::{Result, Store, StoreError};
 
 use activity::Activity;
+use held::Held;
 use lane::LaneHandle;
 use seams::Seams;
 
@@ -78,6 +80,7 @@ pub struct Engine {
     pub gateways: Gateways,
     pub behaviour: Behaviour,
     pub activity: Activity,
+    pub held: Held,
     pub desk: Arc<plan::Desk>,
     /// Rung when something may be due at once.
     pub wake: Arc<Notify>,
@@ -116,6 +119,7 @@ impl Engine {
             gateways: self.gateways.clone(),
             behaviour: Behaviour { owner, ..self.behaviour.clone() },
             activity: self.activity.clone(),
+            held: self.held.clone(),
             desk: Arc::clone(&self.desk),
             wake: Arc::clone(&self.wake),
             lanes,

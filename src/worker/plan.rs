@@ -15,6 +15,7 @@ use crate::store::Result;
 use crate::store::plans::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent, PlannedCase};
 
 use super::dispatch::{Claimed, bring_on_the_way};
+use super::held::Held;
 use super::seams::Seam;
 use super::{Engine, Live};
 
@@ -140,7 +141,7 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
         if done.plans.is_empty() {
             continue;
         }
-        due_now.extend(due_at_once(case, after, &customers, now));
+        due_now.extend(due_at_once(&engine.held, case, after, &customers, now));
         let events = case.events.iter().take(done.plans.len());
         waited.insert(case.id.clone(), events.map(|event| event.accepted_at).collect::<Vec<_>>());
         let full = case.events.len() >= MAX_EVENTS_PER_CASE;
@@ -175,6 +176,7 @@ fn room(engine: &Engine) -> usize {
 
 /// What a case's plans want said right away, claimed as the store will have it.
 fn due_at_once(
+    held: &Held,
     pending: &PendingCase,
     after: CaseFile,
     customers: &HashMap<CustomerId, Customer>,
@@ -195,7 +197,8 @@ fn due_at_once(
                 ..notification.clone()
             };
             let case: Case = case.clone();
-            Some(Claimed { notification, case, customer, choice: pending.choice })
+            let hold = held.take(notification.id, notification.epoch);
+            Some(Claimed { notification, hold, case, customer, choice: pending.choice })
         })
         .collect()
 }

@@ -98,7 +98,7 @@ pub async fn renew(engine: Arc<Engine>, mut stopping: Stopping) {
             () = stopped(&mut stopping) => return,
         }
         let now = engine.clock.now();
-        if let Err(error) = engine.store.renew_leases(&engine.behaviour.owner, now).await {
+        if let Err(error) = engine.store.renew_leases(&engine.held.claims(), now).await {
             tracing::warn!(%error, "leases could not be renewed");
         }
     }

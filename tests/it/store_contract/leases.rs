@@ -16,14 +16,15 @@ async fn a_lease_that_is_renewed_is_kept_and_one_that_is_not_is_taken_back() {
         let reap = async |at_s| {
             store.reap(after_s(at_s), after_s(at_s)).await.expect("the store is there")
         };
-        store.renew_leases("somebody else", after_s(20)).await.expect("the store is there");
-        store.renew_leases("me", after_s(29)).await.expect("the store is there");
+        let mine = [(held.id, held.epoch)];
+        store.renew_leases(&[(held.id, held.epoch - 1)], after_s(20)).await.expect("it is there");
+        store.renew_leases(&mine, after_s(29)).await.expect("the store is there");
         assert_eq!(reap(31).await, (0, 0));
         assert_eq!(reap(58).await, (0, 0));
         assert_eq!(reap(59).await, (1, 0));
         let again = store.one_notification(&held.id).await.expect("it is there");
         assert_eq!((again.status, again.epoch), (Status::Planned, held.epoch + 1));
-        store.renew_leases("me", after_s(60)).await.expect("the store is there");
+        store.renew_leases(&mine, after_s(60)).await.expect("the store is there");
         assert_eq!(store.take_due(Lane::Bulk, after_s(60), 9).await.expect("it is there").len(), 1);
     })
     .await;
@@ -33,8 +34,11 @@ async fn a_lease_that_is_renewed_is_kept_and_one_that_is_not_is_taken_back() {
 async fn a_lease_that_has_run_out_is_not_renewed() {
     on_both(async |bed| {
         let store = &bed.store;
-        claimed(store, "e1", "T-1").await;
-        store.renew_leases("me", after_s(30)).await.expect("the store is there");
+        let held = claimed(store, "e1", "T-1").await;
+        store
+            .renew_leases(&[(held.id, held.epoch)], after_s(30))
+            .await
+            .expect("the store is there");
         assert_eq!(store.reap(after_s(30), after_s(30)).await.expect("it is there"), (1, 0));
     })
     .await;

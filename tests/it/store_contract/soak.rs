@@ -77,7 +77,9 @@ impl Writer {
             }
             13 => {
                 self.store.reap(now, now).await?;
-                self.store.renew_leases(&self.name, now).await?;
+                let taken = self.store.take_due(Lane::Bulk, now, 5).await?;
+                let guessed: Vec<_> = taken.into_iter().map(|id| (id, 1)).collect();
+                self.store.renew_leases(&guessed, now).await?;
                 self.store.ring_lost(now).await
             }
             14 => self.receive(now).await,
