@@ -13,10 +13,10 @@ use super::{Context, ExitCode, Outcome, print};
 /// Bring the store to this version's schema, or move everything to another engine
 #[derive(Debug, Args)]
 pub struct Migrate {
-    /// Move from this store, such as sqlite:var/tidings.db; every process that uses it is stopped
+    /// Move from this store, such as `sqlite:var/tidings.db`; every process that uses it is stopped
     #[arg(long, value_name = "URL", requires = "to")]
     from: Option<String>,
-    /// Into this one, which is empty, such as postgres://tidings@db.example.com/tidings
+    /// Into this one, which is empty, such as `postgres://tidings@db.example.com/tidings`
     #[arg(long, value_name = "URL", requires = "from")]
     to: Option<String>,
     /// Print one JSON document

@@ -130,7 +130,7 @@ impl Cli {
 }
 
 /// How long a process that stays waits for its store at start.
-const WAIT_FOR_STORE: Duration = Duration::from_secs(60);
+const WAIT_FOR_STORE: Duration = Duration::from_mins(1);
 
 /// What every command may need.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Context {
     }
 
     async fn store(&self, settings: &Settings) -> Result<Store, anyhow::Error> {
-        Store::open(&settings.store.url).await.map_err(|error| self.at(&["store", "url"], error))
+        Store::open(&settings.store.url).await.map_err(|error| self.at(&["store", "url"], &error))
     }
 
     /// The same for a process that stays: a database that is not there yet may come.
@@ -167,14 +167,14 @@ impl Context {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(5));
                 }
-                opened => return opened.map_err(|error| self.at(&["store", "url"], error)),
+                opened => return opened.map_err(|error| self.at(&["store", "url"], &error)),
             }
         }
     }
 
     /// An error that a key of the settings led to, with the place where it was set. A setting
     /// that will not do is bad input; a server that is away is not.
-    fn at(&self, path: &[&str], error: StoreError) -> anyhow::Error {
+    fn at(&self, path: &[&str], error: &StoreError) -> anyhow::Error {
         let file = self.config.as_deref();
         let place = Settings::finding_at(file, std::env::vars(), path, &error.to_string());
         let text = print::finding(&place);
