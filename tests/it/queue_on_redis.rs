@@ -131,7 +131,8 @@ async fn an_idle_worker_starts_at_the_bell_and_not_at_the_tick() {
     waits.sort_unstable();
     let (median, worst) = (waits[150], waits[299]);
     println!("an idle worker starts after {median:?} (median of 300), {worst:?} at worst");
-    assert!(median < Duration::from_millis(50), "{median:?}");
+    // Generous, for machines that are busy with other things; the tick is a minute.
+    assert!(median < Duration::from_secs(1), "{median:?}");
     crew.end().await;
 }
 
