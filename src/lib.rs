@@ -12,7 +12,7 @@
 //! | [`planning`] | what to say, to whom, when and by which channel: pure functions of values and `now` | text, SQL, HTTP |
 //! | [`render`] | a message, a customer and facts become a mail, a text or a call | whether and when it is sent |
 //! | [`store`] | the facts, and the only SQL; every move of a notification is conditional on what it leaves | rules |
-//! | [`queue`] | tickets of ids, handed round in this process | what a ticket means |
+//! | [`queue`] | tickets of ids, handed round in this process or through Redis | what a ticket means |
 //! | [`channel`] | providers: SMTP, Twilio, an outbox of files; their limits and health | cases and consent |
 //! | [`worker`] | the desk that plans, the lanes that dispatch, the scheduler, the reconciler | HTTP |
 //! | [`config`] | the settings, each with its default in one file | what the settings do |
