@@ -230,6 +230,18 @@ fn without_password<S: serde::Serializer>(url: &str, serializer: S) -> Result<S:
     serializer.serialize_str(&shown)
 }
 
+/// A text as it may be shown: each password of an address is stars, one for each byte, so that
+/// places in it stay where they are.
+fn without_passwords(text: &str) -> String {
+    let hide = |line: &str| -> Option<String> {
+        let login = line.find("://")? + 3;
+        let at = login + line[login..].find('@')?;
+        let password = login + line[login..at].find(':')? + 1;
+        Some(format!("{}{}{}", &line[..password], "*".repeat(at - password), &line[at..]))
+    };
+    text.split_inclusive('\n').map(|line| hide(line).unwrap_or_else(|| line.into())).collect()
+}
+
 /// The file read when none is named.
 pub const DEFAULT_FILE: &str = "config/tidings.toml";
 
@@ -307,8 +319,8 @@ impl Settings {
         why: &str,
     ) -> Finding {
         let name = file.map_or_else(|| DEFAULT_FILE.to_owned(), |file| file.display().to_string());
-        let text = std::fs::read_to_string(&name).unwrap_or_default();
-        let source = Source { file: name, text: Arc::from(text.as_str()) };
+        let text = without_passwords(&std::fs::read_to_string(&name).unwrap_or_default());
+        let source = Source { file: name, text: Arc::from(text) };
         let variable = format!("TIDINGS__{}", path.join("__").to_uppercase());
         if environment.into_iter().any(|(set, _)| set == variable) {
             return source.finding(&format!("the environment variable {variable}: {why}"));
@@ -641,6 +653,19 @@ mod tests {
         let finding = with("redis://desk:s3cret@127.0.0.1:port").expect_err("no port");
         let shown = format!("{finding} {finding:?}");
         assert!(finding.message.contains("port") && finding.line().is_none(), "{shown}");
+    }
+
+    #[test]
+    fn a_finding_about_an_address_shows_its_place_and_not_its_password() {
+        let file = std::env::temp_dir().join(format!("tidings-at-{}", std::process::id()));
+        let text = "[store]\nurl = \"postgres://tidings:s3cret@db.example.com/x\" # two: 2\n";
+        std::fs::write(&file, text).expect("a temporary file");
+        let finding = Settings::finding_at(Some(&file), [], &["store", "url"], "is not there");
+        std::fs::remove_file(&file).expect("removed");
+        assert_eq!(finding.line(), Some(2));
+        let shown = without_passwords(text);
+        assert_eq!(shown.len(), text.len());
+        assert!(shown.contains("tidings:******@db.example.com/x\" # two: 2\n"), "{shown}");
     }
 
     #[test]

@@ -31,8 +31,8 @@ const RENEW: Either = either!(
     ")
     UPDATE notification SET lease_until_ms = $2
     FROM held, jsonb_each($1) AS x
-    WHERE id = held_id AND x.value->>'id' = held_id
-      AND CAST(x.value->>'epoch' AS BIGINT) = epoch"
+    WHERE notification.id = held_id AND x.value->>'id' = held_id
+      AND CAST(x.value->>'epoch' AS BIGINT) = notification.epoch"
 );
 
 const RING_LOST: Either = either!(

@@ -111,6 +111,7 @@ async fn lock_session(options: &PgConnectOptions, what: &str, beside: Beside) ->
     let holders: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT a.application_name || ' at ' || COALESCE(host(a.client_addr), 'this host')
          FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+         JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()
          WHERE l.locktype = 'advisory' AND l.granted AND l.objid = $1 AND l.objsubid = 1",
     )
     .bind(sqlx::postgres::types::Oid(u32::try_from(LOCK).unwrap_or_default()))

@@ -1,7 +1,7 @@
 //! A store in one SQLite file.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -15,6 +15,9 @@ use super::{Result, StoreError, schema};
 /// checkpoint at once (sqlite.org/wal.html, "WAL-reset bug").
 const OLDEST_SQLITE: &str = "3.51.3";
 
+/// How long a connection waits for another that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Opens the file, creating and migrating it.
 pub(super) async fn open(file: &Path) -> Result<(Writer, Readers)> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -23,10 +26,7 @@ pub(super) async fn open(file: &Path) -> Result<(Writer, Readers)> {
         })?;
     }
     let options = options(file);
-    let mut connection =
-        options.clone().connect().await.map_err(|error| {
-            StoreError::Refused(format!("cannot open {}: {error}", file.display()))
-        })?;
+    let mut connection = connect(&options, file).await?;
     check(&mut connection).await?;
     migrate(&mut connection).await?;
     let readers = SqlitePoolOptions::new()
@@ -57,6 +57,24 @@ async fn newest_migration(connection: &mut SqliteConnection) -> Option<i64> {
     sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await.ok()
 }
 
+/// One connection. Turning a new file to WAL takes it for a moment, and SQLite makes others
+/// fail then instead of wait (sqlite.org/wal.html, section 9).
+async fn connect(options: &SqliteConnectOptions, file: &Path) -> Result<SqliteConnection> {
+    let give_up_at = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let error = match options.clone().connect().await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        let is_locked = matches!(&error, sqlx::Error::Database(said)
+            if said.code().is_some_and(|code| code == "5"));
+        if !is_locked || Instant::now() >= give_up_at {
+            return Err(StoreError::Refused(format!("cannot open {}: {error}", file.display())));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The file a `sqlite:` address names.
 ///
 /// # Errors
@@ -75,7 +93,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY_TIMEOUT)
         .pragma("wal_autocheckpoint", "4000")
         .pragma("cache_size", "-16000")
         .pragma("temp_store", "memory")

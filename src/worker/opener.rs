@@ -133,6 +133,8 @@ impl Opener {
     async fn open(&mut self, count: usize) -> Result<usize, SendersGone> {
         let engine = Arc::clone(&self.engine);
         engine.seams.pass(Seam::BeforeOpen).await;
+        // Open before the store is asked: the commit may be older than its answer.
+        let window = HandOverWindow::open(engine.behaviour.hand_over_window);
         let now = engine.clock.now();
         let (mut batch, late): (ById, ById) =
             self.take(count).into_iter().partition(|(_, message)| message.still_goes(now));
@@ -149,7 +151,6 @@ impl Opener {
                 return Ok(0);
             }
         };
-        let window = HandOverWindow::open(engine.behaviour.hand_over_window);
         engine.seams.pass(Seam::AfterOpen).await;
         let mut sent = 0;
         for opened in opened {

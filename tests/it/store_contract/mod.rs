@@ -9,6 +9,7 @@ mod faults;
 mod intake;
 mod leases;
 mod locks;
+mod moving;
 mod notifications;
 mod odd_text;
 mod opening;
