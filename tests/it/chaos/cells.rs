@@ -204,10 +204,14 @@ async fn freeze_at_the_wire(stage: &mut Stage, turn: usize) -> bool {
     stage.cluster.kill(n);
     let pass = stage.rng.random_range(1..4);
     stage.cluster.start(n, Some(&format!("{place}:{pass}:stop")));
-    let stands = until(FAILPOINT, async || stage.cluster.stands_still(n)).await;
+    if !until(FAILPOINT, async || stage.cluster.stands_still(n)).await {
+        // It would stand still later, when nobody lets it go on.
+        restart(stage, n).await;
+        return false;
+    }
     some_time(stage, 100..6_000).await;
     stage.cluster.thaw(n);
-    stands
+    true
 }
 
 macro_rules! cells {

@@ -207,18 +207,27 @@ impl Cluster {
     }
 
     /// SIGTERM, and waits for the end in good order.
-    pub fn stop(&mut self, n: usize) {
+    async fn stop(&mut self, n: usize) {
         self.signal(n, "-TERM");
-        if let Some(mut child) = self.processes[n].child.take() {
-            let status = child.wait().expect("it ends");
-            writeln!(self.keeper, "- {}", child.id()).expect("the keeper lives");
-            assert!(status.success(), "{status}: {}", self.log(n));
+        let Some(mut child) = self.processes[n].child.take() else { return };
+        let mut status = None;
+        let ended = until(START, async || {
+            status = child.try_wait().expect("a child of ours");
+            status.is_some()
+        });
+        let ended = ended.await;
+        writeln!(self.keeper, "- {}", child.id()).expect("the keeper lives");
+        if !ended {
+            child.kill().expect("a child of ours");
+            child.wait().expect("it is gone");
         }
+        let fine = status.is_some_and(|status| status.success());
+        assert!(fine, "{}: {status:?}: {}", self.processes[n].name, self.log(n));
     }
 
-    pub fn stop_all(&mut self) {
+    pub async fn stop_all(&mut self) {
         for n in 0..self.processes.len() {
-            self.stop(n);
+            self.stop(n).await;
         }
     }
 

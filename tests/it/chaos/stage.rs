@@ -136,7 +136,7 @@ impl Stage {
         let forgotten = self.load.say_again().await;
         let accounts = self.accounts().await;
         if quiet {
-            self.cluster.stop_all();
+            self.cluster.stop_all().await;
             let done = self.cluster.json(&["work", "--until-idle", "--json"]);
             let balance = &done["balance"];
             let count = |name: &str| balance[name].as_i64().expect("a number");
