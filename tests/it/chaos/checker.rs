@@ -107,11 +107,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn find(&mut self, count: Count, what: String) {
+    fn find(&mut self, count: Count, what: impl std::fmt::Display) {
+        self.count(count);
+        self.findings.push(format!("{}: {what}", count.name()));
+    }
+
+    /// Counts what deserves to be counted and is no failure.
+    fn count(&mut self, count: Count) {
         *self.counts.entry(count).or_default() += 1;
-        if count.fails() {
-            self.findings.push(format!("{}: {what}", count.name()));
-        }
     }
 
     pub fn of(&self, count: Count) -> usize {
@@ -320,8 +323,8 @@ fn look_at_copies(told: &Told<'_>, words: &[&Word], verdict: &mut Verdict) {
     let Told { account, hand_overs } = told;
     let mut numbers: Vec<i64> = hand_overs.iter().filter_map(|hand_over| hand_over.no).collect();
     numbers.sort_unstable();
-    if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
-        let what = format!("attempt {} of {account:?} left twice", twice[0]);
+    if let Some([no, ..]) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+        let what = format!("attempt {no} of {account:?} left twice");
         verdict.find(Count::Duplicate, what);
     }
     if hand_overs.len() > account.opened.len() {
@@ -336,7 +339,7 @@ fn look_at_copies(told: &Told<'_>, words: &[&Word], verdict: &mut Verdict) {
         }
         let doubted = account.doubts.iter().any(|at| *at <= second.at_ms);
         if doubted && account.notice == TWICE_RATHER_THAN_NEVER {
-            verdict.find(Count::DuplicateInDoubt, String::new());
+            verdict.count(Count::DuplicateInDoubt);
         } else {
             verdict.find(Count::Duplicate, format!("{first:?} and {second:?} of {account:?}"));
         }
@@ -347,7 +350,7 @@ fn look_at_account(evidence: &Evidence, told: &Told<'_>, words: &[&Word], verdic
     let Told { account, hand_overs } = told;
     let was_taken = hand_overs.iter().any(|hand_over| hand_over.taken);
     if !account.doubts.is_empty() {
-        verdict.find(Count::InDoubt, String::new());
+        verdict.count(Count::InDoubt);
     }
     let voided = words.iter().any(|word| word.name == account.id && word.says == "undelivered");
     match account.status.as_str() {
@@ -359,7 +362,7 @@ fn look_at_account(evidence: &Evidence, told: &Told<'_>, words: &[&Word], verdic
         }
         "sent" | "delivered" => {}
         "unknown" => {
-            verdict.find(Count::Unknown, String::new());
+            verdict.count(Count::Unknown);
             if account.doubts.is_empty() {
                 verdict.find(Count::Lost, format!("unknown without a doubt: {account:?}"));
             }
@@ -409,12 +412,13 @@ fn look_for_the_last_word(
             // A mail refused at RCPT leaves no hand-over.
             || told.account.opened.len() > told.hand_overs.len();
         let fine = match told.account.status.as_str() {
-            "sent" | "delivered" | "unknown" => true,
+            // What never ends was found before.
+            "planned" | "claimed" | "sending" | "in_doubt" | "sent" | "delivered" | "unknown" => {
+                true
+            }
             "suppressed" => wavers,
             "failed" => refused,
             "quarantined" => evidence.deaths >= 5,
-            // Said already, whatever it ends as; open ones were found before.
-            "planned" | "claimed" | "sending" | "in_doubt" => true,
             _ => false,
         };
         if !fine {

@@ -18,7 +18,7 @@ use super::{parcel, until};
 pub const KEY: [u8; 32] = [7; 32];
 
 /// How long a process may take to answer after it was started.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// The worker that reaches store and queue by wires that can be cut.
 const BY_WIRE: usize = 2;
@@ -74,7 +74,7 @@ impl Cluster {
     /// An installation in a folder of its own; nothing runs yet. `more` goes to its settings.
     pub fn new(shared: &Shared, providers: &Providers, doors: (Doors, &[u16]), more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = data_encoding::HEXLOWER.encode(&KEY);
         write(folder.path(), "key.hex", &key);
         write(folder.path(), "token", crate::support::twilio::TOKEN);
         write(folder.path(), "tidings.toml", &settings(shared, providers, more));

@@ -83,7 +83,7 @@ impl Ledger {
     /// Writes a line; completes when it is on disk.
     pub async fn record(&self, entry: Entry) {
         let (written, on_disk) = oneshot::channel();
-        self.lines.send(Line { entry, written }).ok().expect("the writer lives");
+        self.lines.send(Line { entry, written }).expect("the writer lives");
         on_disk.await.expect("the disk is there");
     }
 

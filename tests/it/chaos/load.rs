@@ -149,7 +149,9 @@ impl Load {
 
     /// The customers as a file to import.
     pub fn customers(&self) -> String {
-        self.people.iter().map(|person| format!("{}\n", person.record())).collect()
+        let records: Vec<String> =
+            self.people.iter().map(|person| person.record().to_string()).collect();
+        records.join("\n")
     }
 
     /// Sends everything; completes when every event was accepted and the last choice made.

@@ -13,20 +13,35 @@ pub const TWICE_RATHER_THAN_NEVER: &str = "s4";
 pub const REMINDER: &str = "soon";
 
 fn journey() -> String {
-    let mut text = format!("case_type = \"parcel\"\nstates = {STATES:?}\n");
-    for state in STATES {
+    let told = STATES.map(|state| {
         let topic = if state == TWICE_RATHER_THAN_NEVER { "code" } else { "parcel" };
-        text.push_str(&format!(
-            "[[notice]]\nid = \"{state}\"\non = {{ state = \"{state}\" }}\nwhile = [\"{state}\"]\n\
-             topic = \"{topic}\"\nexpires_after = \"1 hour\"\nchannels = [\"email\", \"sms\", \"voice\"]\n"
-        ));
-    }
-    text.push_str(&format!(
-        "[[notice]]\nid = \"{REMINDER}\"\non = {{ fact = \"a_minute_on\", before = \"1 minute\" }}\ntopic = \"parcel\"\n\
-         while = {STATES:?}\n\
-         until = \"remind_until\"\nchannels = [\"sms\", \"email\", \"voice\"]\n"
-    ));
-    text
+        format!(
+            r#"
+[[notice]]
+id = "{state}"
+on = {{ state = "{state}" }}
+while = ["{state}"]
+topic = "{topic}"
+expires_after = "1 hour"
+channels = ["email", "sms", "voice"]
+"#
+        )
+    });
+    format!(
+        r#"
+case_type = "parcel"
+states = {STATES:?}
+{}
+[[notice]]
+id = "{REMINDER}"
+on = {{ fact = "a_minute_on", before = "1 minute" }}
+while = {STATES:?}
+until = "remind_until"
+topic = "parcel"
+channels = ["sms", "email", "voice"]
+"#,
+        told.concat()
+    )
 }
 
 /// `tells` stands in every channel's words; see [`super::tells`].

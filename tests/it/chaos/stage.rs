@@ -24,7 +24,7 @@ use super::{mail, pause, until};
 const WINDOW_MS: i64 = 1_000;
 
 /// How long everything accepted may take to end after the last blow.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_mins(2);
 
 /// By how much a time in the ledger may be late on an idle machine, in ms.
 const LEAST_LAG_MS: i64 = 20;
