@@ -15,10 +15,10 @@ const SEEDS: u64 = 1;
 
 /// A load of a few seconds for every cell.
 const SHORT: Size =
-    Size { customers: 64, cases: 250, spread: Duration::from_secs(4), choices_per_s: 20 };
+    Size { customers: 64, cases: 160, spread: Duration::from_secs(3), choices_per_s: 20 };
 
 /// A load that lasts while every failpoint is passed.
-const LONG: Size = Size { cases: 400, spread: Duration::from_secs(10), ..SHORT };
+const LONG: Size = Size { cases: 300, spread: Duration::from_secs(8), ..SHORT };
 
 /// How long a process may take to come to its failpoint.
 const FAILPOINT: Duration = Duration::from_secs(3);

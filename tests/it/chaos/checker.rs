@@ -83,9 +83,11 @@ pub struct Evidence {
     pub accounts: Vec<Account>,
     /// Accepted events that the installation did not know when told again.
     pub forgotten: Vec<String>,
-    /// How often fate struck. Five claims by processes that died, without an attempt, set a
-    /// notification aside with a task.
+    /// How often fate struck.
     pub blows: usize,
+    /// How many processes ended before their time. Five that had claimed a notification, and
+    /// opened no attempt, set it aside with a task.
+    pub deaths: usize,
     /// How long after its opening an attempt may reach the wire, in ms.
     pub window_ms: i64,
     /// By how much the ledger may be late, in ms.
@@ -365,7 +367,7 @@ fn look_at_account(evidence: &Evidence, told: &Told<'_>, words: &[&Word], verdic
         "planned" | "claimed" | "sending" | "in_doubt" => {
             verdict.find(Count::Lost, format!("never ends: {account:?} {hand_overs:?}"));
         }
-        "quarantined" if evidence.blows < 5 => {
+        "quarantined" if evidence.deaths < 5 => {
             verdict.find(Count::Lost, format!("set aside: {account:?}"));
         }
         // Not told, it says; a provider has it all the same.
@@ -410,7 +412,7 @@ fn look_for_the_last_word(
             "sent" | "delivered" | "unknown" => true,
             "suppressed" => wavers,
             "failed" => refused,
-            "quarantined" => evidence.blows >= 5,
+            "quarantined" => evidence.deaths >= 5,
             // Said already, whatever it ends as; open ones were found before.
             "planned" | "claimed" | "sending" | "in_doubt" => true,
             _ => false,

@@ -62,6 +62,7 @@ pub struct Cluster {
     processes: Vec<Process>,
     keeper: ChildStdin,
     pub doors: Doors,
+    deaths: usize,
 }
 
 /// Kills what it was told of when its input ends.
@@ -108,7 +109,7 @@ impl Cluster {
                 ("TIDINGS__QUEUE__URL".into(), queue.clone()),
             ];
         }
-        Self { folder, processes, keeper, doors }
+        Self { folder, processes, keeper, doors, deaths: 0 }
     }
 
     /// The processes that play this part, by number.
@@ -195,8 +196,14 @@ impl Cluster {
         if let Some(mut child) = self.processes[n].child.take() {
             child.kill().expect("a child of ours");
             child.wait().expect("it is gone");
+            self.deaths += 1;
             writeln!(self.keeper, "- {}", child.id()).expect("the keeper lives");
         }
+    }
+
+    /// How many processes ended before their time.
+    pub fn deaths(&self) -> usize {
+        self.deaths
     }
 
     /// SIGTERM, and waits for the end in good order.
@@ -239,6 +246,7 @@ impl Cluster {
         if gone {
             writeln!(self.keeper, "- {}", child.id()).expect("the keeper lives");
             process.child = None;
+            self.deaths += 1;
         }
         gone
     }

@@ -65,6 +65,7 @@ fn as_it_should_be() -> Evidence {
         accounts: vec![account("s1", "sent", 1)],
         forgotten: Vec::new(),
         blows: 0,
+        deaths: 0,
         window_ms: WINDOW_MS,
         lag_ms: LAG_MS,
     }

@@ -122,7 +122,7 @@ impl Stage {
 
     /// Lets everything come to its end and makes the verdict.
     pub async fn end(mut self) -> Verdict {
-        let began = Instant::now();
+        let (began, deaths) = (Instant::now(), self.cluster.deaths());
         self.cluster.start_all().await;
         (&mut self.loading).await.expect("the load went through");
         let loaded = began.elapsed();
@@ -157,6 +157,7 @@ impl Stage {
             accounts,
             forgotten,
             blows: self.blows,
+            deaths,
             window_ms: WINDOW_MS,
             lag_ms,
         })
