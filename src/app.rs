@@ -316,10 +316,10 @@ async fn follow_publications(
     zones: Zones,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut foreign_commits = engine.store.foreign_commits();
+    let mut publications = engine.store.foreign_publications();
     loop {
         tokio::select! {
-            Ok(()) = foreign_commits.changed() => {}
+            Ok(()) = publications.changed() => {}
             () = crate::worker::stopped(&mut stopping) => return,
         }
         if let Err(error) = take_up(&engine, &settings, &zones).await {
@@ -330,6 +330,9 @@ async fn follow_publications(
 
 async fn take_up(engine: &Engine, settings: &Settings, zones: &Zones) -> Result<(), AppError> {
     let in_force = engine.live.load().rules.journeys.version.clone();
+    if engine.store.published_hash().await?.is_none_or(|hash| hash == in_force) {
+        return Ok(());
+    }
     let Some((hash, files)) = engine.store.published().await? else { return Ok(()) };
     if hash != in_force {
         let layouts = content::layouts(settings)?;

@@ -2,18 +2,20 @@
 //! secrets from files of their own. Errors point at the line, or name the variable.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
 use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
+
+mod source;
+
+use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
 
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -230,26 +232,8 @@ fn without_password<S: serde::Serializer>(url: &str, serializer: S) -> Result<S:
     serializer.serialize_str(&shown)
 }
 
-/// A text as it may be shown: each password of an address is stars, one for each byte, so that
-/// places in it stay where they are.
-fn without_passwords(text: &str) -> String {
-    let hide = |line: &str| -> Option<String> {
-        let login = line.find("://")? + 3;
-        let at = login + line[login..].find('@')?;
-        let password = login + line[login..at].find(':')? + 1;
-        Some(format!("{}{}{}", &line[..password], "*".repeat(at - password), &line[at..]))
-    };
-    text.split_inclusive('\n').map(|line| hide(line).unwrap_or_else(|| line.into())).collect()
-}
-
 /// The file read when none is named.
 pub const DEFAULT_FILE: &str = "config/tidings.toml";
-
-/// A source of settings besides the defaults.
-struct Source {
-    file: String,
-    text: Arc<str>,
-}
 
 impl Settings {
     /// Reads the settings: `file`, or `config/tidings.toml` where there is one, and the
@@ -431,137 +415,6 @@ impl Settings {
         let body = serde_json::to_string(self).expect("settings are plain data");
         let hash = sha2::Sha256::digest(body.as_bytes());
         (data_encoding::HEXLOWER.encode(&hash[..8]), body)
-    }
-}
-
-fn merge(into: &mut Table, from: Table) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
-            (_, value) => drop(into.insert(key, value)),
-        }
-    }
-}
-
-fn nested(path: &[String], value: Value) -> Table {
-    let mut table = Table::new();
-    let value = match path {
-        [_] | [] => value,
-        [_, rest @ ..] => Value::Table(nested(rest, value)),
-    };
-    if let Some(first) = path.first() {
-        table.insert(first.clone(), value);
-    }
-    table
-}
-
-/// `true`, `8`, `["a"]` as TOML reads them; anything else is text.
-fn parse_value(text: &str) -> Value {
-    let line = format!("value = {text}");
-    toml::from_str::<Table>(&line)
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`.
-fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
-    for name in ["store", "queue"] {
-        if let Some(Value::Table(section)) = table.get_mut(name) {
-            read_secrets_of(section, &[name], source)?;
-        }
-    }
-    if let Some(Value::Table(channels)) = table.get_mut("channels") {
-        for (name, channel) in channels {
-            if let Value::Table(channel) = channel {
-                read_secrets_of(channel, &["channels", name], source)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn read_secrets_of(
-    section: &mut Table,
-    path: &[&str],
-    source: &Source,
-) -> Result<(), Box<Finding>> {
-    for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
-        let Some(file) = section.remove(file_key) else { continue };
-        let path: Vec<String> =
-            path.iter().chain([&file_key]).map(|part| (*part).to_owned()).collect();
-        let Some(file) = file.as_str().map(str::to_owned) else {
-            return Err(Box::new(source.at(&path, "names a file")));
-        };
-        let secret = std::fs::read_to_string(&file).map_err(|error| {
-            Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
-        })?;
-        section.insert(key.into(), Value::String(secret.trim().to_owned()));
-    }
-    Ok(())
-}
-
-impl Source {
-    fn finding(&self, why: &str) -> Finding {
-        Finding::error(&self.file, &self.text, why)
-    }
-
-    /// A fault at a key of the file; about the whole file when the key is not in it.
-    fn at(&self, path: &[String], why: &str) -> Finding {
-        let why = format!("{}: {why}", path.join("."));
-        match self.span(path) {
-            Some(span) => self.finding(&why).at(span),
-            None => self.finding(&why),
-        }
-    }
-
-    fn span(&self, path: &[String]) -> Option<Range<usize>> {
-        let root = DeTable::parse(&self.text).ok()?;
-        let mut table = root.get_ref();
-        let (last, folders) = path.split_last()?;
-        for folder in folders {
-            let (_, value) = table.iter().find(|(key, _)| key.get_ref() == folder)?;
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ => return Some(value.span()),
-            }
-        }
-        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == last)?;
-        Some(match value.get_ref() {
-            DeValue::Table(_) => key.span(),
-            _ => value.span(),
-        })
-    }
-
-    fn explain(
-        &self,
-        error: &serde_path_to_error::Error<toml::de::Error>,
-        set_by: &BTreeMap<String, String>,
-    ) -> Finding {
-        let message = error.inner().message().to_owned();
-        let path = error.path().to_string();
-        let mut parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-        if path == "." {
-            parts.clear();
-        }
-        let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
-        let unknown = message.starts_with("unknown field") || message.starts_with("missing field");
-        if unknown && parts.last() != Some(&quoted) {
-            parts.push(quoted);
-        }
-        let dotted = parts.join(".");
-        if let Some(variable) = set_by.get(&dotted) {
-            return self.finding(&format!("the environment variable {variable}: {message}"));
-        }
-        let finding = match self.span(&parts) {
-            Some(span) => self.finding(&message).at(span),
-            None => self.finding(&format!("{dotted}: {message}")),
-        };
-        if message.starts_with("missing field") {
-            finding.help("the sender's name and mail_from have no default:\n[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"")
-        } else {
-            finding.help("`tidings check --defaults` prints every key with its default")
-        }
     }
 }
 

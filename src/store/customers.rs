@@ -9,7 +9,7 @@ use crate::domain::customer::{Address, CustomerRecord};
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
 
-use super::news::announce;
+use super::news::{About, announce};
 use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
@@ -240,7 +240,7 @@ impl Store {
                 query(RELEASE_WAITING).bind(&touched).fetch_all(&mut *tx).await?;
             if !released.is_empty() {
                 query(CLOSE_WAITING_TASKS).bind(&touched).bind(now_ms).execute(&mut *tx).await?;
-                announce(tx, &origin).await?;
+                announce(tx, About::Work, &origin).await?;
             }
             done.released = !released.is_empty();
             Ok(done)

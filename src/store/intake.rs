@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, EventKey};
 
-use super::news::announce;
+use super::news::{About, announce};
 use super::row_locks::{Lock, lock};
 use super::rows::json;
 use super::sql::Tx;
@@ -260,7 +260,7 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)], origin: &str) -> Resu
     query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
     let inserted: Vec<(i64, String, String)> =
         query(INSERT_EVENTS).bind(batch(&new_events)).fetch_all(&mut *tx).await?;
-    announce(tx, origin).await?;
+    announce(tx, About::Work, origin).await?;
     let seqs: HashMap<EventKey, i64> =
         inserted.into_iter().map(|(seq, source, id)| (EventKey { source, id }, seq)).collect();
     for (result, (incoming, _)) in results.iter_mut().zip(incoming) {

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 
 use crate::domain::time::Instant;
 
-use super::news::announce;
+use super::news::{About, announce};
 use super::rows::json;
 use super::{Result, Store, StoreError, in_tx, query};
 
@@ -42,6 +42,18 @@ impl Store {
         row.map(|(hash, body)| Ok((hash, serde_json::from_str(&body)?))).transpose()
     }
 
+    /// The hash of the version in force, for who has its files already.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn published_hash(&self) -> Result<Option<String>> {
+        let row: Option<(String,)> =
+            query("SELECT hash FROM publication ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(row.map(|(hash,)| hash))
+    }
+
     /// Publishes a version: stored for ever, in force from this commit on.
     ///
     /// # Errors
@@ -73,7 +85,7 @@ impl Store {
                 .bind(reason)
                 .execute(&mut *tx)
                 .await?;
-            announce(tx, &origin).await
+            announce(tx, About::Publication, &origin).await
         })
     }
 

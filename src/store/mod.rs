@@ -41,7 +41,7 @@ mod writer;
 
 use intake::Intake;
 pub use lock::{Beside, DispatchLock};
-use news::News;
+use news::{About, News};
 pub use place::Place;
 use sql::{Readers, batch, ids, query};
 use writer::Writer;
@@ -174,7 +174,13 @@ impl Store {
     /// Changes whenever another process has committed something worth looking at.
     #[must_use]
     pub fn foreign_commits(&self) -> watch::Receiver<u64> {
-        self.news.foreign_commits()
+        self.news.of_others(About::Work)
+    }
+
+    /// Changes when another process may have published a version of the journeys.
+    #[must_use]
+    pub fn foreign_publications(&self) -> watch::Receiver<u64> {
+        self.news.of_others(About::Publication)
     }
 
     /// How far the clock of the database is ahead of `now`, in milliseconds; `None` where the

@@ -11,8 +11,23 @@ use super::sql::{Readers, Tx, query};
 use super::writer::Writer;
 use super::{Result, Store};
 
-/// The name of PostgreSQL's channel.
-const CHANNEL: &str = "tidings";
+/// What a word is about; each kind is a channel of PostgreSQL's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// Something to plan.
+    Work,
+    /// A version of the journeys: rare, and dear to take up.
+    Publication,
+}
+
+impl About {
+    const fn channel(self) -> &'static str {
+        match self {
+            Self::Work => "tidings_work",
+            Self::Publication => "tidings_publication",
+        }
+    }
+}
 
 /// How long a listener waits before it connects again.
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
@@ -24,11 +39,17 @@ pub(super) struct News {
     origin: Arc<str>,
 }
 
+type Heard = Arc<OnceLock<watch::Receiver<u64>>>;
+
 #[derive(Debug, Clone)]
 enum Source {
     Noticed(watch::Receiver<u64>),
     /// Listened to from the first question on.
-    Told(PgPool, Arc<OnceLock<watch::Receiver<u64>>>),
+    Told {
+        pool: PgPool,
+        work: Heard,
+        publications: Heard,
+    },
 }
 
 impl News {
@@ -36,7 +57,8 @@ impl News {
         let origin: [u8; 8] = rand::random();
         let source = match (writer, readers) {
             (_, Readers::Postgres(pool)) | (Writer::Postgres(pool), _) => {
-                Source::Told(pool.clone(), Arc::default())
+                let (work, publications) = (Heard::default(), Heard::default());
+                Source::Told { pool: pool.clone(), work, publications }
             }
             (Writer::Sqlite(writer), Readers::Sqlite(_)) => {
                 Source::Noticed(writer.foreign_commits())
@@ -49,17 +71,21 @@ impl News {
         Arc::clone(&self.origin)
     }
 
-    pub fn foreign_commits(&self) -> watch::Receiver<u64> {
-        match &self.source {
-            Source::Noticed(noticed) => noticed.clone(),
-            Source::Told(pool, told) => told
-                .get_or_init(|| {
-                    let (tell, told) = watch::channel(0);
-                    tokio::spawn(listen(pool.clone(), Arc::clone(&self.origin), tell));
-                    told
-                })
-                .clone(),
-        }
+    /// Changes when others committed something of this kind; a file only knows that they
+    /// committed something.
+    pub fn of_others(&self, about: About) -> watch::Receiver<u64> {
+        let (pool, heard) = match (&self.source, about) {
+            (Source::Noticed(noticed), _) => return noticed.clone(),
+            (Source::Told { pool, work, .. }, About::Work) => (pool, work),
+            (Source::Told { pool, publications, .. }, About::Publication) => (pool, publications),
+        };
+        heard
+            .get_or_init(|| {
+                let (tell, told) = watch::channel(0);
+                tokio::spawn(listen(pool.clone(), about, Arc::clone(&self.origin), tell));
+                told
+            })
+            .clone()
     }
 }
 
@@ -71,16 +97,16 @@ impl Store {
 }
 
 /// Tells the other processes, once this transaction is committed, that there is something new.
-pub(super) async fn announce(tx: &mut Tx, origin: &str) -> Result<()> {
+pub(super) async fn announce(tx: &mut Tx, about: About, origin: &str) -> Result<()> {
     if let Tx::Postgres(_) = tx {
-        query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(origin).execute(tx).await?;
+        query("SELECT pg_notify($1, $2)").bind(about.channel()).bind(origin).execute(tx).await?;
     }
     Ok(())
 }
 
-async fn listen(pool: PgPool, origin: Arc<str>, tell: watch::Sender<u64>) {
+async fn listen(pool: PgPool, about: About, origin: Arc<str>, tell: watch::Sender<u64>) {
     while !tell.is_closed() {
-        if let Err(error) = hear(&pool, &origin, &tell).await {
+        if let Err(error) = hear(&pool, about, &origin, &tell).await {
             tracing::debug!(%error, "the words of other processes are not heard; listening again");
         }
         tokio::time::sleep(CONNECT_AGAIN).await;
@@ -91,11 +117,12 @@ async fn listen(pool: PgPool, origin: Arc<str>, tell: watch::Sender<u64>) {
 
 async fn hear(
     pool: &PgPool,
+    about: About,
     origin: &str,
     tell: &watch::Sender<u64>,
 ) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen(about.channel()).await?;
     while !tell.is_closed() {
         let Some(word) = listener.try_recv().await? else { return Ok(()) };
         if word.payload() != origin {

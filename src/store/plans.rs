@@ -16,6 +16,7 @@ use crate::domain::{
 use super::row_locks::{Either, Lock, lock};
 use super::rows::{
     NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
+    parse_id,
 };
 use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -60,6 +61,16 @@ pub struct PlannedCase {
     pub expected: i64,
     /// The event's number and what it leads to, with the versions of what was read.
     pub plans: Vec<(i64, Plan, Value)>,
+}
+
+/// What became of plans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The cases that are as planned.
+    pub won: HashSet<CaseId>,
+    /// What was claimed as it was written, and of which case. What was planned before, such as
+    /// something said once per customer, is not: whoever planned it has it.
+    pub claimed: HashMap<NotificationId, CaseId>,
 }
 
 #[derive(FromRow)]
@@ -136,7 +147,7 @@ pub(super) const INSERT_NOTIFICATIONS: &str = "
         CAST(value->>'claims' AS BIGINT), 0, 0
     FROM jsonb_each($1) WHERE true
     ON CONFLICT (id) DO NOTHING
-    RETURNING id";
+    RETURNING id, case_id";
 
 const SETTLE_PENDING: &str = "
     UPDATE notification SET status = x.to_status, reason = x.code, epoch = epoch + 1
@@ -383,7 +394,7 @@ impl Store {
         claim: HashSet<NotificationId>,
         owner: &str,
         now: Instant,
-    ) -> Result<HashSet<CaseId>> {
+    ) -> Result<Recorded> {
         let now_ms = now.timestamp_millis();
         let claim =
             Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + self.lease_ms };
@@ -420,12 +431,12 @@ impl Store {
                     writes.add(*seq, plan, versions, &claim);
                 }
             }
-            writes.write(tx, now_ms).await?;
+            let claimed = writes.write(tx, now_ms, &claim).await?;
             if !erased.is_empty() {
                 let erased = ids(&erased);
                 query(FORGET_EVENTS).bind(erased).execute(tx).await?;
             }
-            Ok(won)
+            Ok(Recorded { won, claimed })
         })
     }
 
@@ -538,12 +549,26 @@ impl Writes {
         }
     }
 
-    async fn write(mut self, tx: &mut Tx, now_ms: i64) -> Result<()> {
+    /// Answers what was claimed by being written.
+    async fn write(
+        mut self,
+        tx: &mut Tx,
+        now_ms: i64,
+        claim: &Claim,
+    ) -> Result<HashMap<NotificationId, CaseId>> {
+        let mut claimed = HashMap::new();
         if !self.created.is_empty() {
             // What is said once per customer may be planned for two cases at once: by id, so
             // that no two planners wait for each other.
             self.created.sort_by(|a, b| a.id().cmp(b.id()));
-            query(INSERT_NOTIFICATIONS).bind(batch(&self.created)).execute(&mut *tx).await?;
+            let written: Vec<(String, String)> =
+                query(INSERT_NOTIFICATIONS).bind(batch(&self.created)).fetch_all(&mut *tx).await?;
+            for (id, case) in written {
+                let id = parse_id(&id)?;
+                if claim.ids.contains(&id) {
+                    claimed.insert(id, CaseId(case));
+                }
+            }
         }
         let touched = self.moved.iter().map(|row| &row.id);
         let touched = touched.chain(self.settled.iter().map(|row| &row.id));
@@ -564,7 +589,8 @@ impl Writes {
         if !self.events.is_empty() {
             query(MARK_EVENTS).bind(batch(&self.events)).bind(now_ms).execute(&mut *tx).await?;
         }
-        insert_tasks(tx, &self.tasks, now_ms).await
+        insert_tasks(tx, &self.tasks, now_ms).await?;
+        Ok(claimed)
     }
 }
 

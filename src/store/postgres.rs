@@ -25,7 +25,11 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<(Writer, Readers)
         ("idle_in_transaction_session_timeout", "10s"),
         ("lock_timeout", "10s"),
         ("statement_timeout", "60s"),
-        // Statements join one parameter with an index; a parallel or compiled plan only costs.
+        // Statements join the rows of one parameter with an index. Before a table's statistics
+        // are there, the planner would rather read it whole, for every statement.
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("random_page_cost", "1.1"),
         ("jit", "off"),
         // A statement sees what was committed before it: locks are taken in the one before.
         ("default_transaction_isolation", "read committed"),

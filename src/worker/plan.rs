@@ -155,15 +155,17 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     due_now.truncate(room(engine));
     let claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
     let owner = &engine.behaviour.owner;
-    let won = engine.store.record_plans(planned, claim, owner, now).await?;
-    for accepted_at in waited.iter().filter(|(id, _)| won.contains(id)).flat_map(|(_, at)| at) {
+    let recorded = engine.store.record_plans(planned, claim, owner, now).await?;
+    for accepted_at in
+        waited.iter().filter(|(id, _)| recorded.won.contains(id)).flat_map(|(_, at)| at)
+    {
         let waited = (now - *accepted_at).to_std().unwrap_or_default();
         metrics::histogram!("tidings_plan_delay_seconds").record(waited);
     }
     engine.seams.pass(Seam::AfterPlan).await;
-    due_now.retain(|claimed| won.contains(&claimed.case.id));
+    due_now.retain(|due| recorded.claimed.get(&due.notification.id) == Some(&due.case.id));
     engine.wake.notify_one();
-    let again = again.into_iter().filter(|(id, (_, full))| *full || !won.contains(id));
+    let again = again.into_iter().filter(|(id, (_, full))| *full || !recorded.won.contains(id));
     let again = again.map(|(_, (seq, _))| seq).collect();
     Ok(Planned { live, due_now, now, again })
 }

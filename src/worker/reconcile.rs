@@ -78,7 +78,8 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
                     tracing::warn!(%error, "the reconciler could not look at the store");
                 }
             }
-            Ok(()) = foreign_commits.changed() => {
+            // Where tickets go round between processes, who took the events in has rung.
+            Ok(()) = foreign_commits.changed(), if !engine.queue.is_shared() => {
                 let now = engine.clock.now();
                 if let Err(error) = ring_unplanned(&engine, now).await {
                     tracing::warn!(%error, "could not look for events of others");

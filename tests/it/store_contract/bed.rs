@@ -219,7 +219,7 @@ pub fn planned_case(
 pub async fn record(store: &Store, planned: PlannedCase) -> bool {
     let id = planned.id.clone();
     let won = store.record_plans(vec![planned], HashSet::new(), "nobody", monday()).await;
-    won.expect("the store is there").contains(&id)
+    won.expect("the store is there").won.contains(&id)
 }
 
 /// Accepts one event of the case and plans one notice for it, due at `due`.

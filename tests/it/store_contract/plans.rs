@@ -107,7 +107,7 @@ async fn of_a_batch_of_plans_the_lost_ones_do_not_take_the_others_along() {
         }
         plans.push(PlannedCase { id: "T-9".into(), expected: 0, plans: Vec::new() });
         let won = store.record_plans(plans, HashSet::new(), "me", monday()).await;
-        let mut won: Vec<_> = won.expect("the store is there").into_iter().collect();
+        let mut won: Vec<_> = won.expect("the store is there").won.into_iter().collect();
         won.sort_unstable();
         assert_eq!(won, ["T-1".into(), "T-3".into()]);
         assert_eq!(store.summary().await.expect("the store is there").by_status["planned"], 4);
@@ -197,7 +197,9 @@ async fn what_is_due_at_once_is_claimed_as_it_is_planned() {
         });
         let id = planned.plans[0].1.create[0].notification.id;
         let claim = HashSet::from([id]);
-        store.record_plans(vec![planned], claim, "me", monday()).await.expect("it is there");
+        let done = store.record_plans(vec![planned], claim, "me", monday()).await;
+        let claimed = done.expect("it is there").claimed;
+        assert_eq!(claimed.into_iter().collect::<Vec<_>>(), [(id, "T-1".into())]);
         let held = store.one_notification(&id).await.expect("it is there");
         assert_eq!((held.status, held.epoch, held.claims), (Status::Claimed, 1, 1));
         assert!(store.claim(&[id], "you", after_s(1)).await.expect("it is there").is_empty());
@@ -291,6 +293,45 @@ async fn a_case_waits_for_an_unknown_customer_until_they_arrive() {
         let wait = store.wait_for_customer(&id, &waiting, until, None, after_s(61));
         wait.await.expect("it is there");
         assert_eq!(unplanned(61).await, [seq], "who is known is not waited for");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_two_cases_say_once_is_claimed_by_the_one_that_wrote_it() {
+    on_both(async |bed| {
+        let [two, three] = bed.others().await;
+        know(&bed.store, &["C-1"]).await;
+        for round in 0..10 {
+            let mut plans = Vec::new();
+            for n in 0..4 {
+                let case = format!("T-{round}-{n}");
+                let seq = accepted(&bed.store, plain(&format!("e{round}-{n}"), &case)).await;
+                plans.push(planned_case(&pending(&bed.store, seq).await, |case, seq| {
+                    let mut welcome = created(notice(case, "welcome", seq, monday()));
+                    welcome.notification.id =
+                        NotificationId::derive("C-1", "welcome", &round.to_string(), 0);
+                    vec![welcome]
+                }));
+            }
+            let id = plans[0].plans[0].1.create[0].notification.id;
+            // Two cases in one batch, and one each in two other processes.
+            let rest = plans.split_off(2);
+            let record = async |store: &tidings::store::Store, plans| {
+                let done = store.record_plans(plans, HashSet::from([id]), "me", monday()).await;
+                done.expect("never a fault of the store")
+            };
+            let (one, two, three) = tokio::join!(
+                record(&bed.store, plans),
+                record(&two, rest[..1].to_vec()),
+                record(&three, rest[1..].to_vec()),
+            );
+            assert_eq!(one.won.len() + two.won.len() + three.won.len(), 4);
+            let claimed: Vec<_> =
+                [one.claimed, two.claimed, three.claimed].into_iter().flatten().collect();
+            let held = bed.store.one_notification(&id).await.expect("it is there");
+            assert_eq!(claimed, [(id, held.case)]);
+        }
     })
     .await;
 }

@@ -31,7 +31,7 @@ async fn many_planned(store: &Store, count: usize) -> Vec<NotificationId> {
             .collect();
         ids.extend(plans.iter().map(|plan| plan.plans[0].1.create[0].notification.id));
         let won = store.record_plans(plans, [].into(), "nobody", monday()).await;
-        assert_eq!(won.expect("the store is there").len(), chunk.len());
+        assert_eq!(won.expect("the store is there").won.len(), chunk.len());
     }
     ids
 }

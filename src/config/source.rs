@@ -1,0 +1,160 @@
+//! Where settings come from besides the defaults: merged by key, secrets read from files of
+//! their own, and every fault told with its place.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use crate::domain::Finding;
+
+/// A source of settings besides the defaults.
+pub(super) struct Source {
+    pub file: String,
+    pub text: Arc<str>,
+}
+
+pub(super) fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+pub(super) fn nested(path: &[String], value: Value) -> Table {
+    let mut table = Table::new();
+    let value = match path {
+        [_] | [] => value,
+        [_, rest @ ..] => Value::Table(nested(rest, value)),
+    };
+    if let Some(first) = path.first() {
+        table.insert(first.clone(), value);
+    }
+    table
+}
+
+/// `true`, `8`, `["a"]` as TOML reads them; anything else is text.
+pub(super) fn parse_value(text: &str) -> Value {
+    let line = format!("value = {text}");
+    toml::from_str::<Table>(&line)
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`.
+pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
+    for name in ["store", "queue"] {
+        if let Some(Value::Table(section)) = table.get_mut(name) {
+            read_secrets_of(section, &[name], source)?;
+        }
+    }
+    if let Some(Value::Table(channels)) = table.get_mut("channels") {
+        for (name, channel) in channels {
+            if let Value::Table(channel) = channel {
+                read_secrets_of(channel, &["channels", name], source)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_secrets_of(
+    section: &mut Table,
+    path: &[&str],
+    source: &Source,
+) -> Result<(), Box<Finding>> {
+    for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
+        let Some(file) = section.remove(file_key) else { continue };
+        let path: Vec<String> =
+            path.iter().chain([&file_key]).map(|part| (*part).to_owned()).collect();
+        let Some(file) = file.as_str().map(str::to_owned) else {
+            return Err(Box::new(source.at(&path, "names a file")));
+        };
+        let secret = std::fs::read_to_string(&file).map_err(|error| {
+            Box::new(source.at(&path, &format!("{file} cannot be read: {error}")))
+        })?;
+        section.insert(key.into(), Value::String(secret.trim().to_owned()));
+    }
+    Ok(())
+}
+
+impl Source {
+    pub fn finding(&self, why: &str) -> Finding {
+        Finding::error(&self.file, &self.text, why)
+    }
+
+    /// A fault at a key of the file; about the whole file when the key is not in it.
+    pub fn at(&self, path: &[String], why: &str) -> Finding {
+        let why = format!("{}: {why}", path.join("."));
+        match self.span(path) {
+            Some(span) => self.finding(&why).at(span),
+            None => self.finding(&why),
+        }
+    }
+
+    pub fn span(&self, path: &[String]) -> Option<Range<usize>> {
+        let root = DeTable::parse(&self.text).ok()?;
+        let mut table = root.get_ref();
+        let (last, folders) = path.split_last()?;
+        for folder in folders {
+            let (_, value) = table.iter().find(|(key, _)| key.get_ref() == folder)?;
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                _ => return Some(value.span()),
+            }
+        }
+        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == last)?;
+        Some(match value.get_ref() {
+            DeValue::Table(_) => key.span(),
+            _ => value.span(),
+        })
+    }
+
+    pub fn explain(
+        &self,
+        error: &serde_path_to_error::Error<toml::de::Error>,
+        set_by: &BTreeMap<String, String>,
+    ) -> Finding {
+        let message = error.inner().message().to_owned();
+        let path = error.path().to_string();
+        let mut parts: Vec<String> = path.split('.').map(str::to_owned).collect();
+        if path == "." {
+            parts.clear();
+        }
+        let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
+        let unknown = message.starts_with("unknown field") || message.starts_with("missing field");
+        if unknown && parts.last() != Some(&quoted) {
+            parts.push(quoted);
+        }
+        let dotted = parts.join(".");
+        if let Some(variable) = set_by.get(&dotted) {
+            return self.finding(&format!("the environment variable {variable}: {message}"));
+        }
+        let finding = match self.span(&parts) {
+            Some(span) => self.finding(&message).at(span),
+            None => self.finding(&format!("{dotted}: {message}")),
+        };
+        if message.starts_with("missing field") {
+            finding.help("the sender's name and mail_from have no default:\n[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"")
+        } else {
+            finding.help("`tidings check --defaults` prints every key with its default")
+        }
+    }
+}
+
+/// A text as it may be shown: each password of an address is stars, one for each byte, so that
+/// places in it stay where they are.
+pub(super) fn without_passwords(text: &str) -> String {
+    let hide = |line: &str| -> Option<String> {
+        let login = line.find("://")? + 3;
+        let at = login + line[login..].find('@')?;
+        let password = login + line[login..at].find(':')? + 1;
+        Some(format!("{}{}{}", &line[..password], "*".repeat(at - password), &line[at..]))
+    };
+    text.split_inclusive('\n').map(|line| hide(line).unwrap_or_else(|| line.into())).collect()
+}
