@@ -35,6 +35,7 @@ mod queue_on_redis;
 mod quiet_hours;
 mod rate_limits;
 mod receipts;
+mod same_on_every_engine;
 mod store_contract;
 mod stream_door;
 mod unknown_customer;
