@@ -23,8 +23,8 @@ pub(super) enum About {
 impl About {
     const fn channel(self) -> &'static str {
         match self {
-            Self::Work => "tidings_work",
-            Self::Publication => "tidings_publication",
+            Self::Work => "tidings/work",
+            Self::Publication => "tidings/publication",
         }
     }
 }

@@ -209,6 +209,8 @@ impl Cluster {
     /// SIGTERM, and waits for the end in good order.
     async fn stop(&mut self, n: usize) {
         self.signal(n, "-TERM");
+        // One that stands still hears of it only when it goes on.
+        self.signal(n, "-CONT");
         let Some(mut child) = self.processes[n].child.take() else { return };
         let mut status = None;
         let ended = until(START, async || {
