@@ -9,7 +9,6 @@ use crate::domain::customer::{Address, CustomerRecord};
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
 
-use super::news::{About, announce};
 use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
@@ -184,9 +183,9 @@ impl Store {
         source: &str,
         now: Instant,
     ) -> Result<Imported> {
-        let (source, origin) = (source.to_owned(), self.origin());
+        let source = source.to_owned();
         let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| {
+        let done = in_tx!(self, |tx| {
             let named = ids(records.iter().map(|record| &record.id));
             lock(tx, Lock::CustomerNames, named.clone()).await?;
             // Whoever suppresses one of these addresses finds its new owner, or we find why.
@@ -240,11 +239,14 @@ impl Store {
                 query(RELEASE_WAITING).bind(&touched).fetch_all(&mut *tx).await?;
             if !released.is_empty() {
                 query(CLOSE_WAITING_TASKS).bind(&touched).bind(now_ms).execute(&mut *tx).await?;
-                announce(tx, About::Work, &origin).await?;
             }
             done.released = !released.is_empty();
             Ok(done)
-        })
+        });
+        if matches!(&done, Ok(Imported { released: true, .. })) {
+            self.news.there_is_work();
+        }
+        done
     }
 
     /// Changes what the customer chose. `source` says who did: centre, one-click, STOP, agent.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, EventKey};
 
-use super::news::{About, announce};
+use super::news::News;
 use super::row_locks::{Lock, lock};
 use super::rows::json;
 use super::sql::Tx;
@@ -136,7 +136,7 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Intake {
-    pub fn start(writer: Writer, origin: Arc<str>) -> Self {
+    pub fn start(writer: Writer, news: News) -> Self {
         let (deliveries, mut waiting) = mpsc::channel::<Delivery>(1_000);
         tokio::spawn(async move {
             while let Some(first) = waiting.recv().await {
@@ -148,7 +148,7 @@ impl Intake {
                     events += next.incoming.len();
                     batch.push(next);
                 }
-                take(&writer, &origin, batch).await;
+                take(&writer, &news, batch).await;
             }
         });
         Self { deliveries }
@@ -156,7 +156,7 @@ impl Intake {
 }
 
 /// Takes all deliveries in one transaction and answers each.
-async fn take(writer: &Writer, origin: &Arc<str>, batch: Vec<Delivery>) {
+async fn take(writer: &Writer, news: &News, batch: Vec<Delivery>) {
     let mut all = Vec::new();
     let mut answers = Vec::with_capacity(batch.len());
     for Delivery { incoming, now, answer } in batch {
@@ -165,8 +165,8 @@ async fn take(writer: &Writer, origin: &Arc<str>, batch: Vec<Delivery>) {
     }
     let all = Arc::new(all);
     let accept_all = || {
-        let (all, origin) = (Arc::clone(&all), Arc::clone(origin));
-        writer.run(move |tx| Box::pin(async move { accept(tx, &all, &origin).await }))
+        let all = Arc::clone(&all);
+        writer.run(move |tx| Box::pin(async move { accept(tx, &all).await }))
     };
     // Another process may have taken the same event under another case in this very moment;
     // the next try sees it. Each try lost is one won elsewhere.
@@ -179,6 +179,9 @@ async fn take(writer: &Writer, origin: &Arc<str>, batch: Vec<Delivery>) {
     }
     match taken {
         Ok(results) => {
+            if results.iter().any(|result| matches!(result, Accepted::New { .. })) {
+                news.there_is_work();
+            }
             let mut results = results.into_iter();
             for (count, answer) in answers {
                 // A caller that went away no longer wants to know.
@@ -193,7 +196,7 @@ async fn take(writer: &Writer, origin: &Arc<str>, batch: Vec<Delivery>) {
     }
 }
 
-async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)], origin: &str) -> Result<Vec<Accepted>> {
+async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepted>> {
     let named = ids(incoming.iter().map(|(Incoming { event, .. }, _)| event.case.as_str()));
     lock(tx, Lock::CaseNames, named.clone()).await?;
     let asked = batch(incoming.iter().map(|(Incoming { event, .. }, _)| Asked {
@@ -260,7 +263,6 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)], origin: &str) -> Resu
     query(COUNT_EVENTS).bind(batch(counted.values())).execute(&mut *tx).await?;
     let inserted: Vec<(i64, String, String)> =
         query(INSERT_EVENTS).bind(batch(&new_events)).fetch_all(&mut *tx).await?;
-    announce(tx, About::Work, origin).await?;
     let seqs: HashMap<EventKey, i64> =
         inserted.into_iter().map(|(seq, source, id)| (EventKey { source, id }, seq)).collect();
     for (result, (incoming, _)) in results.iter_mut().zip(incoming) {

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 
 use crate::domain::time::Instant;
 
-use super::news::{About, announce};
+use super::news::announce_publication;
 use super::rows::json;
 use super::{Result, Store, StoreError, in_tx, query};
 
@@ -85,7 +85,7 @@ impl Store {
                 .bind(reason)
                 .execute(&mut *tx)
                 .await?;
-            announce(tx, About::Publication, &origin).await
+            announce_publication(tx, &origin).await
         })
     }
 

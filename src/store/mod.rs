@@ -148,7 +148,7 @@ impl Store {
             Place::Server(options) => postgres::open(options).await?,
         };
         let news = News::of(&writer, &readers);
-        let intake = Intake::start(writer.clone(), news.origin());
+        let intake = Intake::start(writer.clone(), news.clone());
         Ok(Self {
             writer,
             intake,

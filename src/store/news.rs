@@ -49,26 +49,36 @@ enum Source {
         pool: PgPool,
         work: Heard,
         publications: Heard,
+        /// Counts what is to be told of work.
+        words: watch::Sender<u64>,
     },
 }
 
 impl News {
     pub fn of(writer: &Writer, readers: &Readers) -> Self {
         let origin: [u8; 8] = rand::random();
+        let origin: Arc<str> = data_encoding::HEXLOWER.encode(&origin).into();
         let source = match (writer, readers) {
             (_, Readers::Postgres(pool)) | (Writer::Postgres(pool), _) => {
                 let (work, publications) = (Heard::default(), Heard::default());
-                Source::Told { pool: pool.clone(), work, publications }
+                let (words, to_tell) = watch::channel(0);
+                tokio::spawn(tell(pool.clone(), to_tell, Arc::clone(&origin)));
+                Source::Told { pool: pool.clone(), work, publications, words }
             }
             (Writer::Sqlite(writer), Readers::Sqlite(_)) => {
                 Source::Noticed(writer.foreign_commits())
             }
         };
-        Self { source, origin: data_encoding::HEXLOWER.encode(&origin).into() }
+        Self { source, origin }
     }
 
-    pub fn origin(&self) -> Arc<str> {
-        Arc::clone(&self.origin)
+    /// Tells the other processes that there is something to plan. After the commit: a NOTIFY
+    /// inside makes commits wait for one another. What is said while a word is on its way is
+    /// one word.
+    pub fn there_is_work(&self) {
+        if let Source::Told { words, .. } = &self.source {
+            words.send_modify(|count| *count += 1);
+        }
     }
 
     /// Changes when others committed something of this kind; a file only knows that they
@@ -90,18 +100,32 @@ impl News {
 }
 
 impl Store {
-    /// Who we are to the other processes, for [`announce`].
+    /// Who we are to the other processes, for [`announce_publication`].
     pub(super) fn origin(&self) -> Arc<str> {
-        self.news.origin()
+        Arc::clone(&self.news.origin)
     }
 }
 
-/// Tells the other processes, once this transaction is committed, that there is something new.
-pub(super) async fn announce(tx: &mut Tx, about: About, origin: &str) -> Result<()> {
+/// Tells the other processes, once this transaction is committed, of a new version.
+pub(super) async fn announce_publication(tx: &mut Tx, origin: &str) -> Result<()> {
     if let Tx::Postgres(_) = tx {
-        query("SELECT pg_notify($1, $2)").bind(about.channel()).bind(origin).execute(tx).await?;
+        let channel = About::Publication.channel();
+        query("SELECT pg_notify($1, $2)").bind(channel).bind(origin).execute(tx).await?;
     }
     Ok(())
+}
+
+async fn tell(pool: PgPool, mut words: watch::Receiver<u64>, origin: Arc<str>) {
+    while words.changed().await.is_ok() {
+        let told = sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(About::Work.channel())
+            .bind(&*origin)
+            .execute(&pool)
+            .await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "other processes are not told; their reconcilers look");
+        }
+    }
 }
 
 async fn listen(pool: PgPool, about: About, origin: Arc<str>, tell: watch::Sender<u64>) {

@@ -31,6 +31,8 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<(Writer, Readers)
         ("enable_mergejoin", "off"),
         ("random_page_cost", "1.1"),
         ("jit", "off"),
+        // The rows of a statement come in one parameter: its text alone says how to plan it.
+        ("plan_cache_mode", "force_generic_plan"),
         // A statement sees what was committed before it: locks are taken in the one before.
         ("default_transaction_isolation", "read committed"),
         ("timezone", "UTC"),
