@@ -9,10 +9,10 @@ use crate::domain::case::OWN_SOURCE;
 use crate::domain::customer::Address;
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, Channel, ChannelMap, Message, Notification, NotificationId};
-use crate::planning::eligibility::{Matter, still_asked};
+use crate::planning::eligibility::{Heard, Matter, still_asked};
 use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Result, StoreError};
-use crate::worker::dispatch::{Telling, write_message};
+use crate::worker::writing::{Riding, Telling, write_message};
 
 use super::App;
 
@@ -67,7 +67,8 @@ async fn question_of(app: &App, notification: &Notification, now: Instant) -> Re
     let (case, choice) = (standing.case, standing.choice);
     let customer = engine.store.customer(&notification.customer, now).await?;
     let telling = Telling { notification, notice, journey, case: &case, customer: &customer };
-    let written = write_message(engine, &live, telling, Channel::Email, now);
+    let alone = Riding::default();
+    let written = write_message(engine, &live, telling, &alone, Channel::Email, now);
     let message = written.map_err(|_| missing())?.message;
     let matter = Matter {
         notification,
@@ -77,6 +78,7 @@ async fn question_of(app: &App, notification: &Notification, now: Instant) -> Re
         customer: &customer,
         choice,
         rests: ChannelMap::default(),
+        heard: Heard::NOTHING,
     };
     let standing = match given(app, notification.id).await? {
         Some(answer) => Standing::Answered(answer),

@@ -172,6 +172,7 @@ pub fn compile(
         topic_exists: &|topic| settings.topics.contains_key(topic),
         message_exists: &|name| messages.has_default(name),
         calendar_exists: &|name| calendars.contains_key(name),
+        zone_exists: &|name| zones.get(name).is_ok(),
     };
     let mut journeys = Vec::new();
     let mut files_of_types: BTreeMap<String, String> = BTreeMap::new();
@@ -213,6 +214,7 @@ pub fn compile(
         default_calendar: settings.calendars.default.clone(),
         default_zone: settings.locales.time_zone.clone(),
         zones: zones.clone(),
+        cap_per_day: settings.limits.cap_per_day,
         settings_version: settings.fingerprint().0,
     };
     Ok(Compiled { live: Live { rules, messages, presentation }, readings, findings })

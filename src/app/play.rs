@@ -181,6 +181,7 @@ impl Steps<'_> {
             engine.clock.advance_to(target);
             engine.run_until_idle().await?;
             engine.store.cancel_planned(Reason::EndOfPlay, engine.clock.now()).await?;
+            engine.store.end_promises(engine.clock.now()).await?;
             self.ended = true;
             return Ok(Step::Moved);
         }

@@ -15,7 +15,7 @@ use crate::domain::message::Shaped;
 use crate::domain::{Channel, ChannelMap, NotificationId, Zones};
 use crate::render::message::Scene;
 use crate::render::sample::{self, Sample};
-use crate::render::{Manner, write};
+use crate::render::{Company, Manner, write};
 use crate::worker::Live;
 
 use super::{Sinks, Throughput, measure};
@@ -117,11 +117,18 @@ fn outgoing(live: &Live, n: usize, channel: Channel) -> Result<Outgoing, anyhow:
         links: &links,
         skipped: &[],
         now: sample.now,
+        next_word: None,
         zone: live.rules.zone_of(&sample.customer),
         locale: "en-GB".into(),
     };
-    let manner =
-        Manner { channel, code: sample::CODE, replies: true, discreet: false, answers: &[] };
+    let manner = Manner {
+        channel,
+        code: sample::CODE,
+        replies: true,
+        discreet: false,
+        answers: &[],
+        company: Company::default(),
+    };
     let written =
         write(&live.messages, &live.presentation, "ticket/taken-in-charge", &scene, manner)?;
     let notification = NotificationId::derive("ref", "taken-in-charge", &n.to_string(), 0);

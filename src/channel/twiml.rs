@@ -9,7 +9,14 @@ const MAX_TWIML: usize = 4_000;
 /// be pressed at any time. Written with escapes, so that a text is only ever spoken.
 #[must_use]
 pub fn call(script: &Script, keys_url: Option<&str>) -> String {
-    let said: String = script.paragraphs.iter().map(|text| say(text, &script.locale)).collect();
+    let speak = |text: &String| {
+        let text = escape(text);
+        // SSML inside <Say>: a fifth slower, for who asked for it.
+        let text =
+            if script.slow { format!("<prosody rate=\"80%\">{text}</prosody>") } else { text };
+        say_escaped(&text, &script.locale)
+    };
+    let said: String = script.paragraphs.iter().map(speak).collect();
     let gather = |said: &str| match keys_url {
         Some(url) => format!(
             "<Gather numDigits=\"1\" timeout=\"5\" method=\"POST\" action=\"{}\">{said}</Gather>",
@@ -26,7 +33,11 @@ pub fn call(script: &Script, keys_url: Option<&str>) -> String {
 /// One sentence to speak, as TwiML.
 #[must_use]
 pub fn say(text: &str, locale: &str) -> String {
-    format!("<Say language=\"{}\">{}</Say>", escape(&spoken_language(locale)), escape(text))
+    say_escaped(&escape(text), locale)
+}
+
+fn say_escaped(text: &str, locale: &str) -> String {
+    format!("<Say language=\"{}\">{text}</Say>", escape(&spoken_language(locale)))
 }
 
 /// Twilio speaks languages with a region.
@@ -65,6 +76,7 @@ mod tests {
         let script = Script {
             paragraphs: vec!["</Say><Dial>+900</Dial><Say> & \"more\"\u{1}".into()],
             locale: "en".into(),
+            slow: false,
         };
         let said = call(&script, None);
         assert!(said.starts_with("<Response><Say language=\"en-GB\">&lt;/Say&gt;&lt;Dial&gt;"));
@@ -74,8 +86,13 @@ mod tests {
 
     #[test]
     fn keys_may_be_pressed_while_it_speaks_and_are_told_to_one_address() {
-        let script = Script { paragraphs: vec!["For yes, press 4.".into()], locale: "en".into() };
+        let script = Script {
+            paragraphs: vec!["For yes, press 4.".into()],
+            locale: "en".into(),
+            slow: true,
+        };
         let said = call(&script, Some("https://example.com/keys?a=1&b=2"));
+        assert!(said.contains("<prosody rate=\"80%\">For yes"), "{said}");
         assert!(said.starts_with("<Response><Gather numDigits=\"1\""), "{said}");
         assert!(said.contains("action=\"https://example.com/keys?a=1&amp;b=2\""), "{said}");
         assert!(said.ends_with("</Say></Gather></Response>"), "{said}");

@@ -206,6 +206,8 @@ pub struct Dispatch {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub sms_parts: u32,
+    /// The most messages a customer gets in a day, where they have said nothing.
+    pub cap_per_day: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -102,6 +102,8 @@ pub struct Script {
     pub paragraphs: Vec<String>,
     /// BCP 47, for the voice.
     pub locale: String,
+    /// Spoken slowly, for who asked for it.
+    pub slow: bool,
 }
 
 impl Shaped {

@@ -27,7 +27,7 @@ pub use finding::Finding;
 pub use hours::{Hours, QuietHours, Window};
 pub use id::{CaseId, CustomerId, EventKey, NotificationId};
 pub use message::Message;
-pub use notification::{Notification, Status, Urgency};
+pub use notification::{Held, Notification, Sign, Status, Urgency};
 pub use plan::{Decision, Outcome, Plan};
 pub use preference::{CaseChoice, Preferences};
 pub use reason::Reason;

@@ -148,13 +148,9 @@ impl Status {
             }
             S::Undelivered => matches!(next, S::Planned | S::Failed),
             // A retry by an operator starts a new attempt.
-            S::Failed | S::Unknown | S::Quarantined => matches!(next, S::Planned),
-            S::Delivered
-            | S::Cancelled
-            | S::Superseded
-            | S::Folded
-            | S::Suppressed
-            | S::Expired => false,
+            // Folded: what carried it did not leave.
+            S::Failed | S::Unknown | S::Quarantined | S::Folded => matches!(next, S::Planned),
+            S::Delivered | S::Cancelled | S::Superseded | S::Suppressed | S::Expired => false,
         }
     }
 
@@ -222,6 +218,45 @@ impl Urgency {
     }
 }
 
+/// How sure we are that a message reached somebody, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// The provider says so.
+    Delivered,
+    /// A link in it was used.
+    Opened,
+    /// A key was pressed, or it was answered.
+    Acknowledged,
+    /// Its question was answered.
+    Answered,
+}
+
+/// What a planned notification waits for, to ride in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// The daily or weekly message the customer asked for.
+    Digest,
+    /// The next message: the customer's cap for this day is reached.
+    Cap,
+}
+
+impl Held {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Cap => "cap",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Digest, Self::Cap].into_iter().find(|held| held.as_str() == name)
+    }
+}
+
 /// A notification as planning and dispatch read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
@@ -242,6 +277,10 @@ pub struct Notification {
     /// When what it tells about happened.
     pub happened_at: Instant,
     pub collapse: Option<String>,
+    /// It waits for a message that carries it.
+    pub held: Option<Held>,
+    /// The message to which nobody reacted, where this one says the same on another channel.
+    pub escalates: Option<NotificationId>,
     pub status: Status,
     pub planned_at: Instant,
     /// When the rule wants it said.
@@ -276,7 +315,6 @@ mod tests {
                 Status::Delivered
                     | Status::Cancelled
                     | Status::Superseded
-                    | Status::Folded
                     | Status::Suppressed
                     | Status::Expired
             );

@@ -6,7 +6,7 @@ use super::case::Case;
 use super::channel::Channel;
 use super::customer::Address;
 use super::id::NotificationId;
-use super::notification::{Notification, Status};
+use super::notification::{Held, Notification, Status};
 use super::reason::Reason;
 use super::time::Instant;
 
@@ -23,6 +23,30 @@ pub struct Plan {
     /// Why the event led to no notification at all.
     pub silent: Option<Reason>,
     pub task: Option<NewTask>,
+    /// What becomes of the promise of another word.
+    pub promise: Option<PromiseChange>,
+    /// The customer's choice for this case ended with the case, and the case begins again.
+    pub choice_ends: bool,
+}
+
+/// What an event does to the promise of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromiseChange {
+    /// Made, unless one is open.
+    Make(Promise),
+    /// The case is over, or another customer's: nobody waits any more.
+    End,
+    /// The former customer's ends, and the new one has theirs.
+    Renew(Promise),
+}
+
+/// Another word by a date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    /// When its last day begins, on the customer's clock: nothing planned by then is an alarm.
+    pub alarm_at: Instant,
+    /// The end of that day. A word before it keeps the promise.
+    pub due_at: Instant,
 }
 
 /// A new notification and why it was planned so. Its status is `planned`, or already final.
@@ -75,6 +99,10 @@ pub enum TaskKind {
     UnknownCustomer,
     /// A customer who could not be told.
     NotTold,
+    /// A promise of another word is about to break.
+    Promise,
+    /// The sum of all events does not add up.
+    Balance,
 }
 
 impl TaskKind {
@@ -85,6 +113,8 @@ impl TaskKind {
             Self::CallBack => "call_back",
             Self::UnknownCustomer => "unknown_customer",
             Self::NotTold => "not_told",
+            Self::Promise => "promise",
+            Self::Balance => "balance",
         }
     }
 }
@@ -95,16 +125,13 @@ pub enum Outcome {
     Send {
         channel: Channel,
         address: Address,
+        /// The digest it belongs to: the local time of its slot.
+        digest: Option<String>,
     },
     /// Later, without an attempt.
-    Snooze {
-        until: Instant,
-    },
+    Snooze { until: Instant, held: Option<Held> },
     /// It ends here; `task` asks a person to take over, and says why.
-    Settle {
-        status: Status,
-        task: Option<&'static str>,
-    },
+    Settle { status: Status, task: Option<&'static str> },
 }
 
 /// A decision about one notification, and its proof.

@@ -17,6 +17,9 @@ pub enum Reason {
     FactDue { fact: String, value: String, rule: String },
     EventHappened { event: String },
     Repeated { occurrence: u32, every: String },
+    Silence { span: String },
+    ByCalendar { rule: String, slot: String },
+    Escalated { after: String, channel: Channel },
     FactChanged { fact: String, due: Instant },
     Replaces { notice: String, state: Option<String> },
 
@@ -32,6 +35,8 @@ pub enum Reason {
     FactRemoved { fact: String },
     OtherCustomer,
     EndOfPlay,
+    SpokenSince { at: Instant },
+    SignOfLife { sign: String },
     ByOperator { who: String },
 
     // The customer.
@@ -43,6 +48,8 @@ pub enum Reason {
     // The channel.
     Candidate { channel: Channel, verdict: Verdict },
     NoChannel,
+    Unsuited { channel: Channel, needs: Vec<String> },
+    HumanOnly,
     NextChannel { after: Channel, detail: String },
 
     // The hour.
@@ -51,6 +58,13 @@ pub enum Reason {
     UrgentInQuietHours,
     OutsideWindow { until: Instant, window: String },
     NoHourInTime { until: Instant },
+
+    // The frequency.
+    WaitsForDigest { rhythm: String, until: Instant },
+    DigestTooLate { until: Instant },
+    OverCap { cap: u32, until: Instant },
+    Carries { count: usize },
+    RidesIn { notice: String },
 
     // The provider.
     ProviderRests { channel: Channel, until: Instant },
@@ -151,6 +165,12 @@ impl Reason {
             Self::Repeated { occurrence, every } => {
                 format!("Said again, the {} time, every {every}.", ordinal(occurrence + 1))
             }
+            Self::Silence { span } => format!("Nothing was said about the case for {span}."),
+            Self::ByCalendar { rule, slot } => format!("Said by the calendar ({rule}), at {slot}."),
+            Self::Escalated { after, channel } => format!(
+                "Nobody reacted within {after} to the {}; the next allowed channel is tried.",
+                channel.spoken()
+            ),
             Self::FactChanged { fact, due } => {
                 format!("The fact “{fact}” changed; now due {}.", at(due))
             }
@@ -176,6 +196,12 @@ impl Reason {
             Self::FactRemoved { fact } => format!("The fact “{fact}” was taken away."),
             Self::OtherCustomer => "The case now belongs to another customer.".into(),
             Self::EndOfPlay => "The played time ended before it was due.".into(),
+            Self::SpokenSince { at: when } => {
+                format!("Something was said about the case {}.", at(when))
+            }
+            Self::SignOfLife { sign } => {
+                format!("The message before was {sign}; it needs no other channel.")
+            }
             Self::ByOperator { who } => format!("Decided by {who}."),
             Self::Erased => "The customer's data was erased.".into(),
             Self::CaseMuted => "The customer muted this case.".into(),
@@ -203,6 +229,12 @@ impl Reason {
             Self::NoChannel => {
                 "No channel is left that fits, reaches the customer and is allowed.".into()
             }
+            Self::Unsuited { channel, needs } => format!(
+                "By {}: suits this message less, which should be {}.",
+                channel.spoken(),
+                needs.join(" and ").replace('_', "-")
+            ),
+            Self::HumanOnly => "Too hard to hear from a machine: never an automated call.".into(),
             Self::NextChannel { after, detail } => {
                 format!(
                     "After the {} failed ({detail}), the next allowed channel is tried.",
@@ -225,6 +257,21 @@ impl Reason {
             Self::NoHourInTime { until } => {
                 format!("The next allowed hour, {}, comes too late.", at(until))
             }
+            Self::WaitsForDigest { rhythm, until } => {
+                format!("The customer wants such news together ({rhythm}); next {}.", at(until))
+            }
+            Self::DigestTooLate { until } => {
+                format!(
+                    "Would come too late with the other news {}, so it goes at once.",
+                    at(until)
+                )
+            }
+            Self::OverCap { cap, until } => format!(
+                "The customer wants at most {cap} a day; it rides in the next message, or goes after {}.",
+                at(until)
+            ),
+            Self::Carries { count } => format!("Carries {count} more."),
+            Self::RidesIn { notice } => format!("Part of the message “{notice}”."),
             Self::ProviderRests { channel, until } => format!(
                 "The provider fails too often right now; no {} leaves before {}.",
                 channel.spoken(),

@@ -7,14 +7,16 @@ use crate::domain::plan::{Decision, Outcome};
 use crate::domain::reason::Verdict;
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Reason, Status, Urgency,
+    Case, CaseChoice, ChannelMap, Customer, Held, Notification, NotificationId, Reason, Sign,
+    Status, Urgency,
 };
 
 use super::condition;
+use super::frequency::{self, Frequency};
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
 use super::routing::{Candidate, Question, route};
 use super::rules::Rules;
-use super::schedule::{fact_instant, next_allowed};
+use super::schedule::{fact_instant, next_allowed, shift};
 
 /// What a decision is about.
 #[derive(Debug)]
@@ -28,6 +30,36 @@ pub struct Matter<'a> {
     pub choice: CaseChoice,
     /// Until when each channel's provider is left alone.
     pub rests: ChannelMap<Option<Instant>>,
+    pub heard: &'a Heard,
+}
+
+/// What the customer heard before, as far as a rule or a choice asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// When anything was last said about the case.
+    pub last_word: Option<Instant>,
+    /// Messages of this day, on the customer's clock, that count against their cap.
+    pub today: u32,
+    /// Digests that were handed over: `email 2026-11-23T18:00`.
+    pub slots: Vec<String>,
+    /// The strongest sign that the message this one escalates reached somebody.
+    pub sign: Option<Sign>,
+    /// It would ride in another message, which counts for both.
+    pub rides: bool,
+    /// Nothing was ever said to this customer.
+    pub first: bool,
+}
+
+impl Heard {
+    /// Nothing, as far as planning knows: a plan made twice is the same plan.
+    pub const NOTHING: &'static Self = &Self {
+        last_word: None,
+        today: 0,
+        slots: Vec::new(),
+        sign: None,
+        rides: false,
+        first: false,
+    };
 }
 
 /// Messages that wait for the same provider come back spread over this time, so that its
@@ -36,6 +68,7 @@ const SPREAD_AFTER_REST_MS: u128 = 5_000;
 
 /// What a person is told whose message was ours to send and did not leave.
 const NOT_IN_TIME: &str = "due and allowed, but not sent in time";
+const NO_OTHER_IN_TIME: &str = "a channel failed, and no other may be used in time";
 
 fn settle(status: Status, mut reasons: Vec<Reason>, last: Reason) -> Decision {
     reasons.push(last);
@@ -51,6 +84,10 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
         Err(why) => return settle(Status::Cancelled, reasons, why),
     };
     reasons.push(Reason::CaseFits { state: matter.case.state.clone() });
+    if let Some((until, at)) = spoken_since(matter, notice, rules, now) {
+        reasons.push(Reason::SpokenSince { at });
+        return Decision { outcome: Outcome::Snooze { until, held: None }, reasons };
+    }
 
     if let Some(decision) = look_at_customer(matter, notice, rules, now, &mut reasons) {
         return decision;
@@ -59,6 +96,8 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
     let question = Question {
         topic: &notice.topic,
         fitting: &notice.channels,
+        needs: &notice.needs,
+        human_only: notice.human_only,
         failed: &matter.notification.failed_channels,
         customer: matter.customer,
         choice: matter.choice,
@@ -69,6 +108,21 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
         return no_channel(matter, notice, rules, reasons);
     }
     look_at_hour(matter, notice, &candidates, rules, now, reasons)
+}
+
+/// A word after a silence waits for as long since the last one. Answers until when, and when
+/// that was.
+fn spoken_since(
+    matter: &Matter<'_>,
+    notice: &Notice,
+    rules: &Rules,
+    now: Instant,
+) -> Option<(Instant, Instant)> {
+    let Trigger::Silence { after } = notice.on else { return None };
+    let at = matter.heard.last_word?;
+    let zone = rules.zone_of(matter.customer);
+    let until = shift(at, after, false, &zone, rules.calendar(matter.journey));
+    (until > now).then_some((until, at))
 }
 
 /// Does the case still ask for what was told? Then its question may still be answered.
@@ -106,6 +160,9 @@ fn look_at_case<'a>(
             wanted: notice.wanted_states(journey),
         });
     }
+    if notification.escalates.is_some() {
+        still_unheard(matter, notice)?;
+    }
     if let Some(when) = &notice.when
         && !when.holds(&condition::context(case, customer, now))
     {
@@ -117,6 +174,23 @@ fn look_at_case<'a>(
         return Err(Reason::PastUntil { until });
     }
     Ok(notice)
+}
+
+/// The next channel is for who has not reacted, about a case that has not moved.
+fn still_unheard(matter: &Matter<'_>, notice: &Notice) -> Result<(), Reason> {
+    let Matter { notification, case, heard, .. } = matter;
+    if case.state != notification.state {
+        let wanted = notification.state.iter().cloned().collect();
+        return Err(Reason::LeftState { state: case.state.clone(), wanted });
+    }
+    match (heard.sign, notice.escalate) {
+        (Some(sign), Some(escalate)) if sign >= escalate.unless => {
+            let sign = format!("{sign:?}").to_lowercase();
+            Err(Reason::SignOfLife { sign })
+        }
+        (_, None) => Err(Reason::RuleRemoved),
+        _ => Ok(()),
+    }
 }
 
 fn until_instant(matter: &Matter<'_>, notice: &Notice, rules: &Rules) -> Option<Instant> {
@@ -163,8 +237,10 @@ fn no_channel(
     mut reasons: Vec<Reason>,
 ) -> Decision {
     reasons.push(Reason::NoChannel);
-    let failed = !matter.notification.failed_channels.is_empty();
-    let outcome = if failed {
+    let outcome = if matter.notification.escalates.is_some() {
+        // Said once already; there is only no second way.
+        Outcome::Settle { status: Status::Cancelled, task: None }
+    } else if failed_before(matter) {
         Outcome::Settle { status: Status::Failed, task: Some("every allowed channel failed") }
     } else if rules.is_mandatory(&notice.topic) {
         let task = Some("the topic is mandatory and no channel is left");
@@ -185,14 +261,38 @@ fn look_at_hour(
     now: Instant,
     mut reasons: Vec<Reason>,
 ) -> Decision {
-    let (limit, past) = worth_until(matter, notice, rules);
+    let mandatory = rules.is_mandatory(&notice.topic);
+    let asked = Frequency { matter, notice, mandatory, now };
+    let rhythm = frequency::rhythm(&asked, rules);
+    let hard = hard_limit(matter, notice, rules);
+    let digest = rhythm.filter(|rhythm| {
+        let in_time = hard.as_ref().is_none_or(|(limit, _)| rhythm.first.at < *limit);
+        if !in_time {
+            reasons.push(Reason::DigestTooLate { until: rhythm.first.at });
+        }
+        in_time
+    });
+    let (mut limit, past) = worth_until(matter, notice, rules);
+    if let Some(rhythm) = &digest {
+        // A member does not expire before its slot; whether it is still true decides.
+        let slot = rhythm.first.at + TimeDelta::days(1);
+        limit = hard.map_or(limit.max(slot), |(hard, _)| limit.max(slot).min(hard));
+    }
     if now >= limit {
         return expired(matter, limit, past, reasons);
+    }
+    if let Some(rhythm) = digest.as_ref().filter(|rhythm| now < rhythm.first.at) {
+        let until = rhythm.first.at;
+        reasons.push(Reason::WaitsForDigest { rhythm: rhythm.source.to_string(), until });
+        let held = Some(Held::Digest);
+        return Decision { outcome: Outcome::Snooze { until, held }, reasons };
     }
     let preferences = &matter.customer.preferences;
     let zone = rules.zone_of(matter.customer);
     let calendar = rules.calendar(matter.journey);
     let urgent = notice.urgency == Urgency::Urgent && preferences.urgent_any_hour == Some(true);
+    // What waits for company goes on waiting for it through the night.
+    let held = matter.notification.held;
     let mut earliest: Option<Instant> = None;
     let mut provider_fails = false;
     for (index, Candidate { channel, address, by }) in candidates.iter().enumerate() {
@@ -203,6 +303,12 @@ fn look_at_hour(
         let allowed = next_allowed(now, &zone, quiet, notice.window, calendar);
         let rests = matter.rests.get(*channel).filter(|until| *until > now);
         if allowed == Some(now) && rests.is_none() {
+            let slot = digest.as_ref().map(|rhythm| rhythm.last.name.clone());
+            if let Some(decision) = frequency::hold(&asked, rules, *channel, slot.as_deref()) {
+                let mut reasons = reasons;
+                reasons.extend(decision.reasons);
+                return Decision { outcome: decision.outcome, reasons };
+            }
             let taken = Verdict::Taken { by: *by };
             reasons.push(Reason::Candidate { channel: *channel, verdict: taken });
             for rest in &candidates[index + 1..] {
@@ -210,7 +316,8 @@ fn look_at_hour(
                 reasons.push(Reason::Candidate { channel: rest.channel, verdict });
             }
             reasons.push(if urgent { Reason::UrgentInQuietHours } else { Reason::HourFits });
-            let outcome = Outcome::Send { channel: *channel, address: address.clone() };
+            let address = address.clone();
+            let outcome = Outcome::Send { channel: *channel, address, digest: slot };
             return Decision { outcome, reasons };
         }
         let verdict = Verdict::Allowed { by: *by };
@@ -221,7 +328,7 @@ fn look_at_hour(
             let until = spread(rests, matter.notification.id);
             reasons.push(Reason::ProviderRests { channel: *channel, until });
             if until < limit {
-                return Decision { outcome: Outcome::Snooze { until }, reasons };
+                return Decision { outcome: Outcome::Snooze { until, held }, reasons };
             }
             earliest = Some(earliest.map_or(until, |known| known.min(until)));
             provider_fails = true;
@@ -237,14 +344,24 @@ fn look_at_hour(
             Reason::OutsideWindow { until, window }
         });
         if until < limit {
-            return Decision { outcome: Outcome::Snooze { until }, reasons };
+            return Decision { outcome: Outcome::Snooze { until, held }, reasons };
         }
         earliest = Some(earliest.map_or(until, |known| known.min(until)));
     }
     let until = earliest.unwrap_or(limit);
     reasons.push(Reason::NoHourInTime { until });
-    let task = provider_fails.then_some(NOT_IN_TIME);
-    Decision { outcome: Outcome::Settle { status: Status::Expired, task }, reasons }
+    let outcome = if failed_before(matter) {
+        Outcome::Settle { status: Status::Failed, task: Some(NO_OTHER_IN_TIME) }
+    } else {
+        let task = provider_fails.then_some(NOT_IN_TIME);
+        Outcome::Settle { status: Status::Expired, task }
+    };
+    Decision { outcome, reasons }
+}
+
+/// Did a channel fail, so that it was ours to tell and is not told?
+fn failed_before(matter: &Matter<'_>) -> bool {
+    !matter.notification.failed_channels.is_empty() && matter.notification.escalates.is_none()
 }
 
 /// This notification's place after a rest that ends at `until`: derived from its id, so that
@@ -254,23 +371,31 @@ fn spread(until: Instant, id: NotificationId) -> Instant {
     until + TimeDelta::milliseconds(i64::try_from(later_ms).unwrap_or(0))
 }
 
-/// Until when it is worth sending, and the reason to give afterwards.
+/// Until when it is worth sending, and the reason to give afterwards. What is over the cap
+/// does not expire: whether it is still true decides.
 fn worth_until(matter: &Matter<'_>, notice: &Notice, rules: &Rules) -> (Instant, Reason) {
     let expires_at = matter.notification.expires_at;
-    let mut limit = (expires_at, Reason::Expired { at: expires_at });
-    if let Some(until) = until_instant(matter, notice, rules)
-        && until < limit.0
-    {
-        limit = (until, Reason::PastUntil { until });
-    }
-    if let Trigger::Fact { fact, offset: FactOffset::Before(_) } = &notice.on
-        && let Some(value) = matter.case.facts.get(fact)
-        && let Some(at) = fact_instant(value, &rules.zone_of(matter.customer))
-        && at < limit.0
-    {
-        limit = (at, Reason::FactPast { fact: fact.clone(), at });
-    }
-    limit
+    let expiry = (matter.notification.held != Some(Held::Cap))
+        .then_some((expires_at, Reason::Expired { at: expires_at }));
+    let limits = [expiry, hard_limit(matter, notice, rules)].into_iter().flatten();
+    limits
+        .min_by_key(|(at, _)| *at)
+        .unwrap_or((Instant::MAX_UTC, Reason::Expired { at: expires_at }))
+}
+
+/// From when on it would be wrong, where the rule names such an instant.
+fn hard_limit(matter: &Matter<'_>, notice: &Notice, rules: &Rules) -> Option<(Instant, Reason)> {
+    let until = until_instant(matter, notice, rules);
+    let until = until.map(|until| (until, Reason::PastUntil { until }));
+    let fact = match &notice.on {
+        Trigger::Fact { fact, offset: FactOffset::Before(_) } => {
+            let value = matter.case.facts.get(fact);
+            let at = value.and_then(|value| fact_instant(value, &rules.zone_of(matter.customer)));
+            at.map(|at| (at, Reason::FactPast { fact: fact.clone(), at }))
+        }
+        _ => None,
+    };
+    [until, fact].into_iter().flatten().min_by_key(|(at, _)| *at)
 }
 
 fn snooze_or_expire(
@@ -282,7 +407,8 @@ fn snooze_or_expire(
 ) -> Decision {
     let (limit, _) = worth_until(matter, notice, rules);
     if until < limit {
-        return Decision { outcome: Outcome::Snooze { until }, reasons };
+        let held = matter.notification.held;
+        return Decision { outcome: Outcome::Snooze { until, held }, reasons };
     }
     settle(Status::Expired, reasons, Reason::NoHourInTime { until })
 }
@@ -290,8 +416,12 @@ fn snooze_or_expire(
 /// Expired. A person is told when it was due, allowed and known in time, and still not sent.
 fn expired(matter: &Matter<'_>, limit: Instant, why: Reason, mut reasons: Vec<Reason>) -> Decision {
     let Notification { planned_at, next_at, .. } = matter.notification;
-    let was_due = *next_at < limit && *planned_at < limit;
     reasons.push(why);
+    if failed_before(matter) {
+        let task = Some(NO_OTHER_IN_TIME);
+        return Decision { outcome: Outcome::Settle { status: Status::Failed, task }, reasons };
+    }
+    let was_due = *next_at < limit && *planned_at < limit;
     let task = was_due.then_some(NOT_IN_TIME);
     Decision { outcome: Outcome::Settle { status: Status::Expired, task }, reasons }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Span, Urgency, Window};
+use crate::domain::{Channel, Sign, Span, Urgency, Window};
 
 use super::condition::Condition;
+use super::cron::Cron;
+use super::fit::ChannelNeed;
 
 /// The rules of one case type.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct Journey {
     pub calendar: Option<String>,
     /// Chains of states, earlier first: what decides which of two messages replaces which.
     pub order: Vec<Vec<String>>,
+    /// How long an open case may go without a word: `promise = { update_every = "…" }`.
+    pub promise: Option<Span>,
     pub notices: Vec<Notice>,
 }
 
@@ -45,8 +49,23 @@ pub struct Notice {
     pub collapse: Option<String>,
     pub urgency: Urgency,
     pub once_per: Option<OncePer>,
+    /// With `once_per`: after this long it may be said once more.
+    pub again_after: Option<Span>,
+    pub escalate: Option<Escalate>,
+    pub needs: Vec<ChannelNeed>,
+    /// Too hard to hear from a machine: never an automated call.
+    pub human_only: bool,
     pub answers: Vec<String>,
     pub enabled: bool,
+}
+
+/// The next allowed channel, when nobody reacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalate {
+    /// From when the message left.
+    pub after: Span,
+    /// The sign that is enough; a stronger one is too.
+    pub unless: Sign,
 }
 
 /// What makes a notice due.
@@ -58,6 +77,32 @@ pub enum Trigger {
     Fact { fact: String, offset: FactOffset },
     /// A named event without a change of state.
     Event { event: String },
+    /// Nothing was said about an open case for so long.
+    Silence { after: Span },
+    /// At times of the calendar, while the case is open.
+    Cron { cron: Box<Cron>, zone: CronZone },
+}
+
+/// Whose wall clock a cron rule means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CronZone {
+    Customer,
+    Named(String),
+}
+
+impl Trigger {
+    /// Is it said because time passes, and not because of an event?
+    #[must_use]
+    pub const fn is_watch(&self) -> bool {
+        matches!(self, Self::Silence { .. } | Self::Cron { .. })
+    }
+
+    /// Is the id of its notifications free of the event, so that planning must see every one
+    /// of them again?
+    #[must_use]
+    pub const fn is_keyed(&self) -> bool {
+        matches!(self, Self::Fact { .. } | Self::Silence { .. } | Self::Cron { .. })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +164,7 @@ impl Journey {
     }
 
     /// May `newer` take the place of `older` inside one collapse group? Without `order` the
-    /// later event replaces; with it, only states of one chain replace each other, and the
+    /// later event replaces; with it, only comparable states replace each other, and the
     /// incomparable are said together.
     #[must_use]
     pub fn replaces(&self, newer: Option<&str>, older: Option<&str>) -> bool {
@@ -127,8 +172,28 @@ impl Journey {
             return true;
         }
         let (Some(newer), Some(older)) = (newer, older) else { return true };
-        let in_chain = |chain: &Vec<String>, state: &str| chain.iter().any(|known| known == state);
-        self.order.iter().any(|chain| in_chain(chain, newer) && in_chain(chain, older))
+        self.leads_to(older, newer) || self.leads_to(newer, older)
+    }
+
+    /// Does a way along the chains of `order` go from one state to the other?
+    #[must_use]
+    pub fn leads_to(&self, from: &str, to: &str) -> bool {
+        let mut reached = vec![from];
+        let mut next = 0;
+        while let Some(state) = reached.get(next).copied() {
+            next += 1;
+            for pair in self.order.iter().flat_map(|chain| chain.windows(2)) {
+                if pair[0] == state {
+                    if pair[1] == to {
+                        return true;
+                    }
+                    if !reached.contains(&pair[1].as_str()) {
+                        reached.push(&pair[1]);
+                    }
+                }
+            }
+        }
+        false
     }
 }
 

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::domain::{Channel, Finding, Span, Urgency, time};
+use crate::domain::{Channel, Finding, Sign, Span, Urgency, time};
 
 use super::condition::Condition;
-use super::journey::{AllowedStates, FactOffset, Journey, Notice, OncePer, Repeat, Trigger, Until};
+use super::cron::Cron;
+use super::fit::{ChannelNeed, unmet};
+use super::journey::{
+    AllowedStates, CronZone, Escalate, FactOffset, Journey, Notice, OncePer, Repeat, Trigger, Until,
+};
 
 type Text = Spanned<String>;
 
@@ -24,6 +28,7 @@ struct RawJourney {
     calendar: Option<Text>,
     #[serde(default)]
     order: Vec<Text>,
+    promise: Option<RawPromise>,
     #[serde(default)]
     notice: Vec<Spanned<RawNotice>>,
 }
@@ -46,6 +51,11 @@ struct RawNotice {
     collapse: Option<Text>,
     urgency: Option<Text>,
     once_per: Option<Text>,
+    again_after: Option<Text>,
+    escalate: Option<RawEscalate>,
+    #[serde(default)]
+    needs: Vec<Text>,
+    human_only: Option<Spanned<bool>>,
     #[serde(default)]
     answers: Vec<Text>,
     enabled: Option<bool>,
@@ -57,8 +67,24 @@ struct RawTrigger {
     state: Option<Text>,
     fact: Option<Text>,
     event: Option<Text>,
+    silence: Option<Text>,
+    cron: Option<Text>,
+    zone: Option<Text>,
     before: Option<Text>,
     after: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPromise {
+    update_every: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEscalate {
+    after: Text,
+    unless: Text,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +103,8 @@ pub struct Surroundings<'a> {
     pub message_exists: &'a dyn Fn(&str) -> bool,
     /// Is there such a calendar?
     pub calendar_exists: &'a dyn Fn(&str) -> bool,
+    /// Is there such a zone?
+    pub zone_exists: &'a dyn Fn(&str) -> bool,
 }
 
 /// Reads and cross-checks one file. A journey comes back only when nothing is wrong with it;
@@ -168,14 +196,53 @@ impl Reader<'_> {
             final_states: raw.final_states.into_iter().map(Spanned::into_inner).collect(),
             calendar: raw.calendar.map(Spanned::into_inner),
             order,
+            promise: None,
             notices: Vec::new(),
         };
+        self.refuse_loops(&raw.order, &journey);
         for notice in raw.notice {
             if let Some(notice) = self.notice(notice.into_inner(), &journey) {
                 journey.notices.push(notice);
             }
         }
+        journey.promise = raw.promise.and_then(|promise| self.promise(&promise, &journey));
         journey
+    }
+
+    /// Chains that lead from a state back to itself say nothing about which is later.
+    fn refuse_loops(&mut self, chains: &[Text], journey: &Journey) {
+        for (chain, names) in chains.iter().zip(&journey.order) {
+            if let Some(state) = names.iter().find(|state| journey.leads_to(state, state)) {
+                self.fault(
+                    chain.span(),
+                    format!("the order goes round in a circle: {state:?} comes before itself"),
+                    "take one of the chains apart",
+                );
+                return;
+            }
+        }
+    }
+
+    /// A promise is only as good as what keeps it when nothing happens.
+    fn promise(&mut self, raw: &RawPromise, journey: &Journey) -> Option<Span> {
+        let every = self.parse(Some(&raw.update_every), str::parse::<Span>)?;
+        let span = raw.update_every.span();
+        if !matches!(every, Span::Days(1..) | Span::WorkingDays(1..)) {
+            self.fault(span, "a promise is counted in days", "5 working days, or 1 week");
+            return None;
+        }
+        let keeps = journey.notices.iter().filter(|notice| notice.enabled).any(|notice| {
+            matches!(notice.on, Trigger::Silence { after }
+                if after.rough_minutes() <= every.rough_minutes())
+        });
+        if !keeps {
+            self.fault(
+                span,
+                format!("nothing keeps this promise when the case stands still for {every}"),
+                &format!("add a notice with on = {{ silence = \"{every}\" }}, or a shorter one"),
+            );
+        }
+        Some(every)
     }
 
     fn refuse_twice(&mut self, names: &[Text], what: &str) {
@@ -295,6 +362,16 @@ impl Reader<'_> {
         if let (Some(_), Some(once_per)) = (&repeat, &raw.once_per) {
             self.fault(once_per.span(), "`once_per` contradicts `repeat`", "keep one of the two");
         }
+        if let Some(trigger) = on.as_ref().filter(|on| on.is_watch()) {
+            self.watch(&raw, trigger, journey);
+        }
+        let again_after = self.parse(raw.again_after.as_ref(), str::parse::<Span>);
+        if let (Some(text), None) = (&raw.again_after, &raw.once_per) {
+            self.fault(text.span(), "`again_after` needs `once_per`", "add once_per = \"case\"");
+        }
+        let escalate = raw.escalate.as_ref().and_then(|escalate| self.escalate(escalate));
+        let human_only = raw.human_only.as_ref().is_some_and(|human| *human.get_ref());
+        let needs = self.needs(&raw, &channels, human_only);
         Some(Notice {
             id,
             on: on?,
@@ -310,6 +387,10 @@ impl Reader<'_> {
             collapse: raw.collapse.map(Spanned::into_inner),
             urgency: urgency.unwrap_or_default(),
             once_per,
+            again_after,
+            escalate,
+            needs,
+            human_only,
             answers: raw.answers.into_iter().map(Spanned::into_inner).collect(),
             enabled: raw.enabled.unwrap_or(true),
         })
@@ -320,8 +401,11 @@ impl Reader<'_> {
         let raw = raw.get_ref();
         let after = self.parse(raw.after.as_ref(), str::parse::<Span>);
         let before = self.parse(raw.before.as_ref(), str::parse::<Span>);
-        match (&raw.state, &raw.fact, &raw.event) {
-            (Some(state), None, None) => {
+        if let (Some(zone), None) = (&raw.zone, &raw.cron) {
+            self.fault(zone.span(), "only a `cron` rule has a zone", "leave `zone` out");
+        }
+        match (&raw.state, &raw.fact, &raw.event, &raw.silence, &raw.cron) {
+            (Some(state), None, None, None, None) => {
                 if !states.contains(state.get_ref()) {
                     self.unknown_state(state.span(), state.get_ref(), states);
                 }
@@ -334,7 +418,7 @@ impl Reader<'_> {
                 }
                 Some(Trigger::State { state: state.get_ref().clone(), after })
             }
-            (None, Some(fact), None) => {
+            (None, Some(fact), None, None, None) => {
                 let offset = match (before, after) {
                     (Some(span), None) => FactOffset::Before(span),
                     (None, Some(span)) => FactOffset::After(span),
@@ -349,25 +433,129 @@ impl Reader<'_> {
                 };
                 Some(Trigger::Fact { fact: fact.get_ref().clone(), offset })
             }
-            (None, None, Some(event)) => {
-                for misplaced in [&raw.before, &raw.after].into_iter().flatten() {
+            (None, None, Some(event), None, None) => {
+                self.no_offset(raw, "an `event` is told when it happens");
+                Some(Trigger::Event { event: event.get_ref().clone() })
+            }
+            (None, None, None, Some(silence), None) => {
+                self.no_offset(raw, "`silence` is itself a length of time");
+                let after = self.parse(Some(silence), str::parse::<Span>)?;
+                if after.rough_minutes() < 60 {
+                    self.fault(silence.span(), "a silence lasts an hour or more", "5 working days");
+                }
+                Some(Trigger::Silence { after })
+            }
+            (None, None, None, None, Some(cron)) => {
+                self.no_offset(raw, "`cron` names its own times");
+                let zone = raw.zone.as_ref().map_or("customer", |zone| zone.get_ref().as_str());
+                if zone != "customer" && !(self.surroundings.zone_exists)(zone) {
+                    let span = raw.zone.as_ref().map_or(span, Spanned::span);
                     self.fault(
-                        misplaced.span(),
-                        "an `event` is told when it happens",
-                        "leave `before` and `after` out",
+                        span,
+                        format!("{zone:?} is no time zone"),
+                        "use \"customer\", or a name such as Europe/London",
                     );
                 }
-                Some(Trigger::Event { event: event.get_ref().clone() })
+                let zone = match zone {
+                    "customer" => CronZone::Customer,
+                    name => CronZone::Named(name.to_owned()),
+                };
+                let cron = self.parse(Some(cron), str::parse::<Cron>)?;
+                Some(Trigger::Cron { cron: Box::new(cron), zone })
             }
             _ => {
                 self.fault(
                     span,
-                    "a notice has one trigger: `state`, `fact` or `event`",
+                    "a notice has one trigger: `state`, `fact`, `event`, `silence` or `cron`",
                     "on = { state = \"received\" }",
                 );
                 None
             }
         }
+    }
+
+    fn no_offset(&mut self, raw: &RawTrigger, why: &str) {
+        for misplaced in [&raw.before, &raw.after].into_iter().flatten() {
+            self.fault(misplaced.span(), why, "leave `before` and `after` out");
+        }
+    }
+
+    /// What is said because time passes repeats by itself and has no state of its own.
+    fn watch(&mut self, raw: &RawNotice, trigger: &Trigger, journey: &Journey) {
+        let name = if matches!(trigger, Trigger::Silence { .. }) { "silence" } else { "cron" };
+        let help = "leave it out";
+        if let Some(repeat) = &raw.repeat {
+            let why = format!("`{name}` comes again by itself");
+            self.fault(repeat.at_most.span(), why, help);
+        }
+        if let Some(once_per) = &raw.once_per {
+            self.fault(once_per.span(), format!("`{name}` comes again by itself"), help);
+        }
+        let states = raw.allowed_states.iter().flatten();
+        let final_states: Vec<&Text> =
+            states.filter(|state| journey.is_final(Some(state.get_ref()))).collect();
+        for state in final_states {
+            self.fault(
+                state.span(),
+                format!("never said in {:?}: the case is over then", state.get_ref()),
+                help,
+            );
+        }
+    }
+
+    fn escalate(&mut self, raw: &RawEscalate) -> Option<Escalate> {
+        let after = self.parse(Some(&raw.after), str::parse::<Span>);
+        let unless = self.parse(Some(&raw.unless), |text| {
+            serde_json::from_value::<Sign>(text.into()).map_err(|_| {
+                format!(
+                    "{text:?} is no sign of life; use delivered, opened, acknowledged or answered"
+                )
+            })
+        });
+        let (after, unless) = (after?, unless?);
+        if after.rough_minutes() == 0 {
+            self.fault(raw.after.span(), "escalates without a pause", "use at least 1 minute");
+        }
+        Some(Escalate { after, unless })
+    }
+
+    /// What the notice needs, checked against the channels it names.
+    fn needs(
+        &mut self,
+        raw: &RawNotice,
+        channels: &[Channel],
+        human_only: bool,
+    ) -> Vec<ChannelNeed> {
+        self.refuse_twice(&raw.needs, "need");
+        let read = raw.needs.iter().filter_map(|text| self.parse(Some(text), str::parse));
+        let needs: Vec<ChannelNeed> = read.collect();
+        if let Some(named) = &raw.channels {
+            let span = raw.needs.first().map(Spanned::span);
+            let lacks = |channel: &Channel| unmet(&needs, *channel);
+            let all_lack = channels.iter().all(|channel| !lacks(channel).is_empty());
+            if let (Some(span), true) = (span.clone(), all_lack) {
+                let help = "name a channel that meets them, or drop a need";
+                self.warn(span, "no channel of this notice meets all its needs", help);
+            } else if let (Some(_), Some(first)) = (span, channels.first())
+                && let Some(need) = lacks(first).first()
+            {
+                self.warn(
+                    named[0].span(),
+                    format!("{first} comes first, and is not {}", need.as_str()),
+                    "put a channel first that meets the needs",
+                );
+            }
+        }
+        if let Some(human) = raw.human_only.as_ref().filter(|_| human_only)
+            && channels == [Channel::Voice]
+        {
+            self.fault(
+                human.span(),
+                "`human_only` forbids automated calls, and there is no other channel",
+                "add a channel, or leave the word to a person",
+            );
+        }
+        needs
     }
 
     fn allowed_states(
@@ -473,6 +661,7 @@ mod tests {
             topic_exists: &|topic| topic != "gossip",
             message_exists: &|message| !message.ends_with("missing"),
             calendar_exists: &|calendar| calendar == "weekdays",
+            zone_exists: &|zone| zone == "Europe/London",
         };
         let (journey, findings) = read("return.toml", text, &surroundings);
         let found = findings

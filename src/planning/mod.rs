@@ -4,27 +4,36 @@
 //! happen to it now, [`retry`] what follows a failed attempt. Times come from [`schedule`],
 //! channels from [`routing`], and everything configurable from [`rules::Rules`].
 
+pub mod carry;
 pub mod condition;
+pub mod cron;
+pub mod digest;
 pub mod eligibility;
+pub mod fit;
+pub mod frequency;
 pub mod journey;
 pub mod journey_file;
+pub mod promise;
 pub mod retry;
 pub mod routing;
 pub mod rules;
 pub mod schedule;
 #[cfg(test)]
 mod testing;
+mod watch;
 
 use crate::domain::case::Applied;
 use crate::domain::message::Skipped;
-use crate::domain::plan::{Created, Moved, NewTask, Outcome, Plan, Settled, TaskKind};
+use crate::domain::plan::{
+    Created, Moved, NewTask, Outcome, Plan, PromiseChange, Settled, TaskKind,
+};
 use crate::domain::time::Instant;
 use crate::domain::{
     Case, CaseChoice, CaseEvent, ChannelMap, Customer, Notification, NotificationId, Reason, Span,
     Status,
 };
 
-use eligibility::{Matter, decide};
+use eligibility::{Heard, Matter, decide};
 use journey::{FactOffset, Journey, Notice, OncePer, Trigger};
 use rules::Rules;
 use schedule::{fact_instant, shift};
@@ -60,6 +69,8 @@ pub fn plan(
         skipped: Vec::new(),
         silent: None,
         task: None,
+        promise: None,
+        choice_ends: false,
     };
     if applied.behind_head {
         plan.silent = Some(Reason::BehindHead);
@@ -79,6 +90,15 @@ pub fn plan(
         plan.task = Some(unknown_state(&event.case_type, Some(state)));
         return plan;
     }
+    // A choice for this case ends with it: who comes back chooses again.
+    let was_over = file.case.as_ref().is_some_and(|case| journey.is_final(case.state.as_deref()));
+    let is_over = journey.is_final(plan.case.state.as_deref());
+    let choice = if was_over && !is_over {
+        plan.choice_ends = choice != CaseChoice::default();
+        CaseChoice::default()
+    } else {
+        choice
+    };
     let mut planner = Planner {
         event,
         seq,
@@ -97,6 +117,7 @@ pub fn plan(
     }
     planner.supersede();
     planner.end_of_case();
+    planner.promise(applied.former_customer.is_some());
     planner.explain_silence();
     planner.plan
 }
@@ -155,6 +176,10 @@ impl Planner<'_> {
         let due = match &notice.on {
             Trigger::State { state, after } => self.state_due(state, *after),
             Trigger::Event { event } => self.event_due(event),
+            Trigger::Silence { .. } | Trigger::Cron { .. } => {
+                self.keep_watch(notice);
+                None
+            }
             Trigger::Fact { fact, offset } => {
                 self.look_at_fact(notice, fact, *offset);
                 None
@@ -163,7 +188,12 @@ impl Planner<'_> {
         let Some(mut due) = due else { return };
         if notice.once_per.is_some() {
             let said = self.earlier(notice);
-            if said.iter().any(|n| n.status.is_open() || n.status.is_told()) {
+            let again_from = |n: &Notification| {
+                let after = notice.again_after?;
+                Some(self.shifted(n.due_at, after, false))
+            };
+            let holds = |n: &&Notification| again_from(n).is_none_or(|from| due.at < from);
+            if said.iter().any(|n| (n.status.is_open() || n.status.is_told()) && holds(n)) {
                 let reason = Reason::AlreadySaid { notice: notice.id.clone() };
                 self.plan.skipped.push((notice.id.clone(), reason));
                 return;
@@ -262,6 +292,43 @@ impl Planner<'_> {
         );
     }
 
+    /// An open case is watched by one planned word of each such notice.
+    fn keep_watch(&mut self, notice: &Notice) {
+        let state = self.plan.case.state.as_deref();
+        let earlier = self.earlier(notice);
+        let watched =
+            earlier.iter().any(|n| n.customer == self.event.customer && n.status.is_open());
+        if watched || self.journey.is_final(state) || !notice.fits_state(self.journey, state) {
+            return;
+        }
+        let occurrence = u32::try_from(earlier.len()).expect("bounded by the life of a case");
+        let zone = self.rules.zone_of(self.customer);
+        let calendar = self.rules.calendar(self.journey);
+        let Some((at, trigger_key, why)) =
+            watch::next(&notice.on, self.rules, self.now, &zone, calendar)
+        else {
+            return;
+        };
+        self.create(notice, Due { at, trigger_key, occurrence, why });
+    }
+
+    /// The promise of another word begins with the case and ends with it.
+    fn promise(&mut self, other_customer: bool) {
+        let Some(every) = self.journey.promise else { return };
+        if self.journey.is_final(self.plan.case.state.as_deref()) {
+            self.plan.promise = Some(PromiseChange::End);
+            return;
+        }
+        let zone = self.rules.zone_of(self.customer);
+        let calendar = self.rules.calendar(self.journey);
+        let promise = promise::promise(self.now, every, &zone, calendar);
+        self.plan.promise = Some(if other_customer {
+            PromiseChange::Renew(promise)
+        } else {
+            PromiseChange::Make(promise)
+        });
+    }
+
     /// Notifications of this notice that the present customer had or has, in this case, or in
     /// any where it is said once per customer. They have the ids that come first.
     fn earlier(&self, notice: &Notice) -> Vec<&Notification> {
@@ -293,10 +360,12 @@ impl Planner<'_> {
             urgency: notice.urgency,
             trigger_key: due.trigger_key,
             occurrence: due.occurrence,
-            event_seq: Some(self.seq),
+            event_seq: (!notice.on.is_watch()).then_some(self.seq),
             state: self.plan.case.state.clone(),
             happened_at: self.event.occurred_at,
             collapse: notice.collapse.clone(),
+            held: None,
+            escalates: None,
             status: Status::Planned,
             planned_at: self.now,
             due_at: due.at,
@@ -322,11 +391,14 @@ impl Planner<'_> {
                 choice: self.choice,
                 // A plan made twice is the same plan, whatever the providers do meanwhile.
                 rests: ChannelMap::default(),
+                heard: Heard::NOTHING,
             };
             let decision = decide(&matter, self.rules, self.now);
             match decision.outcome {
                 Outcome::Send { .. } => {}
-                Outcome::Snooze { until } => notification.next_at = until,
+                Outcome::Snooze { until, held } => {
+                    (notification.next_at, notification.held) = (until, held);
+                }
                 Outcome::Settle { status: Status::Cancelled, .. } => {
                     let reason = decision.reasons.into_iter().next_back();
                     let reason = reason.expect("a cancellation has a reason");
@@ -347,7 +419,7 @@ impl Planner<'_> {
             notification,
             reasons,
             task,
-            keyed: notice.once_per.is_some() || matches!(notice.on, Trigger::Fact { .. }),
+            keyed: notice.once_per.is_some() || notice.on.is_keyed(),
             once_per_customer: notice.once_per == Some(OncePer::Customer),
         });
     }
@@ -411,7 +483,7 @@ impl Planner<'_> {
     }
 
     fn explain_silence(&mut self) {
-        if !self.plan.create.is_empty() {
+        if self.plan.create.iter().any(|created| created.notification.event_seq.is_some()) {
             return;
         }
         let state = self.plan.case.state.clone();
@@ -424,49 +496,7 @@ impl Planner<'_> {
     }
 }
 
-/// The next message of a notice that repeats, once one has left at `left_at`.
-#[must_use]
-pub fn next_occurrence(
-    sent: &Notification,
-    notice: &Notice,
-    journey: &Journey,
-    customer: &Customer,
-    rules: &Rules,
-    left_at: Instant,
-) -> Option<Created> {
-    let repeat = notice.repeat?;
-    let occurrence = sent.occurrence + 1;
-    if occurrence >= repeat.at_most {
-        return None;
-    }
-    let zone = rules.zone_of(customer);
-    let calendar = rules.calendar(journey);
-    let due_at = shift(left_at, repeat.every, false, &zone, calendar);
-    let notification = Notification {
-        id: NotificationId::derive(sent.case.as_str(), &sent.notice, &sent.trigger_key, occurrence),
-        occurrence,
-        status: Status::Planned,
-        planned_at: left_at,
-        due_at,
-        next_at: due_at,
-        expires_at: shift(due_at, notice.expires_after, false, &zone, calendar),
-        failed_channels: Vec::new(),
-        skipped: Vec::new(),
-        version: rules.journeys.version.clone(),
-        code: String::new(),
-        epoch: 0,
-        claims: 0,
-        attempts: 0,
-        ..sent.clone()
-    };
-    Some(Created {
-        notification,
-        reasons: vec![Reason::Repeated { occurrence, every: repeat.every.to_string() }],
-        task: None,
-        keyed: matches!(notice.on, Trigger::Fact { .. }),
-        once_per_customer: false,
-    })
-}
+pub use watch::{Ended, followers};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Which channel: the customer's choices, fit and reachability, in the one written order.
 //!
 //! Order of channels: choice for this case > choice for this topic > the customer's channel
-//! order > the notice's order. Precedence of consent: suppression of the address > channel
+//! order > what suits the message > the notice's order. Precedence of consent: suppression of the address > channel
 //! switched off > case choice > topic choice > channel order > topic default.
 
 use crate::domain::customer::{Address, ContactPoint};
@@ -9,6 +9,7 @@ use crate::domain::preference::Need;
 use crate::domain::reason::{Verdict, Voice};
 use crate::domain::{CaseChoice, Channel, Customer, Reason};
 
+use super::fit::{ChannelNeed, unmet};
 use super::rules::Rules;
 
 /// What routing looks at.
@@ -17,6 +18,10 @@ pub struct Question<'a> {
     pub topic: &'a str,
     /// Channels that fit the message, best first.
     pub fitting: &'a [Channel],
+    /// What the message needs of its channel: those that lack it come later.
+    pub needs: &'a [ChannelNeed],
+    /// Never an automated call.
+    pub human_only: bool,
     /// Channels that failed for good for this notification.
     pub failed: &'a [Channel],
     pub customer: &'a Customer,
@@ -72,6 +77,15 @@ pub fn route(question: &Question<'_>, rules: &Rules) -> (Vec<Candidate>, Vec<Rea
     let mut candidates = Vec::new();
     let mut reasons = Vec::new();
     for channel in in_order(question) {
+        if question.human_only && channel == Channel::Voice {
+            reasons.push(Reason::HumanOnly);
+            continue;
+        }
+        let lacks = unmet(question.needs, channel);
+        if !lacks.is_empty() {
+            let needs = lacks.iter().map(|need| need.as_str().to_owned()).collect();
+            reasons.push(Reason::Unsuited { channel, needs });
+        }
         match look_at(channel, question, rules) {
             Ok(candidate) => candidates.push(candidate),
             Err(verdict) => reasons.push(Reason::Candidate { channel, verdict }),
@@ -91,7 +105,8 @@ fn in_order(question: &Question<'_>) -> Vec<Channel> {
             .as_ref()
             .and_then(|order| order.iter().position(|known| known == channel))
             .unwrap_or(usize::MAX);
-        (by_case, by_topic, by_customer)
+        let lacks = unmet(question.needs, *channel).len();
+        (by_case, by_topic, by_customer, lacks)
     };
     let mut channels = question.fitting.to_vec();
     channels.sort_by_key(place); // stable: the notice's order decides last
@@ -136,7 +151,15 @@ mod tests {
     }
 
     fn ask(customer: &Customer, choice: CaseChoice) -> Question<'_> {
-        Question { topic: "status", fitting: &Channel::ALL, failed: &[], customer, choice }
+        Question {
+            topic: "status",
+            fitting: &Channel::ALL,
+            needs: &[],
+            human_only: false,
+            failed: &[],
+            customer,
+            choice,
+        }
     }
 
     #[test]
@@ -249,7 +272,8 @@ mod tests {
             ada.preferences.stopped = refused;
             let ask = |ada: &Customer| {
                 let question = Question {
-                    topic: "status", fitting: &fitting, failed: &[], customer: ada,
+                    topic: "status", fitting: &fitting, needs: &[], human_only: false, failed: &[],
+                    customer: ada,
                     choice: CaseChoice::default(),
                 };
                 channels(&route(&question, &rules).0)

@@ -51,6 +51,8 @@ pub struct Rules {
     /// For customers whose zone nobody told us.
     pub default_zone: String,
     pub zones: Zones,
+    /// The most messages a day, where the customer has said nothing.
+    pub cap_per_day: Option<u32>,
     /// The hash of the settings above, stored with each decision.
     pub settings_version: String,
 }
@@ -71,6 +73,13 @@ impl Rules {
     pub fn calendar(&self, journey: &Journey) -> &Calendar {
         let name = journey.calendar.as_ref().unwrap_or(&self.default_calendar);
         self.calendars.get(name).expect("journeys are checked against the calendars at load")
+    }
+
+    /// Topics that cannot be switched off.
+    #[must_use]
+    pub fn mandatory_topics(&self) -> Vec<String> {
+        let mandatory = self.topics.iter().filter(|(_, topic)| topic.mandatory.is_some());
+        mandatory.map(|(name, _)| name.clone()).collect()
     }
 
     #[must_use]

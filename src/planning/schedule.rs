@@ -63,7 +63,26 @@ pub fn shift(
     }
 }
 
-fn moved(date: Date, days: i64) -> Date {
+/// The first moment of the day after the one `at` lies in, on the clock of `zone`.
+#[must_use]
+pub fn next_midnight(at: Instant, zone: &TimeZone) -> Instant {
+    at_local(moved(local(at, zone).date(), 1).to_datetime(Time::midnight()), zone)
+}
+
+/// The morning of the next day: what waited for another day does not wake anybody.
+#[must_use]
+pub fn next_morning(at: Instant, zone: &TimeZone) -> Instant {
+    let morning = Time::constant(8, 0, 0, 0);
+    at_local(moved(local(at, zone).date(), 1).to_datetime(morning), zone)
+}
+
+/// The first moment of the day `at` lies in, on the clock of `zone`.
+#[must_use]
+pub fn midnight(at: Instant, zone: &TimeZone) -> Instant {
+    at_local(local(at, zone).date().to_datetime(Time::midnight()), zone)
+}
+
+pub(super) fn moved(date: Date, days: i64) -> Date {
     date.saturating_add(days.days())
 }
 

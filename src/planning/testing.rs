@@ -33,6 +33,7 @@ pub fn rules(journey: &str) -> Rules {
         topic_exists: &|topic| topics.contains_key(topic),
         message_exists: &|_| true,
         calendar_exists: &|name| name == "weekdays",
+        zone_exists: &|_| true,
     };
     let journeys = if journey.is_empty() {
         Vec::new()
@@ -53,6 +54,7 @@ pub fn rules(journey: &str) -> Rules {
         default_calendar: "weekdays".into(),
         default_zone: "UTC".into(),
         zones: Zones::bundled(),
+        cap_per_day: None,
         settings_version: "s1".into(),
     }
 }

@@ -5,6 +5,8 @@ use super::testing::{at, customer, event, rules};
 use super::*;
 use crate::domain::{Channel, Decision};
 
+mod rhythms;
+
 const RETURN: &str = r#"
 case_type = "return"
 states = ["requested", "label_sent", "received", "inspected", "on_hold", "closed"]
@@ -53,6 +55,8 @@ struct Story {
     rules: Rules,
     customer: Customer,
     rests: ChannelMap<Option<Instant>>,
+    heard: Heard,
+    choice: CaseChoice,
     seq: i64,
 }
 
@@ -63,6 +67,8 @@ impl Story {
             rules: rules(RETURN),
             customer: customer("C-1"),
             rests: ChannelMap::default(),
+            heard: Heard::default(),
+            choice: CaseChoice::default(),
             seq: 0,
         }
     }
@@ -73,9 +79,8 @@ impl Story {
 
     fn event_at(&mut self, event: &CaseEvent, now: Instant) -> Plan {
         self.seq += 1;
-        let choice = CaseChoice::default();
-        let plan =
-            super::plan(event, self.seq, &self.file, &self.customer, choice, &self.rules, now);
+        let (customer, choice) = (&self.customer, self.choice);
+        let plan = super::plan(event, self.seq, &self.file, customer, choice, &self.rules, now);
         self.file.case = Some(plan.case.clone());
         for settled in &plan.settle {
             self.get(settled.id).status = settled.status;
@@ -106,8 +111,9 @@ impl Story {
             notice: journey.notice(notice),
             case: self.file.case.as_ref().expect("a case"),
             customer: &self.customer,
-            choice: CaseChoice::default(),
+            choice: self.choice,
             rests: self.rests,
+            heard: &self.heard,
         };
         decide(&matter, &self.rules, at(now))
     }
@@ -203,9 +209,11 @@ fn a_notice_repeats_from_when_the_last_one_left_and_at_most_as_often_as_it_says(
     let mut last = story.of("send-it-back")[0].clone();
     let mut due = Vec::new();
     let mut left_at = at("2026-11-23T10:05:00Z");
-    while let Some(next) =
-        next_occurrence(&last, notice, &journey, &story.customer, &story.rules, left_at)
-    {
+    let told = Ended::Told(Channel::Email);
+    let next = |last: &Notification, left_at| {
+        followers(last, told, notice, &journey, &story.customer, &story.rules, left_at).pop()
+    };
+    while let Some(next) = next(&last, left_at) {
         assert_ne!(next.notification.id, last.id);
         last = next.notification;
         due.push(last.due_at);
@@ -375,7 +383,7 @@ fn a_message_waits_for_a_provider_that_rests_at_a_place_of_its_own() {
     story.rests.email = Some(until);
     let now = "2026-11-20T10:00:00Z";
     let decision = story.decide("received", now);
-    let Outcome::Snooze { until: next } = decision.outcome else { panic!("{decision:?}") };
+    let Outcome::Snooze { until: next, .. } = decision.outcome else { panic!("{decision:?}") };
     assert!((until..until + chrono::TimeDelta::seconds(5)).contains(&next), "{next}");
     assert_eq!(codes(&decision.reasons).last().map(String::as_str), Some("provider_rests"));
     assert_eq!(story.decide("received", now), decision, "the same every time");
@@ -405,6 +413,20 @@ fn a_rest_that_ends_too_late_tries_the_next_channel_and_then_a_person() {
 }
 
 #[test]
+fn when_a_channel_failed_and_the_next_may_not_be_used_in_time_a_person_is_told() {
+    let mut story = Story::new();
+    story.event(&event(1, "received", "2026-11-20T18:00:00Z", json!({})));
+    story.customer.preferences.channel_order = Some(vec![Channel::Email, Channel::Sms]);
+    let received = &mut story.file.notifications[0];
+    received.failed_channels = vec![Channel::Email];
+    received.expires_at = at("2026-11-21T06:00:00Z");
+    // No texts from 20:00 to 09:00.
+    let task = Some("a channel failed, and no other may be used in time");
+    let outcome = story.decide("received", "2026-11-20T21:00:00Z").outcome;
+    assert_eq!(outcome, Outcome::Settle { status: Status::Failed, task });
+}
+
+#[test]
 fn an_urgent_notice_passes_quiet_hours_only_where_the_customer_allows_it() {
     let mut story = Story::new();
     let facts = json!({"return_by": "2026-11-23", "amount": "49.90"});
@@ -425,7 +447,7 @@ fn a_pause_holds_everything_but_mandatory_topics() {
     let until = at("2026-11-22T08:00:00Z");
     story.customer.preferences.paused_until = Some(until);
     let now = "2026-11-20T10:00:00Z";
-    assert_eq!(story.decide("received", now).outcome, Outcome::Snooze { until });
+    assert_eq!(story.decide("received", now).outcome, Outcome::Snooze { until, held: None });
     let mandatory = rules(&RETURN.replacen("collapse", "topic = \"safety\"\ncollapse", 1));
     story.rules = mandatory;
     assert!(matches!(story.decide("received", now).outcome, Outcome::Send { .. }));

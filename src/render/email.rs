@@ -32,12 +32,7 @@ impl Presentation {
     /// # Errors
     /// When a layout uses what is not there.
     pub fn email(&self, frame: &Frame<'_>, setting: Setting) -> Result<EmailText, RenderError> {
-        let words = self.words(&frame.message.locale);
-        let subject = if frame.discreet {
-            words.get("discreet_subject").cloned().unwrap_or_default()
-        } else {
-            frame.message.subject.clone()
-        };
+        let subject = self.subject(frame);
         let context = self.context(frame, setting);
         let html = self.render(EMAIL_HTML, context.clone())?;
         let text = self.render("email.txt", context)?;

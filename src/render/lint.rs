@@ -9,7 +9,7 @@ use crate::domain::{Channel, Finding, Zones};
 use super::message::{Messages, Scene, Sender};
 use super::presentation::Presentation;
 use super::sample::{self, Sample};
-use super::{Manner, shape};
+use super::{Company, Manner, shape};
 
 /// Where a message is used: on which channels, and about which state.
 #[derive(Debug, Clone)]
@@ -142,6 +142,7 @@ impl Reader<'_> {
             sender: self.surroundings.sender,
             links: &links,
             skipped: &[],
+            next_word: Some(sample.now),
             now: sample.now,
             zone,
             locale: self.locale.to_owned(),
@@ -171,6 +172,7 @@ impl Reader<'_> {
                 replies: self.surroundings.replies,
                 discreet: false,
                 answers: &self.used.answers,
+                company: Company::default(),
             };
             let shaped = shape(self.messages, self.presentation, &message, &scene, manner)
                 .map_err(|error| Box::new(self.fault(&error.to_string())))?;
@@ -211,14 +213,18 @@ impl Reader<'_> {
 
     /// A typing mistake in a branch that no sample takes would otherwise be found by a customer.
     fn check_variables(&self, findings: &mut Vec<Finding>) {
-        const KNOWN: [(&str, &[&str]); 7] = [
+        const KNOWN: [(&str, &[&str]); 8] = [
             ("case", &["id", "case_type", "state", "previous_state", "opened_at", "since"]),
             ("facts", &[]),
-            ("customer", &["id", "name", "first_name", "locale", "time_zone", "attributes"]),
+            (
+                "customer",
+                &["id", "name", "first_name", "locale", "time_zone", "attributes", "needs"],
+            ),
             ("sender", &["name", "phone", "reply_to"]),
             ("links", &["centre", "callback", "verify", "answer", "unsubscribe"]),
             ("skipped", &[]),
             ("now", &[]),
+            ("next_word", &[]),
         ];
         let path = self.path();
         let text = self.texts.get(&path).map_or("", String::as_str);

@@ -57,6 +57,8 @@ pub struct Scene<'a> {
     pub skipped: &'a [SkippedStep],
     pub now: Instant,
     pub zone: TimeZone,
+    /// The day by which the customer hears from us again, where the journey promises one.
+    pub next_word: Option<Instant>,
     /// The customer's language, before any fallback.
     pub locale: String,
 }
@@ -296,11 +298,13 @@ impl Messages {
                 locale => scene.locale.as_str(),
                 time_zone => scene.zone.iana_name(),
                 attributes => Serde(&customer.profile.attributes),
+                needs => Serde(customer.preferences.needs.as_deref().unwrap_or_default()),
             },
             sender => Serde(scene.sender),
             links => Serde(scene.links),
             skipped => skipped,
             now => scene.now.to_rfc3339(),
+            next_word => scene.next_word.map(|at| at.to_rfc3339()),
             _setting => Value::from_object(setting),
         }
     }

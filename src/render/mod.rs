@@ -16,6 +16,8 @@ pub mod voice;
 use crate::domain::message::Shaped;
 use crate::domain::{Channel, Message};
 
+use serde::Serialize;
+
 use locale::Setting;
 use message::{Messages, RenderError, Scene};
 use presentation::{Frame, Presentation};
@@ -39,6 +41,46 @@ pub struct Manner<'a> {
     pub discreet: bool,
     /// What may be answered, in the order of the rule: text 1, 2, …; keys 4, 5, …
     pub answers: &'a [String],
+    pub company: Company<'a>,
+}
+
+/// What goes with a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Company<'a> {
+    /// What rides in it, by priority.
+    pub words: &'a [RiderWords],
+    /// It is the daily or weekly message: its own words are the first of several.
+    pub digest: bool,
+    /// The first message a customer gets says why it comes this way: because they chose so,
+    /// or because everybody begins like that.
+    pub first: Option<bool>,
+}
+
+/// What a message says inside another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RiderWords {
+    pub subject: String,
+    pub changed: String,
+    pub action: String,
+    pub case_id: String,
+}
+
+/// Writes a message that rides in another one.
+///
+/// # Errors
+/// When there is no such message, or it uses what the case does not have.
+pub fn rider(
+    messages: &Messages,
+    name: &str,
+    scene: &Scene<'_>,
+) -> Result<RiderWords, RenderError> {
+    let message = messages.render(name, scene)?;
+    Ok(RiderWords {
+        subject: message.subject,
+        changed: message.changed,
+        action: message.action,
+        case_id: scene.case.id.0.clone(),
+    })
 }
 
 /// Writes a message for one channel.
@@ -78,6 +120,9 @@ pub fn shape(
         code: manner.code,
         replies: manner.replies,
         discreet: manner.discreet,
+        company: manner.company,
+        needs: scene.customer.preferences.needs.as_deref().unwrap_or_default(),
+        left_out: 0,
     };
     let setting = || Setting {
         language: messages.languages().get(&message.locale),

@@ -11,9 +11,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Message;
+use crate::domain::preference::Need;
 
 use super::locale::{Setting, add_filters, fallback_chain};
 use super::message::{Links, RenderError, Scene, Sender};
+use super::{Company, RiderWords};
 
 /// Steps one layout may take.
 const FUEL: u64 = 100_000;
@@ -56,6 +58,24 @@ pub struct Frame<'a> {
     pub replies: bool,
     /// No case details where somebody else may look.
     pub discreet: bool,
+    pub company: Company<'a>,
+    /// What the person needs beyond the words.
+    pub needs: &'a [Need],
+    /// How many that ride along are only counted.
+    pub left_out: usize,
+}
+
+impl Frame<'_> {
+    /// What is said besides, or, in a digest, everything that is said.
+    fn items(&self) -> Vec<RiderWords> {
+        let own = self.company.digest.then(|| RiderWords {
+            subject: self.message.subject.clone(),
+            changed: self.message.changed.clone(),
+            action: self.message.action.clone(),
+            case_id: self.scene.case.id.0.clone(),
+        });
+        own.into_iter().chain(self.company.words.iter().cloned()).collect()
+    }
 }
 
 impl Presentation {
@@ -100,6 +120,21 @@ impl Presentation {
         Ok(Self { environment: Arc::new(environment), words, default_locale, max_parts })
     }
 
+    /// The subject of a message: its own, or that of the digest, or one that tells nothing.
+    #[must_use]
+    pub fn subject(&self, frame: &Frame<'_>) -> String {
+        let words = self.words(&frame.message.locale);
+        let word = |name: &str| words.get(name).cloned().unwrap_or_default();
+        if frame.discreet {
+            word("discreet_subject")
+        } else if frame.company.digest {
+            let count = frame.company.words.len() + frame.left_out + 1;
+            word("digest_subject").replace("{count}", &count.to_string())
+        } else {
+            frame.message.subject.clone()
+        }
+    }
+
     /// The frame's words in the language of the message.
     #[must_use]
     pub fn words(&self, locale: &str) -> &Words {
@@ -115,6 +150,14 @@ impl Presentation {
         minijinja::context! {
             message => Serde(frame.message),
             earlier => Serde(frame.earlier),
+            subject => self.subject(frame),
+            // Inside the message nobody looks over a shoulder.
+            heading => self.subject(&Frame { discreet: false, ..frame.clone() }),
+            items => Serde(frame.items()),
+            digest => frame.company.digest,
+            left_out => frame.left_out,
+            first => frame.company.first,
+            large_print => frame.needs.contains(&Need::LargePrint),
             case_id => scene.case.id.as_str(),
             name => profile.name.as_str(),
             sender => Serde::<&Sender>(scene.sender),

@@ -4,6 +4,7 @@
 use crate::domain::Message;
 use crate::domain::message::{Counted, Encoding, SmsText};
 
+use super::Company;
 use super::locale::Setting;
 use super::message::RenderError;
 use super::presentation::{Frame, Presentation};
@@ -96,7 +97,7 @@ fn unaccented(text: &str) -> String {
 
 impl Presentation {
     /// Lays a message out as a text. Over the budget of parts, the facts are left out, then
-    /// what comes next.
+    /// what comes next, then what rides along is counted instead of named.
     ///
     /// # Errors
     /// When a layout uses what is not there.
@@ -108,9 +109,21 @@ impl Presentation {
         let whole = frame.message.clone();
         let without_facts = Message { facts: None, ..whole.clone() };
         let without_next = Message { next: String::new(), ..without_facts.clone() };
+        let said = frame.company;
+        let briefly = Company { first: None, ..said };
+        // What rides along is at least counted; the link leads to all of it.
+        let subjects = |count: usize| Company { words: &said.words[..count], ..briefly };
+        let fewer = (0..said.words.len()).rev().map(|count| (&without_next, subjects(count)));
+        let tries = [
+            (&whole, said),
+            (&whole, briefly),
+            (&without_facts, briefly),
+            (&without_next, briefly),
+        ];
         let mut shortest = None;
-        for message in [whole, without_facts, without_next] {
-            let frame = Frame { message: &message, ..frame.clone() };
+        for (message, company) in tries.into_iter().chain(fewer) {
+            let left_out = said.words.len() - company.words.len();
+            let frame = Frame { message, company, left_out, ..frame.clone() };
             let text = self.render("sms.txt", self.context(&frame, setting()))?;
             let text = safe(&text.split_whitespace().collect::<Vec<_>>().join(" "));
             let counted = count(&text);
@@ -128,7 +141,7 @@ impl Presentation {
                 break;
             }
         }
-        Ok(shortest.expect("three tries were made"))
+        Ok(shortest.expect("four tries were made"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Phone calls: the same message as sentences for a voice.
 
 use crate::domain::message::Script;
+use crate::domain::preference::Need;
 
 use super::locale::Setting;
 use super::message::RenderError;
@@ -18,6 +19,7 @@ impl Presentation {
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .filter(|line| !line.is_empty())
             .collect();
-        Ok(Script { paragraphs, locale: frame.message.locale.clone() })
+        let slow = frame.needs.contains(&Need::SlowSpeech);
+        Ok(Script { paragraphs, locale: frame.message.locale.clone(), slow })
     }
 }

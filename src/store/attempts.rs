@@ -12,6 +12,7 @@ use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
+use super::riders;
 use super::row_locks::{Lock, lock};
 use super::rows::{json, reference};
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -22,9 +23,9 @@ use super::{Result, Store, batch, ids, in_tx, query};
 const OPEN: &str = "
     UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
         on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
-        lease_until_ms = $2, channel = x.by_channel
+        lease_until_ms = $2, channel = x.by_channel, slot = x.digest
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
-                 value->>'channel' AS by_channel,
+                 value->>'channel' AS by_channel, value->>'slot' AS digest,
                  CAST(value->>'case_revision' AS BIGINT) AS case_seen,
                  CAST(value->>'customer_revision' AS BIGINT) AS customer_seen
           FROM jsonb_each($1)) AS x
@@ -34,6 +35,9 @@ const OPEN: &str = "
                     AND cases.head = x.case_seen AND cases.planned = x.case_seen)
       AND EXISTS (SELECT 1 FROM customer WHERE customer.id = notification.customer_id
                     AND customer.revision = x.customer_seen)
+      AND (x.digest IS NULL OR NOT EXISTS
+            (SELECT 1 FROM notification AS other WHERE other.customer_id = notification.customer_id
+               AND other.slot = x.digest AND other.id <> notification.id))
     RETURNING id, attempts, on_channel";
 
 const INSERT_ATTEMPTS: &str = "
@@ -52,7 +56,8 @@ const CLOSE: &str = "
                         AND attempt.no = x.attempt_no AND attempt.state = 'delivered')
                  THEN 'delivered' ELSE x.to_status END,
         reason = x.code, next_at_ms = x.next, failed_channels = x.failed, ring_again_at_ms = 0,
-        told_at_ms = COALESCE(x.told, told_at_ms), owner = NULL
+        told_at_ms = COALESCE(x.told, told_at_ms), owner = NULL,
+        held = CASE WHEN x.told IS NULL THEN held END
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
                  CAST(value->>'no' AS BIGINT) AS attempt_no,
                  value->>'status' AS to_status, value->>'reason' AS code,
@@ -105,6 +110,30 @@ pub struct Opening {
     pub versions: Value,
     pub body_hash: String,
     pub parts: u32,
+    /// The digest it carries: channel and local time of its slot.
+    pub slot: Option<String>,
+    /// The cap it counts against.
+    pub cap: Option<Cap>,
+    /// What rides in it: all of them as they were read, or it does not open.
+    pub riders: Vec<Rider>,
+}
+
+/// A notification that rides in another.
+#[derive(Debug, Clone)]
+pub struct Rider {
+    pub id: NotificationId,
+    pub epoch: i64,
+    pub case: CaseId,
+    pub case_revision: i64,
+}
+
+/// At most so many messages since the beginning of the customer's day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cap {
+    pub limit: u32,
+    pub since: Instant,
+    /// Topics that do not count: the mandatory ones.
+    pub beside: Vec<String>,
 }
 
 /// An attempt that was opened.
@@ -133,8 +162,8 @@ pub struct Closing {
     pub task: Option<&'static str>,
     /// The address must not be used again, and why.
     pub suppress: Option<(Channel, Address, String)>,
-    /// The next message of a notice that repeats.
-    pub follow_up: Option<Created>,
+    /// What is planned because it was told.
+    pub followers: Vec<Created>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +194,7 @@ struct OpenRow {
     channel: &'static str,
     case_revision: i64,
     customer_revision: i64,
+    slot: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -205,17 +235,25 @@ impl Store {
     pub async fn open_attempts(&self, openings: Vec<Opening>, now: Instant) -> Result<Vec<Opened>> {
         let (now_ms, lease_ms) = (now.timestamp_millis(), self.lease_ms);
         in_tx!(self, |tx| {
-            let rows = openings.iter().map(|opening| OpenRow {
+            let customers = ids(openings.iter().map(|opening| &opening.customer));
+            // Who counts against a cap counts alone.
+            let capped = openings.iter().any(|opening| opening.cap.is_some());
+            let share = if capped { Lock::Customers } else { Lock::ShareCustomers };
+            lock(tx, share, customers).await?;
+            let riders = || openings.iter().flat_map(|opening| &opening.riders);
+            let cases = openings.iter().map(|opening| &opening.case);
+            lock(tx, Lock::ShareCases, ids(cases.chain(riders().map(|r| &r.case)))).await?;
+            let named = openings.iter().map(|opening| opening.id);
+            lock(tx, Lock::Notifications, ids(named.chain(riders().map(|r| r.id)))).await?;
+            let fit = riders::that_fit(tx, &openings, now_ms).await?;
+            let rows = fit.iter().map(|opening| OpenRow {
                 id: opening.id.to_string(),
                 epoch: opening.epoch,
                 channel: opening.channel.as_str(),
                 case_revision: opening.case_revision,
                 customer_revision: opening.customer_revision,
+                slot: opening.slot.clone(),
             });
-            let customers = ids(openings.iter().map(|opening| &opening.customer));
-            lock(tx, Lock::ShareCustomers, customers).await?;
-            lock(tx, Lock::ShareCases, ids(openings.iter().map(|opening| &opening.case))).await?;
-            lock(tx, Lock::Notifications, ids(openings.iter().map(|opening| opening.id))).await?;
             let opened: Vec<(String, i64, i64)> = query(OPEN)
                 .bind(batch(rows))
                 .bind(now_ms + lease_ms)
@@ -243,8 +281,11 @@ impl Store {
                 });
             }
             if !attempts.is_empty() {
-                query(INSERT_ATTEMPTS).bind(batch(&attempts)).bind(now_ms).execute(tx).await?;
+                let rows = batch(&attempts);
+                query(INSERT_ATTEMPTS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
             }
+            let opened = openings.iter().filter(|o| numbers.contains_key(&o.id.to_string()));
+            riders::fold(tx, opened, now_ms).await?;
             Ok(answer)
         })
     }
@@ -265,6 +306,7 @@ impl Store {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            riders::release(tx, rows.iter().map(|row| &row.id), now_ms).await?;
             let rows = batch(&rows);
             query(CLOSE_UNSENT).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
             query(PLAN_AGAIN).bind(&rows).bind(now_ms).execute(tx).await?;
@@ -304,6 +346,15 @@ impl Store {
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
             query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+            let told = |closing: &&Closing| closing.attempt == AttemptState::Sent;
+            let unsent = |closing: &&Closing| {
+                matches!(closing.status, Status::Planned | Status::Failed)
+                    && closed.contains(&closing.notification.id.to_string())
+            };
+            riders::tell(tx, closings.iter().filter(told).map(|c| c.notification.id), now_ms)
+                .await?;
+            riders::release(tx, closings.iter().filter(unsent).map(|c| c.notification.id), now_ms)
+                .await?;
             let mut decisions = Vec::new();
             let mut tasks = Vec::new();
             let mut follow_ups = Vec::new();
@@ -329,7 +380,8 @@ impl Store {
                         .await?;
                 }
                 let versions = closing.versions;
-                follow_ups.extend(closing.follow_up.map(|created| (created, versions)));
+                let followers = closing.followers.into_iter();
+                follow_ups.extend(followers.map(|created| (created, versions.clone())));
             }
             if !decisions.is_empty() {
                 query(INSERT_DECISIONS)

@@ -46,10 +46,15 @@ const OUTCOMES: &str = "
                 (SELECT 1 FROM task WHERE key = 'unknown_customer/' || e.customer_id AND done_at_ms IS NULL)
                 THEN 'task'
             WHEN e.planned_at_ms IS NULL THEN 'open'
-            WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
-                         AND n.status IN ('planned', 'claimed', 'sending', 'in_doubt')) THEN 'open'
+            WHEN EXISTS (SELECT 1 FROM notification AS n
+                         LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
+                         WHERE n.event_seq = e.seq AND COALESCE(c.status, n.status)
+                               IN ('planned', 'claimed', 'sending', 'in_doubt')) THEN 'open'
             WHEN EXISTS (SELECT 1 FROM task AS t WHERE t.event_seq = e.seq
                          AND COALESCE(t.done_by, '') <> 'customer arrived') THEN 'task'
+            WHEN EXISTS (SELECT 1 FROM notification AS n
+                         JOIN task AS t ON t.notification_id = n.carrier
+                         WHERE n.event_seq = e.seq AND n.status = 'folded') THEN 'task'
             WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
                          AND n.status IN ('sent', 'delivered', 'folded')) THEN 'told'
             ELSE 'silent' END AS outcome,

@@ -146,6 +146,21 @@ pub(super) async fn load<'e>(
     Ok(customers)
 }
 
+/// A choice may free what waits for an hour, a slot or company: it is decided again now.
+async fn look_again(tx: &mut Tx, customer: &str, now_ms: i64) -> Result<()> {
+    query(
+        "UPDATE notification SET ring_again_at_ms = 0,
+                next_at_ms = CASE WHEN due_at_ms > $2 THEN due_at_ms ELSE $2 END
+         WHERE customer_id = $1 AND status = 'planned' AND attempts = 0
+           AND next_at_ms > $2 AND next_at_ms > due_at_ms",
+    )
+    .bind(customer)
+    .bind(now_ms)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 impl Store {
     /// Customers as decisions read them at `now`; unknown ids are left out.
     ///
@@ -290,7 +305,7 @@ impl Store {
             let rows = batch([row]);
             query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
             query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(&mut *tx).await?;
-            Ok(())
+            look_again(tx, customer.id.as_str(), now_ms).await
         })
     }
 
@@ -323,10 +338,10 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             query("UPDATE customer SET revision = revision + 1 WHERE id = $1")
-                .bind(customer)
-                .execute(tx)
+                .bind(&customer)
+                .execute(&mut *tx)
                 .await?;
-            Ok(())
+            look_again(tx, &customer, now_ms).await
         })
     }
 

@@ -247,6 +247,9 @@ impl Store {
             if settled == 0 {
                 return Ok(false);
             }
+            if status == Status::Planned {
+                super::riders::release(tx, [doubt.id].into_iter(), now_ms).await?;
+            }
             let decision = DecisionRow {
                 id: doubt.id.to_string(),
                 what: status.as_str(),
@@ -285,6 +288,7 @@ impl Store {
             "SELECT EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending') AND lease_until_ms <= $1)
                  OR EXISTS (SELECT 1 FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1)
                  OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)
+                 OR EXISTS (SELECT 1 FROM promise WHERE state = 'open' AND alarm_at_ms <= $1)
                  OR EXISTS (SELECT 1 FROM cases WHERE head > planned AND wait_until_ms <= $1)",
         )
         .bind(now.timestamp_millis())

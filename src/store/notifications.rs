@@ -1,16 +1,17 @@
 //! Claims: what is due is taken up by one process, and given back or ended when it leads to no
 //! attempt. Every write is conditional on (id, status, epoch), each for a batch.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::notification::Lane;
+use crate::domain::plan::Created;
 use crate::domain::time::{Instant, from_ms};
-use crate::domain::{Notification, NotificationId, Reason, Status};
+use crate::domain::{CustomerId, Held, Notification, NotificationId, Reason, Status};
 
-use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::row_locks::{Either, Lock, either, lock};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_id};
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -29,7 +30,22 @@ const TAKE_DUE: Either = either!(
     lock,
     ")
     UPDATE notification SET ring_again_at_ms = $2 FROM due WHERE id = due_id
-    RETURNING id, customer_id"
+    RETURNING id, customer_id, held IS NOT NULL"
+);
+
+/// What waits for company travels in one ticket with the others of its customer, however
+/// urgent each is.
+const TAKE_COMPANY: Either = either!(
+    |lock| "
+    WITH due AS MATERIALIZED (
+        SELECT id AS due_id FROM notification
+         WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($3) AS x)
+           AND status = 'planned' AND held IS NOT NULL
+           AND next_at_ms <= $1 AND ring_again_at_ms <= $1 ",
+    lock,
+    ")
+    UPDATE notification SET ring_again_at_ms = $2 FROM due WHERE id = due_id
+    RETURNING id, customer_id, true"
 );
 
 const CLAIM: Either = either!(
@@ -49,11 +65,12 @@ const CLAIM: Either = either!(
 
 const END_CLAIMED: &str = "
     UPDATE notification SET status = x.to_status, reason = x.code, next_at_ms = x.next,
+        held = CASE WHEN x.holds = 'as it is' THEN held ELSE x.holds END,
         claims = CASE WHEN x.to_status = 'planned' THEN 0 ELSE claims END,
         ring_again_at_ms = 0, owner = NULL
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
                  value->>'status' AS to_status, value->>'reason' AS code,
-                 CAST(value->>'next_at_ms' AS BIGINT) AS next
+                 value->>'held' AS holds, CAST(value->>'next_at_ms' AS BIGINT) AS next
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
       AND notification.status = 'claimed'
@@ -77,6 +94,10 @@ pub struct EndOfClaim {
     pub reasons: Vec<Reason>,
     pub versions: Value,
     pub task: Option<&'static str>,
+    /// What it waits for to ride in, where it is planned again.
+    pub held: Option<Held>,
+    /// What is planned because it ended.
+    pub followers: Vec<Created>,
 }
 
 #[derive(Serialize)]
@@ -85,8 +106,29 @@ struct EndRow {
     epoch: i64,
     status: &'static str,
     reason: Option<String>,
+    held: Option<&'static str>,
     next_at_ms: i64,
 }
+
+/// What waits for a message to ride in: over the cap whenever one goes, a member of a digest
+/// once its slot has come.
+const CLAIM_HELD: Either = either!(
+    |lock| "
+    WITH wanted AS MATERIALIZED (
+        SELECT id AS wanted_id FROM notification
+         WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+           AND status = 'planned' AND held IS NOT NULL AND (held = 'cap' OR next_at_ms <= $4) ",
+    lock,
+    ")
+    UPDATE notification SET status = 'claimed', epoch = epoch + 1, claims = claims + 1,
+           owner = $2, lease_until_ms = $3
+    FROM wanted WHERE id = wanted_id
+    RETURNING ",
+    notification_columns!()
+);
+
+/// A claim given back stays held as it was.
+const AS_IT_IS: &str = "as it is";
 
 impl Store {
     /// Marks up to `limit` notifications of a lane due at `now` as rung: still planned, not
@@ -105,19 +147,31 @@ impl Store {
             Lane::Now => (2_i64, 3_i64),
             Lane::Bulk => (0, 1),
         };
-        let sql = self.pick(TAKE_DUE);
-        let mut rows: Vec<(String, String)> = in_tx!(self, |tx| {
-            Ok(query(sql)
+        let (due, company) = (self.pick(TAKE_DUE), self.pick(TAKE_COMPANY));
+        let mut rows: Vec<(String, String, bool)> = in_tx!(self, |tx| {
+            let mut rows: Vec<(String, String, bool)> = query(due)
                 .bind(now_ms)
                 .bind(now_ms + RING_AGAIN_MS)
                 .bind(i64::from(limit))
                 .bind(lowest)
                 .bind(highest)
-                .fetch_all(tx)
-                .await?)
+                .fetch_all(&mut *tx)
+                .await?;
+            let waiting = rows.iter().filter(|(_, _, held)| *held);
+            let customers: BTreeSet<&String> = waiting.map(|(_, customer, _)| customer).collect();
+            if !customers.is_empty() {
+                let others: Vec<(String, String, bool)> = query(company)
+                    .bind(now_ms)
+                    .bind(now_ms + RING_AGAIN_MS)
+                    .bind(ids(customers))
+                    .fetch_all(tx)
+                    .await?;
+                rows.extend(others);
+            }
+            Ok(rows)
         })?;
         rows.sort_by(|a, b| a.1.cmp(&b.1));
-        rows.iter().map(|(id, _)| parse_id(id)).collect()
+        rows.iter().map(|(id, ..)| parse_id(id)).collect()
     }
 
     /// Which lanes have something due and not rung? Asked before `take_due`, which writes.
@@ -153,6 +207,7 @@ impl Store {
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 2
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 3
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'in_doubt'
+                  UNION ALL SELECT min(alarm_at_ms) FROM promise WHERE state = 'open'
                   UNION ALL SELECT min(wait_until_ms) FROM cases WHERE head > planned) AS instants),
                EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending'))
                  OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)",
@@ -193,6 +248,32 @@ impl Store {
         notifications(rows)
     }
 
+    /// Takes what these customers have waiting for a message to ride in, for `owner`.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing was claimed then.
+    pub async fn claim_held(
+        &self,
+        customers: impl IntoIterator<Item = &CustomerId>,
+        owner: &str,
+        now: Instant,
+    ) -> Result<Vec<Notification>> {
+        let customers = ids(customers);
+        let owner = owner.to_owned();
+        let now_ms = now.timestamp_millis();
+        let (sql, lease_ms) = (self.pick(CLAIM_HELD), self.lease_ms);
+        let rows: Vec<NotificationRow> = in_tx!(self, |tx| {
+            Ok(query(sql)
+                .bind(customers)
+                .bind(owner)
+                .bind(now_ms + lease_ms)
+                .bind(now_ms)
+                .fetch_all(tx)
+                .await?)
+        })?;
+        notifications(rows)
+    }
+
     /// Records decisions that led to no attempt. A claim lost meanwhile is left alone.
     ///
     /// # Errors
@@ -208,6 +289,7 @@ impl Store {
                 epoch: end.notification.epoch,
                 status: end.status.as_str(),
                 reason: end.reasons.last().filter(|_| !end.status.is_open()).map(Reason::code),
+                held: end.held.map(Held::as_str),
                 next_at_ms: end.next_at.timestamp_millis(),
             });
             lock(tx, Lock::Notifications, ids(ends.iter().map(|end| end.notification.id))).await?;
@@ -226,7 +308,11 @@ impl Store {
             let tasks: Vec<NewTaskRow> = ends()
                 .filter_map(|end| end.task.map(|why| NewTaskRow::not_told(&end.notification, why)))
                 .collect();
-            insert_tasks(tx, &tasks, now_ms).await
+            insert_tasks(tx, &tasks, now_ms).await?;
+            let followers = ends().flat_map(|end| {
+                end.followers.iter().map(|created| (created.clone(), end.versions.clone()))
+            });
+            insert_created(tx, &followers.collect::<Vec<_>>()).await
         })
     }
 
@@ -235,15 +321,27 @@ impl Store {
     /// # Errors
     /// `Unavailable`; the lease brings the rows back then.
     pub async fn release(&self, claims: &[(NotificationId, i64)], at: Instant) -> Result<()> {
-        let at_ms = at.timestamp_millis();
+        let claims: Vec<_> = claims.iter().map(|(id, epoch)| (*id, *epoch, at)).collect();
+        self.put_back(&claims).await
+    }
+
+    /// The same, each to be looked at again at its own instant.
+    ///
+    /// # Errors
+    /// `Unavailable`; the lease brings the rows back then.
+    pub async fn put_back(&self, claims: &[(NotificationId, i64, Instant)]) -> Result<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
         let rows: Vec<EndRow> = claims
             .iter()
-            .map(|(id, epoch)| EndRow {
+            .map(|(id, epoch, at)| EndRow {
                 id: id.to_string(),
                 epoch: *epoch,
                 status: "planned",
                 reason: None,
-                next_at_ms: at_ms,
+                held: Some(AS_IT_IS),
+                next_at_ms: at.timestamp_millis(),
             })
             .collect();
         in_tx!(self, |tx| {

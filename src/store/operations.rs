@@ -65,6 +65,9 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
+            if to == "planned" {
+                super::riders::release(tx, [&id].into_iter(), now_ms).await?;
+            }
             let decision =
                 DecisionRow { id, what: to, reasons: json(&[&reason]), versions: "{}".into() };
             query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;

@@ -13,6 +13,7 @@ use crate::domain::{
     Case, CaseChoice, CaseEvent, CaseId, CustomerId, Notification, NotificationId, Reason,
 };
 
+use super::promises::Promises;
 use super::row_locks::{Either, Lock, lock};
 use super::rows::{
     NewNotification, NotificationRow, json, notification_columns, notifications, parse_channel,
@@ -128,16 +129,16 @@ const MOVE_CASES: &str = "
 
 pub(super) const INSERT_NOTIFICATIONS: &str = "
     INSERT INTO notification (id, case_id, case_type, customer_id, notice, topic, urgency,
-        trigger_key, occurrence, event_seq, state, happened_at_ms, collapse, status, reason,
-        planned_at_ms, due_at_ms, next_at_ms, expires_at_ms, ring_again_at_ms, failed_channels,
+        trigger_key, occurrence, event_seq, state, happened_at_ms, collapse, held, escalates, status,
+        reason, planned_at_ms, due_at_ms, next_at_ms, expires_at_ms, ring_again_at_ms, failed_channels,
         skipped, version, code, because, versions, keyed, once_customer, epoch, owner,
         lease_until_ms, claims, attempts, on_channel)
     SELECT value->>'id', value->>'case_id', value->>'case_type', value->>'customer_id',
         value->>'notice', value->>'topic', CAST(value->>'urgency' AS BIGINT),
         value->>'trigger_key', CAST(value->>'occurrence' AS BIGINT),
         CAST(value->>'event_seq' AS BIGINT), value->>'state',
-        CAST(value->>'happened_at_ms' AS BIGINT), value->>'collapse', value->>'status',
-        value->>'reason', CAST(value->>'planned_at_ms' AS BIGINT),
+        CAST(value->>'happened_at_ms' AS BIGINT), value->>'collapse', value->>'held',
+        value->>'escalates', value->>'status', value->>'reason', CAST(value->>'planned_at_ms' AS BIGINT),
         CAST(value->>'due_at_ms' AS BIGINT), CAST(value->>'next_at_ms' AS BIGINT),
         CAST(value->>'expires_at_ms' AS BIGINT), 0,
         value->>'failed_channels', value->>'skipped', value->>'version', value->>'code',
@@ -177,6 +178,13 @@ const MARK_EVENTS: &str = "
                  value->>'looked_at' AS looks
           FROM jsonb_each($1)) AS x
     WHERE event.seq = x.event_key";
+
+/// Append-only: the last row is the choice in force.
+const END_CHOICES: &str = "
+    INSERT INTO case_choice (case_id, at_ms, channel, muted, source)
+    SELECT x.value->>'id', $2, NULL, false, 'the case began again' FROM jsonb_each($1) AS x
+    WHERE true
+    ON CONFLICT (case_id, at_ms) DO UPDATE SET channel = NULL, muted = false";
 
 /// Nobody of them is erased before the plans are written down.
 const CUSTOMERS: Either = Either {
@@ -493,6 +501,9 @@ struct Writes {
     decisions: Vec<DecisionRow>,
     events: Vec<EventMark>,
     tasks: Vec<NewTaskRow>,
+    promises: Promises,
+    /// Cases whose choice ended with them.
+    choice_ends: Vec<String>,
 }
 
 impl Writes {
@@ -532,6 +543,10 @@ impl Writes {
                 reasons: json(&moved.reasons),
                 versions: versions.to_string(),
             });
+        }
+        self.promises.add(plan);
+        if plan.choice_ends {
+            self.choice_ends.push(plan.case.id.0.clone());
         }
         let looked_at = LookedAt { silent: plan.silent.clone(), skipped: plan.skipped.clone() };
         self.events.push(EventMark {
@@ -590,6 +605,10 @@ impl Writes {
             query(MARK_EVENTS).bind(batch(&self.events)).bind(now_ms).execute(&mut *tx).await?;
         }
         insert_tasks(tx, &self.tasks, now_ms).await?;
+        self.promises.write(tx, now_ms).await?;
+        if !self.choice_ends.is_empty() {
+            query(END_CHOICES).bind(ids(&self.choice_ends)).bind(now_ms).execute(tx).await?;
+        }
         Ok(claimed)
     }
 }

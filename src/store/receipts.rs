@@ -240,6 +240,9 @@ async fn apply(tx: &mut Tx, receipt: &mut Unapplied, now_ms: i64) -> Result<bool
     .bind(now_ms)
     .execute(&mut *tx)
     .await?;
+    if status == "planned" {
+        super::riders::release(tx, [&receipt.notification_id].into_iter(), now_ms).await?;
+    }
     status.clone_into(&mut receipt.status);
     receipt.failed_channels = failed;
     let decision = DecisionRow {

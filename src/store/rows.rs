@@ -8,8 +8,8 @@ use crate::domain::customer::{Address, Profile};
 use crate::domain::plan::Created;
 use crate::domain::time::from_ms;
 use crate::domain::{
-    Channel, ContactPoint, Customer, Notification, NotificationId, Preferences, Reason, Status,
-    Urgency,
+    Channel, ContactPoint, Customer, Held, Notification, NotificationId, Preferences, Reason,
+    Status, Urgency,
 };
 
 use super::plans::Claim;
@@ -19,7 +19,7 @@ use super::{Result, StoreError};
 macro_rules! notification_columns {
     () => {
         "id, case_id, case_type, customer_id, notice, topic, urgency, trigger_key, occurrence, \
-         event_seq, state, happened_at_ms, collapse, status, planned_at_ms, due_at_ms, next_at_ms, \
+         event_seq, state, happened_at_ms, collapse, held, escalates, status, planned_at_ms, due_at_ms, next_at_ms, \
          expires_at_ms, failed_channels, skipped, version, code, epoch, claims, attempts"
     };
 }
@@ -40,6 +40,8 @@ pub(super) struct NotificationRow {
     pub state: Option<String>,
     pub happened_at_ms: i64,
     pub collapse: Option<String>,
+    pub held: Option<String>,
+    pub escalates: Option<String>,
     pub status: String,
     pub planned_at_ms: i64,
     pub due_at_ms: i64,
@@ -85,6 +87,8 @@ impl TryFrom<NotificationRow> for Notification {
             state: row.state,
             happened_at: from_ms(row.happened_at_ms),
             collapse: row.collapse,
+            held: row.held.as_deref().and_then(Held::from_name),
+            escalates: row.escalates.as_deref().map(parse_id).transpose()?,
             status: parse_status(&row.status)?,
             planned_at: from_ms(row.planned_at_ms),
             due_at: from_ms(row.due_at_ms),
@@ -144,6 +148,8 @@ impl NewNotification {
                 state: n.state.clone(),
                 happened_at_ms: n.happened_at.timestamp_millis(),
                 collapse: n.collapse.clone(),
+                held: n.held.map(|held| held.as_str().to_owned()),
+                escalates: n.escalates.map(|id| id.to_string()),
                 status: status.as_str().to_owned(),
                 planned_at_ms: n.planned_at.timestamp_millis(),
                 due_at_ms: n.due_at.timestamp_millis(),

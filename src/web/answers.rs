@@ -180,6 +180,7 @@ pub async fn keys(
     if let (Some(phone), "1") = (&web.app.settings.sender.phone, key.as_str()) {
         return Ok(twiml(&format!("<Dial>{}</Dial>", escape(phone))));
     }
+    web.app.engine.store.note_sign(&id, true, web.app.engine.clock.now()).await?;
     let question = match answers::press(&web.app, id, &key, web.app.engine.clock.now()).await {
         Ok(question) => question,
         Err(StoreError::NotFound { .. }) => return Ok(twiml("")),

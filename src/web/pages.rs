@@ -13,7 +13,7 @@ use minijinja::{AutoEscape, Environment, context};
 use crate::app::Seam;
 use crate::domain::time::{from_ms, local};
 use crate::domain::token::Grant;
-use crate::domain::{CustomerId, Preferences};
+use crate::domain::{CustomerId, NotificationId, Preferences};
 use crate::store::StoreError;
 
 use super::Web;
@@ -137,12 +137,31 @@ fn is_one_click(headers: &HeaderMap, body: &[u8]) -> bool {
     text.split('&').any(|pair| pair.trim() == "List-Unsubscribe=One-Click")
 }
 
+/// A person who follows a link shows that the message reached them. Scanners fetch links
+/// without a click: only a browser's own word counts (W3C, Fetch Metadata).
+pub async fn note_opened(web: &Web, headers: &HeaderMap, notification: &str) {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|told| told == value);
+    if !(is("sec-fetch-mode", "navigate") && is("sec-fetch-user", "?1")) {
+        return;
+    }
+    let Ok(id) = NotificationId::parse(notification) else { return };
+    let engine = &web.app.engine;
+    if let Err(error) = engine.store.note_sign(&id, false, engine.clock.now()).await {
+        tracing::warn!(%error, "a sign of life was not noted");
+    }
+}
+
 /// `GET /m/{code}`: is this message ours? Without personal data: whoever holds the code may
 /// be anybody.
-pub async fn verify(State(web): State<Web>, Path(code): Path<String>) -> Response {
+pub async fn verify(
+    State(web): State<Web>,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let store = &web.app.engine.store;
     match store.by_code(&code.to_lowercase()).await {
         Ok(view) => {
+            note_opened(&web, &headers, &view.id).await;
             let zone = web.app.zones.get(&web.app.settings.locales.time_zone);
             let told = view.told_at_ms.map(|ms| {
                 let at = local(from_ms(ms), &zone.unwrap_or(jiff::tz::TimeZone::UTC));

@@ -8,25 +8,26 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::channel::Outgoing;
-use crate::domain::customer::Address;
 use crate::domain::plan::{Decision, Outcome, versions};
-use crate::domain::reason::Reason;
+use crate::domain::reason::{Reason, Verdict, Voice};
 use crate::domain::time::Instant;
-use crate::domain::token::Grant;
 use crate::domain::{
-    Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Status,
+    Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Status, Urgency,
 };
-use crate::planning::eligibility::{Matter, decide};
-use crate::planning::journey::{Journey, Notice};
-use crate::render::message::{Scene, SkippedStep};
-use crate::render::{Manner, Written, write};
+use crate::planning::carry::{Load, carry};
+use crate::planning::eligibility::{Heard, Matter, decide};
+use crate::planning::rules::Rules;
+use crate::planning::schedule::midnight;
+use crate::planning::{Ended, followers, frequency};
 use crate::store::Result;
-use crate::store::attempts::Opening;
+use crate::store::attempts::{Cap, Opening, Rider};
 use crate::store::notifications::EndOfClaim;
 
 use super::activity::Busy;
+use super::company::{self, Going};
 use super::held::Hold;
 use super::seams::Seam;
+use super::writing::{Riding, Telling, address_it, rider_words, write_message};
 use super::{Engine, Live};
 
 /// How long one ticket's messages wait for room in their lanes, all together.
@@ -38,37 +39,44 @@ const LOOK_AGAIN_MS: i64 = 1_000;
 /// A message that may go as soon as its channel has room.
 #[derive(Debug)]
 pub struct Ready {
-    pub notification: Notification,
-    pub customer: Customer,
+    pub claimed: Claimed,
+    pub heard: Heard,
     pub outgoing: Outgoing,
     pub opening: Opening,
-    pub case: Case,
-    pub choice: CaseChoice,
+    /// What rides in it.
+    pub riders: Vec<Claimed>,
     pub live: Arc<Live>,
-    pub hold: Hold,
     /// The dispatch is not over before this message is.
     pub busy: Busy,
 }
 
 impl Ready {
-    /// Would it go the same way at `now`? It may have waited in its lane into quiet hours, or
-    /// past its end. What else can change is compared when its attempt opens.
+    #[must_use]
+    pub const fn notification(&self) -> &Notification {
+        &self.claimed.notification
+    }
+
+    /// Would it go the same way at `now`, with all that rides in it? It may have waited in
+    /// its lane into quiet hours, or past its end. What else can change is compared when its
+    /// attempt opens.
     #[must_use]
     pub fn still_goes(&self, now: Instant) -> bool {
         let rules = &self.live.rules;
-        let Some(journey) = rules.journeys.get(&self.notification.case_type) else { return false };
-        let matter = Matter {
-            notification: &self.notification,
-            journey,
-            notice: journey.notice(&self.notification.notice),
-            case: &self.case,
-            customer: &self.customer,
-            choice: self.choice,
-            rests: ChannelMap::default(),
-        };
         let way = (self.opening.channel, &self.opening.address);
-        matches!(decide(&matter, rules, now).outcome,
-            Outcome::Send { channel, ref address } if (channel, address) == way)
+        let goes = |claimed: &Claimed, heard: &Heard| {
+            let decision = claimed.decide(rules, heard, ChannelMap::default(), now);
+            matches!(decision.map(|decision| decision.outcome),
+                Some(Outcome::Send { channel, ref address, .. }) if (channel, address) == way)
+        };
+        let rides = Heard { rides: true, ..Heard::default() };
+        goes(&self.claimed, &self.heard) && self.riders.iter().all(|rider| goes(rider, &rides))
+    }
+
+    /// The claims that come back when it does not leave.
+    pub fn claims(&self) -> impl Iterator<Item = (NotificationId, i64)> {
+        std::iter::once(&self.claimed)
+            .chain(&self.riders)
+            .map(|claimed| (claimed.notification.id, claimed.notification.epoch))
     }
 }
 
@@ -80,6 +88,52 @@ pub struct Claimed {
     pub case: Case,
     pub customer: Customer,
     pub choice: CaseChoice,
+}
+
+impl Claimed {
+    /// Decides about it; `None` when the version in force has no such journey.
+    #[must_use]
+    pub fn decide(
+        &self,
+        rules: &Rules,
+        heard: &Heard,
+        rests: ChannelMap<Option<Instant>>,
+        now: Instant,
+    ) -> Option<Decision> {
+        let journey = rules.journeys.get(&self.notification.case_type)?;
+        let matter = Matter {
+            notification: &self.notification,
+            journey,
+            notice: journey.notice(&self.notification.notice),
+            case: &self.case,
+            customer: &self.customer,
+            choice: self.choice,
+            rests,
+            heard,
+        };
+        Some(decide(&matter, rules, now))
+    }
+
+    /// What is planned because it ended.
+    #[must_use]
+    pub fn followers(
+        &self,
+        engine: &Engine,
+        rules: &Rules,
+        how: Ended,
+        at: Instant,
+    ) -> Vec<crate::domain::plan::Created> {
+        let Some(journey) = rules.journeys.get(&self.notification.case_type) else {
+            return Vec::new();
+        };
+        let Some(notice) = journey.notice(&self.notification.notice) else { return Vec::new() };
+        let mut created =
+            followers(&self.notification, how, notice, journey, &self.customer, rules, at);
+        for created in &mut created {
+            created.notification.code = engine.keys.code(created.notification.id);
+        }
+        created
+    }
 }
 
 /// Claims these notifications and brings each to its lane or to its end.
@@ -94,6 +148,17 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
     }
     engine.seams.pass(Seam::AfterClaim).await;
     let live = engine.live.load_full();
+    let claimed = read_up(engine, notifications, now).await?;
+    bring_on_the_way(engine, &live, claimed, now).await
+}
+
+/// Reads what the decisions about claimed notifications need. One whose case has news that
+/// are not planned yet is given back: they may change it.
+pub(super) async fn read_up(
+    engine: &Engine,
+    notifications: Vec<Notification>,
+    now: Instant,
+) -> Result<Vec<Claimed>> {
     let cases = engine.store.cases(notifications.iter().map(|n| &n.case)).await?;
     let customers = engine.store.customers(notifications.iter().map(|n| &n.customer), now).await?;
     let mut claimed = Vec::with_capacity(notifications.len());
@@ -106,7 +171,6 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
                     (engine.held.take(notification.id, notification.epoch), standing.choice);
                 claimed.push(Claimed { notification, hold, case, customer, choice });
             }
-            // The case has news that are not planned yet; they may change this message.
             _ => unplanned.push((notification.id, notification.epoch)),
         }
     }
@@ -116,7 +180,7 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
         engine.ring_plan(&events);
         engine.wake.notify_one();
     }
-    bring_on_the_way(engine, &live, claimed, now).await
+    Ok(claimed)
 }
 
 /// Decides about what is claimed: each goes to its lane, or its claim ends.
@@ -126,236 +190,239 @@ pub async fn dispatch(engine: &Engine, ids: &[NotificationId]) -> Result<()> {
 pub async fn bring_on_the_way(
     engine: &Engine,
     live: &Arc<Live>,
-    mut claimed: Vec<Claimed>,
+    claimed: Vec<Claimed>,
     now: Instant,
 ) -> Result<()> {
-    claimed.sort_by(|a, b| {
-        let order = |n: &Notification| (std::cmp::Reverse(n.urgency), n.due_at, n.id);
-        order(&a.notification).cmp(&order(&b.notification))
-    });
     let mut ends = Vec::new();
-    let mut ready = Vec::new();
     let rests = engine.health.rests(now);
-    for claimed in claimed {
-        match look_at(engine, live, claimed, rests, now) {
-            Look::Ready(message) => ready.push(*message),
+    let mut going = Vec::with_capacity(claimed.len());
+    for (claimed, heard) in company::with_heard(engine, live, claimed, now).await? {
+        match look_at(engine, live, claimed, heard, rests, now) {
+            Look::Going(message) => going.push(*message),
             Look::Over(end) => ends.push(*end),
         }
     }
+    let company = company::gather(engine, live, &going, now).await?;
+    let mut unused = Vec::new();
+    let put_back = |n: &Notification| (n.id, n.epoch, n.next_at.max(later(now)));
+    for (claimed, heard) in company {
+        let claim = put_back(&claimed.notification);
+        match look_at(engine, live, claimed, heard, rests, now) {
+            Look::Going(message) => going.push(*message),
+            // It waits on as it did; only an end is worth a word.
+            Look::Over(end) if end.status == Status::Planned => unused.push(claim),
+            Look::Over(end) => ends.push(*end),
+        }
+    }
+    company::in_order(&mut going);
+    let outlines: Vec<_> =
+        going.iter().map(|message| company::outline(&live.rules, message)).collect();
+    let (loads, no_room) = carry(&outlines);
+    unused.extend(no_room.iter().map(|n| put_back(&going[*n].claimed.notification)));
+    let mut going: Vec<Option<Going>> = going.into_iter().map(Some).collect();
+    let mut ready = Vec::with_capacity(loads.len());
+    for load in loads {
+        let (message, over) = load_up(engine, live, load, &mut going, now);
+        ready.extend(message);
+        ends.extend(over);
+    }
     engine.store.end_claims(ends, now).await?;
+    engine.store.put_back(&unused).await?;
     engine.seams.pass(Seam::AfterRender).await;
+    hand_to_lanes(engine, ready, now).await
+}
+
+fn later(now: Instant) -> Instant {
+    now + TimeDelta::milliseconds(LOOK_AGAIN_MS)
+}
+
+async fn hand_to_lanes(engine: &Engine, ready: Vec<Ready>, now: Instant) -> Result<()> {
     let deadline = tokio::time::Instant::now() + WAIT_FOR_ROOM;
     let mut no_room = Vec::new();
     for message in ready {
         let lane = engine.lanes.get(message.opening.channel).as_ref();
         let lane = lane.expect("routing offers only channels that have a lane");
         if let Err(message) = lane.push(message, deadline).await {
-            no_room.push((message.notification.id, message.notification.epoch));
+            no_room.extend(message.claims());
         }
     }
     if !no_room.is_empty() {
-        let later = now + TimeDelta::milliseconds(LOOK_AGAIN_MS);
-        engine.store.release(&no_room, later).await?;
+        engine.store.release(&no_room, later(now)).await?;
     }
     Ok(())
 }
 
 enum Look {
-    Ready(Box<Ready>),
+    Going(Box<Going>),
     Over(Box<EndOfClaim>),
+}
+
+fn versions_of(live: &Live, claimed: &Claimed) -> serde_json::Value {
+    let rules = &live.rules;
+    let (case, customer) = (claimed.case.revision, claimed.customer.revision);
+    versions(&rules.journeys.version, &rules.settings_version, case, customer)
 }
 
 fn look_at(
     engine: &Engine,
     live: &Arc<Live>,
     claimed: Claimed,
+    heard: Heard,
     rests: ChannelMap<Option<Instant>>,
     now: Instant,
 ) -> Look {
-    let Claimed { notification, hold, case, customer, choice } = claimed;
-    let (case, customer) = (&case, &customer);
     let rules = &live.rules;
-    let versions = versions(
-        &rules.journeys.version,
-        &rules.settings_version,
-        case.revision,
-        customer.revision,
-    );
-    let over = |status, next_at, reasons, task| {
+    let over = |claimed: &Claimed, status, next_at, reasons: Vec<Reason>, task, held| {
+        let unsaid = match status {
+            Status::Suppressed | Status::Expired | Status::Failed => true,
+            Status::Cancelled => matches!(reasons.last(), Some(Reason::ConditionFalse { .. })),
+            _ => false,
+        };
+        let followers =
+            if unsaid { claimed.followers(engine, rules, Ended::Unsaid, now) } else { Vec::new() };
         Look::Over(Box::new(EndOfClaim {
-            notification: notification.clone(),
+            notification: claimed.notification.clone(),
             status,
             next_at,
             reasons,
-            versions: versions.clone(),
+            versions: versions_of(live, claimed),
             task,
+            held,
+            followers,
         }))
     };
-    let Some(journey) = rules.journeys.get(&notification.case_type) else {
-        return over(Status::Cancelled, now, vec![Reason::RuleRemoved], None);
+    let Some(Decision { outcome, reasons }) = claimed.decide(rules, &heard, rests, now) else {
+        let gone = vec![Reason::RuleRemoved];
+        return over(&claimed, Status::Cancelled, now, gone, None, None);
     };
-    let matter = Matter {
-        notification: &notification,
-        journey,
-        notice: journey.notice(&notification.notice),
-        case,
-        customer,
-        choice,
-        rests,
+    match outcome {
+        Outcome::Send { channel, address, digest } => {
+            Look::Going(Box::new(Going { claimed, heard, reasons, channel, address, digest }))
+        }
+        Outcome::Snooze { until, held } => {
+            over(&claimed, Status::Planned, until, reasons, None, held)
+        }
+        Outcome::Settle { status, task } => over(&claimed, status, now, reasons, task, None),
+    }
+}
+
+/// Writes one message with what rides in it. What cannot be written is set aside; when that
+/// is the message itself, the others are put off.
+fn load_up(
+    engine: &Engine,
+    live: &Arc<Live>,
+    load: Load,
+    going: &mut [Option<Going>],
+    now: Instant,
+) -> (Option<Ready>, Vec<EndOfClaim>) {
+    let mut take = |n: usize| going[n].take().expect("each is loaded once");
+    let Going { claimed, heard, mut reasons, channel, address, digest } = take(load.carrier);
+    let mut over = Vec::new();
+    let aside = |claimed: &Claimed, mut reasons: Vec<Reason>, detail: String| {
+        reasons.push(Reason::RenderFailed { detail });
+        EndOfClaim {
+            notification: claimed.notification.clone(),
+            status: Status::Quarantined,
+            next_at: now,
+            reasons,
+            versions: versions_of(live, claimed),
+            task: Some("the message could not be written"),
+            held: None,
+            followers: Vec::new(),
+        }
     };
-    let Decision { outcome, reasons } = decide(&matter, rules, now);
-    let (channel, address) = match outcome {
-        Outcome::Send { channel, address } => (channel, address),
-        Outcome::Snooze { until } => return over(Status::Planned, until, reasons, None),
-        Outcome::Settle { status, task } => return over(status, now, reasons, task),
-    };
-    let notice = journey.notice(&notification.notice).expect("the rule fits, so it is there");
-    let telling = Telling { notification: &notification, notice, journey, case, customer };
-    let written = write_message(engine, live, telling, channel, now);
-    let written = match written {
+    let rules = &live.rules;
+    let mut riders = Vec::new();
+    let mut words = Vec::new();
+    for rider in load.riders.into_iter().map(&mut take) {
+        match rider_words(engine, live, &telling(rules, &rider.claimed), now) {
+            Ok(written) => {
+                words.push(written);
+                riders.push(rider.claimed);
+            }
+            Err(detail) => over.push(aside(&rider.claimed, rider.reasons, detail)),
+        }
+    }
+    if !riders.is_empty() {
+        reasons.push(Reason::Carries { count: riders.len() });
+    }
+    let riding = Riding { words, digest: load.digest, first: heard.first.then(|| by(&reasons)) };
+    let told = telling(rules, &claimed);
+    let written = match write_message(engine, live, told, &riding, channel, now) {
         Ok(written) => written,
         Err(detail) => {
-            let mut reasons = reasons;
-            reasons.push(Reason::RenderFailed { detail });
-            let task = Some("the message could not be written");
-            return over(Status::Quarantined, now, reasons, task);
+            over.push(aside(&claimed, reasons, detail));
+            over.extend(riders.into_iter().map(|rider| EndOfClaim {
+                versions: versions_of(live, &rider),
+                held: rider.notification.held,
+                notification: rider.notification,
+                status: Status::Planned,
+                next_at: later(now),
+                reasons: vec![Reason::NotStarted {
+                    detail: "the message it was to ride in could not be written".into(),
+                }],
+                task: None,
+                followers: Vec::new(),
+            }));
+            return (None, over);
         }
     };
     let provider = engine.gateways.get(channel).as_ref().map_or("none", |g| g.provider.name());
     let opening = Opening {
-        id: notification.id,
-        epoch: notification.epoch,
-        case: notification.case.clone(),
-        customer: notification.customer.clone(),
+        id: claimed.notification.id,
+        epoch: claimed.notification.epoch,
+        case: claimed.notification.case.clone(),
+        customer: claimed.notification.customer.clone(),
         channel,
         provider,
         address: address.clone(),
-        case_revision: case.revision,
-        customer_revision: customer.revision,
+        case_revision: claimed.case.revision,
+        customer_revision: claimed.customer.revision,
         because: reasons,
-        versions,
+        versions: versions_of(live, &claimed),
         body_hash: written.shaped.hash(),
         parts: written.shaped.parts(),
-    };
-    let outgoing =
-        address_it(engine, live, &notification, customer, channel, address, written, now);
-    Look::Ready(Box::new(Ready {
-        notification,
-        case: case.clone(),
-        choice,
-        customer: customer.clone(),
-        outgoing,
-        opening,
-        live: Arc::clone(live),
-        hold,
-        busy: engine.activity.begin(),
-    }))
-}
-
-/// What a notification tells, and on what it is written.
-#[derive(Debug, Clone, Copy)]
-pub struct Telling<'a> {
-    pub notification: &'a Notification,
-    pub notice: &'a Notice,
-    pub journey: &'a Journey,
-    pub case: &'a Case,
-    pub customer: &'a Customer,
-}
-
-/// Writes what a notification says at `now`, for one channel.
-///
-/// # Errors
-/// A sentence that names the message and what it misses.
-pub fn write_message(
-    engine: &Engine,
-    live: &Live,
-    telling: Telling<'_>,
-    channel: Channel,
-    now: Instant,
-) -> std::result::Result<Written, String> {
-    let Telling { notification, notice, journey, case, customer } = telling;
-    let skipped: Vec<SkippedStep> = notification
-        .skipped
-        .iter()
-        .filter_map(|step| {
-            Some(SkippedStep {
-                notice: step.notice.clone(),
-                message: journey.notice(&step.notice)?.message.clone(),
-                state: step.state.clone(),
-                at: step.at,
+        slot: digest.map(|slot| frequency::slot_name(channel, &slot)),
+        cap: cap(rules, &claimed, now),
+        riders: riders
+            .iter()
+            .map(|rider| Rider {
+                id: rider.notification.id,
+                epoch: rider.notification.epoch,
+                case: rider.notification.case.clone(),
+                case_revision: rider.case.revision,
             })
-        })
-        .collect();
-    let behaviour = &engine.behaviour;
-    let links = engine.links(
-        customer,
-        notification.id,
-        &notification.code,
-        &notification.topic,
-        channel,
-        now,
-    );
-    let scene = Scene {
-        case,
-        customer,
-        sender: &behaviour.sender,
-        links: &links,
-        skipped: &skipped,
-        now,
-        zone: live.rules.zone_of(customer),
-        locale: customer.profile.locale.clone().unwrap_or_else(|| behaviour.default_locale.clone()),
+            .collect(),
     };
-    let manner = Manner {
-        channel,
-        code: &notification.code,
-        replies: behaviour.sms_replies,
-        discreet: customer.preferences.discreet.unwrap_or(false),
-        answers: &notice.answers,
-    };
-    write(&live.messages, &live.presentation, &notice.message, &scene, manner)
-        .map_err(|error| error.to_string())
+    let outgoing = address_it(engine, live, &claimed, channel, address, written, now);
+    let live = Arc::clone(live);
+    let busy = engine.activity.begin();
+    (Some(Ready { claimed, heard, outgoing, opening, riders, live, busy }), over)
 }
 
-#[allow(clippy::too_many_arguments, reason = "one call, each value its own")]
-fn address_it(
-    engine: &Engine,
-    live: &Live,
-    notification: &Notification,
-    customer: &Customer,
-    channel: Channel,
-    address: Address,
-    written: Written,
-    now: Instant,
-) -> Outgoing {
-    let behaviour = &engine.behaviour;
-    let unsubscribe = (!live.rules.is_mandatory(&notification.topic))
-        .then(|| engine.unsubscribe_link(&customer.id, &notification.topic, channel));
-    Outgoing {
-        notification: notification.id,
-        no: 0,
-        case: notification.case.clone(),
-        to: address,
-        to_name: customer.profile.name.clone(),
-        shaped: written.shaped,
-        message_id: engine.keys.message_id(notification.id, &behaviour.mail_domain),
-        thread_id: engine.keys.thread_id(&notification.case, &customer.id, &behaviour.mail_domain),
-        unsubscribe,
-        topic: notification.topic.clone(),
-        receipt_url: String::new(),
-        keys_url: (channel == Channel::Voice).then(|| engine.keys_link(notification.id, now)),
-        at: now,
-    }
+/// Whose word chose the channel.
+fn by(reasons: &[Reason]) -> Voice {
+    let taken = |reason: &Reason| match reason {
+        Reason::Candidate { verdict: Verdict::Taken { by }, .. } => Some(*by),
+        _ => None,
+    };
+    reasons.iter().find_map(taken).unwrap_or(Voice::TopicDefault)
 }
 
-/// Fills in what is known only once the attempt has its number.
-pub fn number(engine: &Engine, outgoing: &mut Outgoing, provider: &str, no: i64) {
-    let grant = Grant::Receipt { notification: outgoing.notification, no };
-    outgoing.no = no;
-    outgoing.receipt_url = format!(
-        "{}/v1/receipts/{provider}?a={}",
-        engine.behaviour.public_url,
-        engine.keys.token(&grant)
-    );
+fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {
+    let Claimed { notification, case, customer, .. } = claimed;
+    let journey = rules.journeys.get(&notification.case_type).expect("decided by this journey");
+    let notice = journey.notice(&notification.notice).expect("decided by this rule");
+    Telling { notification, notice, journey, case, customer }
+}
+
+/// The cap a message counts against. Urgent and mandatory ones pass it.
+fn cap(rules: &Rules, claimed: &Claimed, now: Instant) -> Option<Cap> {
+    let Claimed { notification, customer, .. } = claimed;
+    let limit = customer.preferences.cap_per_day.or(rules.cap_per_day)?;
+    let passes = rules.is_mandatory(&notification.topic) || notification.urgency == Urgency::Urgent;
+    let since = midnight(now, &rules.zone_of(customer));
+    (!passes).then(|| Cap { limit, since, beside: rules.mandatory_topics() })
 }
 
 /// Ready messages by id, for matching with what the store opened.

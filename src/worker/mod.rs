@@ -5,6 +5,7 @@
 //! [`scheduler`] rings what falls due, [`reconcile`] repairs what was lost.
 
 pub mod activity;
+mod company;
 pub mod dispatch;
 pub mod held;
 pub mod lane;
@@ -12,9 +13,11 @@ mod opener;
 pub mod outcome;
 mod patience;
 pub mod plan;
+mod promises;
 pub mod reconcile;
 pub mod scheduler;
 pub mod seams;
+pub mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,10 +16,11 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId};
 use crate::store::attempts::Opened;
 
-use super::dispatch::{ById, Ready, number};
+use super::dispatch::{ById, Ready};
 use super::lane::{MAX_READY, Pace};
 use super::patience::Waits;
 use super::seams::Seam;
+use super::writing::number;
 use super::{Engine, Stopping, stopped};
 
 /// A message that may leave within this time keeps its claim; another gives it back.
@@ -125,7 +126,7 @@ impl Opener {
     }
 
     fn take(&mut self, count: usize) -> ById {
-        self.backlog.drain(..count).map(|message| (message.notification.id, message)).collect()
+        self.backlog.drain(..count).map(|message| (message.notification().id, message)).collect()
     }
 
     /// Opens the first `count` in line and sends them on their way. Answers how many there
@@ -170,7 +171,7 @@ impl Opener {
         if messages.is_empty() {
             return;
         }
-        let claims = messages.values().map(claim).collect();
+        let claims = messages.values().flat_map(Ready::claims).collect();
         self.release(claims, self.engine.clock.now()).await;
         self.engine.wake.notify_one();
     }
@@ -188,7 +189,7 @@ impl Opener {
             .increment(1);
         self.gather(MAX_READY);
         self.backlog.make_contiguous().sort_by_key(|message| {
-            let n = &message.notification;
+            let n = message.notification();
             (std::cmp::Reverse(n.urgency), n.due_at, n.id)
         });
         let stay = stay_in_line(wait, interval).min(self.backlog.len());
@@ -197,7 +198,7 @@ impl Opener {
             let now = self.engine.clock.now();
             let ahead = u32::try_from(stay).unwrap_or(u32::MAX);
             let first = now + delta(wait + interval.saturating_mul(ahead));
-            let claims = others.iter().map(claim);
+            let claims = others.iter().flat_map(Ready::claims);
             let slots = book(claims, &mut self.booked, first, delta(interval), now);
             join_all(slots.into_iter().map(|(at, claims)| self.release(claims, at))).await;
         }
@@ -213,7 +214,7 @@ impl Opener {
 /// Gives back messages of which nobody knows whether their attempts opened: the answer of the
 /// store was lost. Nothing of them left the house, and only this process can know that.
 async fn take_back(engine: Arc<Engine>, messages: ById) {
-    let claims: Vec<(NotificationId, i64)> = messages.values().map(claim).collect();
+    let claims: Vec<(NotificationId, i64)> = messages.values().flat_map(Ready::claims).collect();
     let mut waits = Waits::within(engine.behaviour.renew_every * 3);
     while let Err(error) = engine.store.take_back(&claims, engine.clock.now()).await {
         if !waits.wait().await {
@@ -222,10 +223,6 @@ async fn take_back(engine: Arc<Engine>, messages: ById) {
         }
     }
     engine.wake.notify_one();
-}
-
-fn claim(message: &Ready) -> (NotificationId, i64) {
-    (message.notification.id, message.notification.epoch)
 }
 
 fn delta(duration: Duration) -> TimeDelta {

@@ -7,7 +7,7 @@ use crate::domain::plan::Created;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, Status};
-use crate::planning::next_occurrence;
+use crate::planning::Ended;
 use crate::planning::retry::{FailedAttempt, Failure, NextStep};
 use crate::store::attempts::{AttemptState, Closing, Opened};
 
@@ -29,19 +29,19 @@ pub fn closing(
     let channel = message.opening.channel;
     count(channel, message.opening.provider, &result);
     let mut closing = Closing {
-        notification: message.notification.clone(),
+        notification: message.notification().clone(),
         no: opened.no,
         attempt: AttemptState::Sent,
         status: Status::Sent,
         next_at: now,
-        failed_channels: message.notification.failed_channels.clone(),
+        failed_channels: message.notification().failed_channels.clone(),
         provider_ref: None,
         detail: String::new(),
         reasons: Vec::new(),
         versions: message.opening.versions.clone(),
         task: None,
         suppress: None,
-        follow_up: None,
+        followers: Vec::new(),
     };
     match result {
         Ok(Taken { provider_ref, detail }) => {
@@ -49,7 +49,7 @@ pub fn closing(
             closing.provider_ref = provider_ref;
             closing.detail = detail;
             closing.reasons.push(Reason::HandedOver { channel });
-            closing.follow_up = follow_up(engine, message, now);
+            closing.followers = followers(engine, message, now);
         }
         Err(SendError::NotStarted { reason }) => {
             closing.attempt = AttemptState::NotSent;
@@ -73,11 +73,11 @@ pub fn closing(
             closing.status = Status::Planned;
             closing.detail.clone_from(&reason);
             let failed = FailedAttempt {
-                notification: message.notification.id,
+                notification: message.notification().id,
                 attempts: attempts(opened),
                 failure: Failure::Temporary { retry_after },
                 at: now,
-                expires_at: message.notification.expires_at,
+                expires_at: message.notification().expires_at,
             };
             match engine.behaviour.retry.get(channel).next_step(&failed) {
                 NextStep::RetryAt(retry_at) => {
@@ -119,7 +119,7 @@ fn count(channel: Channel, provider: &'static str, result: &Result<Taken, SendEr
 /// How long a message took that could have gone at once: from its plan, or from the instant
 /// it was put off to, until the provider has it.
 fn say_how_late(message: &Ready, now: Instant) {
-    let notification = &message.notification;
+    let notification = message.notification();
     let may_go_from = notification.planned_at.max(notification.next_at);
     let late = (now - may_go_from).to_std().unwrap_or_default();
     metrics::histogram!("tidings_hand_over_delay_seconds", "channel" => message.opening.channel.as_str())
@@ -139,13 +139,11 @@ fn attempts(opened: Opened) -> NonZeroU32 {
     u32::try_from(opened.on_channel).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
-/// The next message of a notice that repeats.
-fn follow_up(engine: &Engine, message: &Ready, left_at: Instant) -> Option<Created> {
-    let rules = &message.live.rules;
-    let journey = rules.journeys.get(&message.notification.case_type)?;
-    let notice = journey.notice(&message.notification.notice)?;
-    let mut next =
-        next_occurrence(&message.notification, notice, journey, &message.customer, rules, left_at)?;
-    next.notification.code = engine.keys.code(next.notification.id);
-    Some(next)
+/// What is planned because a message and what rides in it were told.
+fn followers(engine: &Engine, message: &Ready, left_at: Instant) -> Vec<Created> {
+    let how = Ended::Told(message.opening.channel);
+    std::iter::once(&message.claimed)
+        .chain(&message.riders)
+        .flat_map(|claimed| claimed.followers(engine, &message.live.rules, how, left_at))
+        .collect()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::domain::plan::{NewTask, Plan, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
-use crate::domain::{Case, Customer, CustomerId, Notification, NotificationId, Status};
+use crate::domain::{Case, CaseChoice, Customer, CustomerId, Notification, NotificationId, Status};
 use crate::planning::schedule::{Calendar, shift};
 use crate::planning::{CaseFile, plan};
 use crate::queue::MAX_IDS;
@@ -134,14 +134,14 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     let mut due_now = Vec::new();
     let mut waited = HashMap::new();
     for case in &pending {
-        let (done, after, stopped_at) = plan_case(engine, &live, case, &customers, now);
+        let (done, after, choice, stopped_at) = plan_case(engine, &live, case, &customers, now);
         if let Some(event) = stopped_at {
             wait_for_customer(engine, case, event, now).await?;
         }
         if done.plans.is_empty() {
             continue;
         }
-        due_now.extend(due_at_once(&engine.held, case, after, &customers, now));
+        due_now.extend(due_at_once(&engine.held, case, after, choice, &customers, now));
         let events = case.events.iter().take(done.plans.len());
         waited.insert(case.id.clone(), events.map(|event| event.accepted_at).collect::<Vec<_>>());
         let full = case.events.len() >= MAX_EVENTS_PER_CASE;
@@ -181,6 +181,7 @@ fn due_at_once(
     held: &Held,
     pending: &PendingCase,
     after: CaseFile,
+    choice: CaseChoice,
     customers: &HashMap<CustomerId, Customer>,
     now: Instant,
 ) -> Vec<Claimed> {
@@ -200,31 +201,34 @@ fn due_at_once(
             };
             let case: Case = case.clone();
             let hold = held.take(notification.id, notification.epoch);
-            Some(Claimed { notification, hold, case, customer, choice: pending.choice })
+            Some(Claimed { notification, hold, case, customer, choice })
         })
         .collect()
 }
 
 /// Plans one case's events until one names a customer nobody told us about. Answers the
-/// plans, the case file after them, and the event that waits.
+/// plans, the case file and the customer's choice after them, and the event that waits.
 fn plan_case<'a>(
     engine: &Engine,
     live: &Arc<Live>,
     pending: &'a PendingCase,
     customers: &HashMap<CustomerId, Customer>,
     now: Instant,
-) -> (PlannedCase, CaseFile, Option<&'a PendingEvent>) {
+) -> (PlannedCase, CaseFile, CaseChoice, Option<&'a PendingEvent>) {
     let rules = &live.rules;
     let mut file =
         CaseFile { case: pending.case.clone(), notifications: pending.notifications.clone() };
     let mut done =
         PlannedCase { id: pending.id.clone(), expected: pending.planned, plans: Vec::new() };
+    let mut choice = pending.choice;
     for event in &pending.events {
         let Some(customer) = customers.get(&event.event.customer) else {
-            return (done, file, Some(event));
+            return (done, file, choice, Some(event));
         };
-        let choice = pending.choice;
         let mut plan = plan(&event.event, event.seq, &file, customer, choice, rules, now);
+        if plan.choice_ends {
+            choice = CaseChoice::default();
+        }
         for created in &mut plan.create {
             created.notification.code = engine.keys.code(created.notification.id);
         }
@@ -237,7 +241,7 @@ fn plan_case<'a>(
         );
         done.plans.push((event.seq, plan, versions));
     }
-    (done, file, None)
+    (done, file, choice, None)
 }
 
 /// The case file after a plan, for the next event of the same case.

@@ -1,5 +1,5 @@
 //! Repairs what was lost: bells nobody heard, leases of processes that are gone, doubts whose
-//! time has come, receipts that waited.
+//! time has come, receipts that waited, promises about to break.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::planning::rules::InDoubt;
 use crate::queue::MAX_IDS;
 use crate::store::Result;
 
+use super::promises;
 use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
 
@@ -28,6 +29,7 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
         tracing::warn!(planned_again, doubtful, "took back what a lost process held");
     }
     settle_doubts(engine, now).await?;
+    promises::run_once(engine, now).await?;
     if engine.store.apply_receipts(now).await? {
         engine.wake.notify_one();
     }

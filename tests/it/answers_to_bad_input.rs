@@ -139,7 +139,7 @@ async fn a_customer_and_a_case_read_back_as_they_stand() {
         .iter()
         .map(|e| e["kind"].as_str().expect("text"))
         .collect();
-    assert_eq!(kinds, ["event", "planned", "planned", "attempt"]);
+    assert_eq!(kinds, ["event", "planned", "planned", "planned", "attempt"]);
     let id = case["planned"][0]["id"].as_str().expect("an id");
     let (status, _, explained) =
         send(&app, "GET", &format!("/v1/notifications/{id}"), String::new()).await;

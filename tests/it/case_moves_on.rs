@@ -10,7 +10,7 @@ async fn a_reminder_cancels_itself_when_the_case_has_moved_on() {
     app.drain().await;
     app.advance_to("2026-11-25T10:00:00Z").await;
     app.event("take_in_charge_ticket").await;
-    app.advance_to("2026-12-10T10:00:00Z").await;
+    app.advance_to("2026-12-04T10:00:00Z").await;
     let reminder = app.of("still-waiting-for-you").await;
     assert_eq!(
         (reminder.status.as_str(), reminder.reason.as_deref()),

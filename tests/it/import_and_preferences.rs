@@ -41,6 +41,6 @@ async fn many_cases_of_one_customer_planned_together_each_reach_them() {
         app.event_of(json!({"case": format!("T-{case}"), "state": "take_in_charge_ticket"})).await;
     }
     app.drain().await;
-    assert_eq!(app.summary().await.by_status, [("sent".to_owned(), 40)].into());
+    assert_eq!(app.summary().await.by_status["sent"], 40);
     app.end().await;
 }

@@ -179,7 +179,7 @@ async fn the_next_of_a_repeat_is_planned_with_the_closing() {
         let mut next = notice(&case.expect("known").case, "received-again", 77, after_s(900));
         next.event_seq = None;
         let mut closing = closing(&held, no);
-        closing.follow_up = Some(created(next.clone()));
+        closing.followers = vec![created(next.clone())];
         store.close_attempts(vec![closing.clone()], monday()).await.expect("it is there");
         assert_eq!(store.one_notification(&next.id).await.expect("it is there"), next);
         // The same closing once more changes nothing.

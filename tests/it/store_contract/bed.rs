@@ -155,6 +155,8 @@ pub fn notice(case: &Case, notice: &str, seq: i64, due: Instant) -> Notification
         state: case.state.clone(),
         happened_at: case.since,
         collapse: None,
+        held: None,
+        escalates: None,
         status: Status::Planned,
         planned_at: monday(),
         due_at: due,
@@ -189,6 +191,8 @@ pub fn plan_of(case: Case, create: Vec<Created>) -> Plan {
         skipped: Vec::new(),
         silent: None,
         task: None,
+        promise: None,
+        choice_ends: false,
     }
 }
 
@@ -259,6 +263,9 @@ pub async fn opening(store: &Store, claimed: &Notification, now: Instant) -> Ope
         versions: json!({"journeys": "v1"}),
         body_hash: "ab".into(),
         parts: 1,
+        slot: None,
+        cap: None,
+        riders: Vec::new(),
     }
 }
 
@@ -285,7 +292,7 @@ pub fn closing(notification: &Notification, no: i64) -> Closing {
         versions: json!({"journeys": "v1"}),
         task: None,
         suppress: None,
-        follow_up: None,
+        followers: Vec::new(),
     }
 }
 
@@ -302,4 +309,10 @@ pub async fn told(store: &Store, id: &str, case: &str) -> Notification {
 
 pub async fn status(store: &Store, id: &NotificationId) -> Status {
     store.one_notification(id).await.expect("it is there").status
+}
+
+/// How many migrations there are: the newest schema.
+pub fn migrations() -> i64 {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
+    i64::try_from(std::fs::read_dir(folder).expect("the migrations").count()).expect("few")
 }

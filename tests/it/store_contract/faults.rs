@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as Monotonic};
 use sqlx::{Connection, Executor, PgConnection};
 use tidings::store::{Beside, Store, StoreError};
 
-use super::bed::{accepted, email, eventually, know, monday, plain};
+use super::bed::{accepted, email, eventually, know, migrations, monday, plain};
 use crate::support::postgres::{PostgresServer, Sync};
 
 async fn refused(url: &str) -> String {
@@ -203,12 +203,12 @@ async fn a_migration_that_is_cut_off_is_done_by_the_next_and_the_others_wait() {
         let opened = futures::future::join_all((0..4).map(|_| Store::open(&url))).await;
         for store in opened {
             let store = store.expect("each opens");
-            assert_eq!(store.schema_version().await.expect("it is there"), 2);
+            assert_eq!(store.schema_version().await.expect("it is there"), migrations());
         }
         let tables = "SELECT count(*) FROM _sqlx_migrations WHERE success";
         let mut connection = PgConnection::connect(&url).await.expect("a connection");
         let done: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await.expect("read");
-        assert_eq!(done, 2);
+        assert_eq!(done, migrations());
     }
 }
 
@@ -237,7 +237,7 @@ async fn one_of_many_that_migrate_does_it_however_long_it_takes_and_the_others_w
     let (opened, ()) = tokio::join!(opens, lets_go);
     for store in opened {
         let store = store.expect("each opens");
-        assert_eq!(store.schema_version().await.expect("it is there"), 2);
+        assert_eq!(store.schema_version().await.expect("it is there"), migrations());
     }
 }
 

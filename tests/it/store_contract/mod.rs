@@ -14,8 +14,10 @@ mod notifications;
 mod odd_text;
 mod opening;
 mod plans;
+mod promises;
 mod races;
 mod receipts;
+mod riders;
 mod soak;
 mod tasks;
 

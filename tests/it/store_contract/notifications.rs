@@ -157,6 +157,8 @@ async fn a_stale_epoch_writes_nothing() {
             reasons: vec![Reason::Expired { at: late }],
             versions: json!({}),
             task: Some("it came too late"),
+            held: None,
+            followers: Vec::new(),
         };
         store.end_claims(vec![end], late).await.expect("the store is there");
         assert_eq!(status(store, &due.id).await, Status::Claimed, "the second keeps it");
@@ -181,6 +183,8 @@ async fn a_claim_ends_held_until_later_or_for_good_each_with_its_reason() {
             reasons,
             versions: json!({"customer": 3}),
             task,
+            held: None,
+            followers: Vec::new(),
         };
         let quiet = vec![Reason::QuietHours { until: after_s(300), own: true }];
         let ends = vec![

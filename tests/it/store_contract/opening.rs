@@ -4,7 +4,7 @@ use sqlx::Connection;
 use tidings::domain::time::from_ms;
 use tidings::store::{Beside, Store, StoreError};
 
-use super::bed::{Bed, Engine, accepted, monday, on_both, plain};
+use super::bed::{Bed, Engine, accepted, migrations, monday, on_both, plain};
 
 #[tokio::test]
 async fn a_store_opened_by_many_processes_at_once_is_made_once() {
@@ -21,7 +21,7 @@ async fn a_store_opened_by_many_processes_at_once_is_made_once() {
         for store in opened {
             let store = store.expect("each opens");
             keys.push(store.installation_key().await.expect("the store is there"));
-            assert_eq!(store.schema_version().await.expect("the store is there"), 2);
+            assert_eq!(store.schema_version().await.expect("the store is there"), migrations());
         }
         keys.dedup();
         assert_eq!(keys.len(), 1, "one key for all");

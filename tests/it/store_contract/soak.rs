@@ -164,6 +164,8 @@ impl Writer {
                         reasons: vec![Reason::Expired { at: now }],
                         versions: json!({}),
                         task: Some("it came too late"),
+                        held: None,
+                        followers: Vec::new(),
                         notification,
                     };
                     self.store.end_claims(vec![end], now).await?;

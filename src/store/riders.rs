@@ -1,0 +1,172 @@
+//! What rides in another message: folded as its carrier's attempt opens, told with it, and
+//! planned again when it did not leave.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use super::attempts::Opening;
+use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::rows::json;
+use super::sql::Tx;
+use super::{Result, batch, ids, query};
+use crate::domain::Reason;
+
+const UNCHANGED: &str = "
+    SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n ON n.id = x.value->>'id'
+    JOIN cases AS c ON c.id = n.case_id
+    WHERE n.status = 'claimed' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
+      AND n.lease_until_ms > $2
+      AND c.head = CAST(x.value->>'case_revision' AS BIGINT) AND c.planned = c.head";
+
+const FOLD: &str = "
+    UPDATE notification SET status = 'folded', reason = 'rides_in', carrier = x.by_carrier,
+        owner = NULL, claims = 0, ring_again_at_ms = 0
+    FROM (SELECT value->>'id' AS row_id, value->>'carrier' AS by_carrier FROM jsonb_each($1)) AS x
+    WHERE notification.id = x.row_id AND notification.status = 'claimed'";
+
+const TELL: &str = "
+    UPDATE notification SET told_at_ms = $2, held = NULL
+    WHERE carrier IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x) AND status = 'folded'";
+
+const RELEASE: &str = "
+    UPDATE notification SET status = 'planned', reason = NULL, carrier = NULL, told_at_ms = NULL,
+        next_at_ms = COALESCE((SELECT c.next_at_ms FROM notification AS c
+                                WHERE c.id = notification.carrier), $2),
+        ring_again_at_ms = 0, epoch = epoch + 1
+    WHERE carrier IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x) AND status = 'folded'";
+
+const FREE_SLOT: &str = "
+    UPDATE notification SET slot = NULL
+    WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x) AND slot IS NOT NULL";
+
+/// Messages since an instant that count against a customer's cap: whatever may have reached
+/// them, but for mandatory topics.
+pub(super) const COUNT_TODAY: &str = "
+    SELECT n.customer_id, count(*) AS messages
+    FROM jsonb_each($1) AS x
+    JOIN notification AS n ON n.customer_id = x.value->>'customer'
+    JOIN attempt AS a ON a.notification_id = n.id
+     AND a.opened_at_ms >= CAST(x.value->>'since_ms' AS BIGINT)
+     AND a.state NOT IN ('not_sent', 'refused', 'deferred')
+    WHERE n.topic NOT IN (SELECT y.value->>'id' FROM jsonb_each($2) AS y)
+    GROUP BY n.customer_id";
+
+/// From when a customer's messages count.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct CountRow {
+    pub customer: String,
+    pub since_ms: i64,
+}
+
+#[derive(Serialize)]
+struct RiderRow {
+    id: String,
+    epoch: i64,
+    case_revision: i64,
+    carrier: String,
+}
+
+fn rows(opening: &Opening) -> impl Iterator<Item = RiderRow> {
+    opening.riders.iter().map(|rider| RiderRow {
+        id: rider.id.to_string(),
+        epoch: rider.epoch,
+        case_revision: rider.case_revision,
+        carrier: opening.id.to_string(),
+    })
+}
+
+/// The openings all of whose riders are as they were read, and that keep within their cap.
+/// Customers, cases and notifications are locked.
+pub(super) async fn that_fit<'o>(
+    tx: &mut Tx,
+    openings: &'o [Opening],
+    now_ms: i64,
+) -> Result<Vec<&'o Opening>> {
+    let asked: Vec<RiderRow> = openings.iter().flat_map(rows).collect();
+    let mut unchanged = HashSet::new();
+    if !asked.is_empty() {
+        let found: Vec<(String,)> =
+            query(UNCHANGED).bind(batch(&asked)).bind(now_ms).fetch_all(&mut *tx).await?;
+        unchanged.extend(found.into_iter().map(|(id,)| id));
+    }
+    let counted: Vec<CountRow> = openings
+        .iter()
+        .filter_map(|opening| {
+            let since_ms = opening.cap.as_ref()?.since.timestamp_millis();
+            Some(CountRow { customer: opening.customer.0.clone(), since_ms })
+        })
+        .collect();
+    let mut today: HashMap<String, i64> = HashMap::new();
+    if let Some(cap) = openings.iter().find_map(|opening| opening.cap.as_ref()) {
+        let mut named = HashSet::new();
+        let once = counted.iter().filter(|row| named.insert(&row.customer));
+        let found: Vec<(String, i64)> =
+            query(COUNT_TODAY).bind(batch(once)).bind(ids(&cap.beside)).fetch_all(tx).await?;
+        today.extend(found);
+    }
+    let mut fit = Vec::with_capacity(openings.len());
+    for opening in openings {
+        if !opening.riders.iter().all(|rider| unchanged.contains(&rider.id.to_string())) {
+            continue;
+        }
+        if let Some(cap) = &opening.cap {
+            let messages = today.entry(opening.customer.0.clone()).or_default();
+            if *messages >= i64::from(cap.limit) {
+                continue;
+            }
+            *messages += 1;
+        }
+        fit.push(opening);
+    }
+    Ok(fit)
+}
+
+/// Folds the riders of attempts that opened.
+pub(super) async fn fold(
+    tx: &mut Tx,
+    opened: impl Iterator<Item = &Opening>,
+    now_ms: i64,
+) -> Result<()> {
+    let folded: Vec<RiderRow> = opened.flat_map(rows).collect();
+    if folded.is_empty() {
+        return Ok(());
+    }
+    query(FOLD).bind(batch(&folded)).execute(&mut *tx).await?;
+    let decisions = folded.iter().map(|rider| DecisionRow {
+        id: rider.id.clone(),
+        what: "folded",
+        reasons: json(&[Reason::RidesIn { notice: rider.carrier.clone() }]),
+        versions: "{}".into(),
+    });
+    query(INSERT_DECISIONS).bind(batch(decisions)).bind(now_ms).execute(tx).await?;
+    Ok(())
+}
+
+/// What rides in these is told.
+pub(super) async fn tell(
+    tx: &mut Tx,
+    carriers: impl Iterator<Item = impl ToString>,
+    now_ms: i64,
+) -> Result<()> {
+    let carriers: Vec<String> = carriers.map(|id| id.to_string()).collect();
+    if !carriers.is_empty() {
+        query(TELL).bind(ids(&carriers)).bind(now_ms).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// These did not leave: what rides in them is planned again for when they are, and a digest's
+/// slot is free.
+pub(super) async fn release(
+    tx: &mut Tx,
+    carriers: impl Iterator<Item = impl ToString>,
+    now_ms: i64,
+) -> Result<()> {
+    let carriers: Vec<String> = carriers.map(|id| id.to_string()).collect();
+    if !carriers.is_empty() {
+        query(RELEASE).bind(ids(&carriers)).bind(now_ms).execute(&mut *tx).await?;
+        query(FREE_SLOT).bind(ids(&carriers)).execute(tx).await?;
+    }
+    Ok(())
+}

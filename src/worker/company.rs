@@ -1,0 +1,139 @@
+//! What goes with a message: what its customer heard before, and what rides in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::domain::customer::Address;
+use crate::domain::reason::Reason;
+use crate::domain::time::Instant;
+use crate::domain::{Channel, CustomerId, Held, Notification, NotificationId};
+use crate::planning::carry;
+use crate::planning::eligibility::Heard;
+use crate::planning::journey::{Notice, Trigger};
+use crate::planning::rules::Rules;
+use crate::planning::schedule::midnight;
+use crate::store::Result;
+
+use super::dispatch::{Claimed, read_up};
+use super::{Engine, Live};
+
+/// A message that may go now, and why.
+#[derive(Debug)]
+pub struct Going {
+    pub claimed: Claimed,
+    pub heard: Heard,
+    pub reasons: Vec<Reason>,
+    pub channel: Channel,
+    pub address: Address,
+    pub digest: Option<String>,
+}
+
+fn notice_of<'a>(rules: &'a Rules, notification: &Notification) -> Option<&'a Notice> {
+    rules.journeys.get(&notification.case_type)?.notice(&notification.notice)
+}
+
+fn cap_of(rules: &Rules, claimed: &Claimed) -> Option<u32> {
+    claimed.customer.preferences.cap_per_day.or(rules.cap_per_day)
+}
+
+/// Each claimed notification with what its customer heard before; the store is asked only for
+/// what a rule or a choice makes matter.
+pub async fn with_heard(
+    engine: &Engine,
+    live: &Arc<Live>,
+    claimed: Vec<Claimed>,
+    now: Instant,
+) -> Result<Vec<(Claimed, Heard)>> {
+    let rules = &live.rules;
+    let watched = |c: &&Claimed| {
+        matches!(notice_of(rules, &c.notification).map(|n| &n.on), Some(Trigger::Silence { .. }))
+    };
+    let cases: BTreeSet<_> = claimed.iter().filter(watched).map(|c| &c.notification.case).collect();
+    let words =
+        if cases.is_empty() { HashMap::new() } else { engine.store.last_words(cases).await? };
+    let capped: BTreeMap<CustomerId, Instant> = claimed
+        .iter()
+        .filter(|c| cap_of(rules, c).is_some())
+        .map(|c| (c.customer.id.clone(), midnight(now, &rules.zone_of(&c.customer))))
+        .collect();
+    let today = if capped.is_empty() {
+        HashMap::new()
+    } else {
+        engine.store.messages_since(&capped, &rules.mandatory_topics()).await?
+    };
+    let in_digests = |c: &&Claimed| !c.customer.preferences.digest.is_empty();
+    let in_digests: BTreeSet<_> =
+        claimed.iter().filter(in_digests).map(|c| &c.customer.id).collect();
+    let slots = if in_digests.is_empty() {
+        HashMap::new()
+    } else {
+        engine.store.digests_of(in_digests, now).await?
+    };
+    let before: Vec<NotificationId> =
+        claimed.iter().filter_map(|c| c.notification.escalates).collect();
+    let signs =
+        if before.is_empty() { HashMap::new() } else { engine.store.signs_of(&before).await? };
+    let everybody: BTreeSet<_> = claimed.iter().map(|c| &c.customer.id).collect();
+    let first: BTreeSet<CustomerId> =
+        engine.store.never_told(everybody).await?.into_iter().collect();
+    let heard = |c: &Claimed| Heard {
+        last_word: words.get(&c.notification.case).copied(),
+        today: today.get(&c.customer.id).copied().unwrap_or(0),
+        slots: slots.get(&c.customer.id).cloned().unwrap_or_default(),
+        sign: c.notification.escalates.and_then(|id| signs.get(&id).copied()),
+        rides: c.notification.held == Some(Held::Cap) && c.notification.next_at > now,
+        first: first.contains(&c.customer.id),
+    };
+    let with = |claimed: Claimed| {
+        let heard = heard(&claimed);
+        (claimed, heard)
+    };
+    Ok(claimed.into_iter().map(with).collect())
+}
+
+/// Takes up what may ride in messages that go now: what is over its customer's cap, and the
+/// other members of a digest.
+pub async fn gather(
+    engine: &Engine,
+    live: &Arc<Live>,
+    going: &[Going],
+    now: Instant,
+) -> Result<Vec<(Claimed, Heard)>> {
+    let carries = |g: &&Going| g.digest.is_some() || cap_of(&live.rules, &g.claimed).is_some();
+    let customers: BTreeSet<&CustomerId> =
+        going.iter().filter(carries).map(|g| &g.claimed.customer.id).collect();
+    if customers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let held = engine.store.claim_held(customers, &engine.behaviour.owner, now).await?;
+    if held.is_empty() {
+        return Ok(Vec::new());
+    }
+    let claimed = read_up(engine, held, now).await?;
+    with_heard(engine, live, claimed, now).await
+}
+
+/// By priority: urgency, then due, then id.
+pub fn in_order(going: &mut [Going]) {
+    going.sort_by_key(|message| {
+        let n = &message.claimed.notification;
+        (std::cmp::Reverse(n.urgency), n.due_at, n.id)
+    });
+}
+
+/// What matters for going together.
+#[must_use]
+pub fn outline(rules: &Rules, going: &Going) -> carry::Going {
+    let notification = &going.claimed.notification;
+    carry::Going {
+        customer: notification.customer.clone(),
+        case: notification.case.clone(),
+        channel: going.channel,
+        address: going.address.compare_key(),
+        collapse: notification.collapse.clone(),
+        digest: going.digest.clone(),
+        over_cap: notification.held == Some(Held::Cap),
+        only_rides: going.heard.rides,
+        asks: notice_of(rules, notification).is_some_and(|notice| !notice.answers.is_empty()),
+    }
+}

@@ -1,0 +1,177 @@
+//! Writes what is due: the words of a message on its channel, with what rides in it, and the
+//! headers and links that go with them.
+
+use crate::channel::Outgoing;
+use crate::domain::customer::Address;
+use crate::domain::reason::Voice;
+use crate::domain::time::Instant;
+use crate::domain::token::Grant;
+use crate::domain::{Case, Channel, Customer, Notification};
+use crate::planning::fit::{ChannelNeed, unmet};
+use crate::planning::journey::{Journey, Notice};
+use crate::planning::promise::promise;
+use crate::render::message::{RenderError, Scene, SkippedStep};
+use crate::render::{Company, Manner, RiderWords, Written, rider, write};
+
+use super::dispatch::Claimed;
+use super::{Engine, Live};
+
+/// What a notification tells, and on what it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    pub notification: &'a Notification,
+    pub notice: &'a Notice,
+    pub journey: &'a Journey,
+    pub case: &'a Case,
+    pub customer: &'a Customer,
+}
+
+/// What rides in a message, and whether it is the first its customer gets.
+#[derive(Debug, Default)]
+pub struct Riding {
+    pub words: Vec<RiderWords>,
+    /// All of it is the customer's daily or weekly message.
+    pub digest: bool,
+    /// The first one says whose word chose the channel.
+    pub first: Option<Voice>,
+}
+
+/// Writes what a notification says at `now`, for one channel.
+///
+/// # Errors
+/// A sentence that names the message and what it misses.
+pub fn write_message(
+    engine: &Engine,
+    live: &Live,
+    telling: Telling<'_>,
+    riding: &Riding,
+    channel: Channel,
+    now: Instant,
+) -> Result<Written, String> {
+    let Telling { notification, notice, customer, .. } = telling;
+    let behaviour = &engine.behaviour;
+    let discreet = customer.preferences.discreet.unwrap_or(false)
+        || unmet(&notice.needs, channel).contains(&ChannelNeed::Private);
+    let manner = Manner {
+        channel,
+        code: &notification.code,
+        replies: behaviour.sms_replies,
+        discreet,
+        answers: &notice.answers,
+        company: Company {
+            words: &riding.words,
+            digest: riding.digest,
+            first: riding.first.map(|by| by != Voice::TopicDefault),
+        },
+    };
+    set_scene(engine, live, telling, channel, now, |scene| {
+        write(&live.messages, &live.presentation, &notice.message, scene, manner)
+    })
+}
+
+/// Writes what a notification says inside another message.
+///
+/// # Errors
+/// A sentence that names the message and what it misses.
+pub fn rider_words(
+    engine: &Engine,
+    live: &Live,
+    telling: &Telling<'_>,
+    now: Instant,
+) -> Result<RiderWords, String> {
+    let name = &telling.notice.message;
+    set_scene(engine, live, *telling, Channel::Email, now, |scene| {
+        rider(&live.messages, name, scene)
+    })
+}
+
+fn set_scene<T>(
+    engine: &Engine,
+    live: &Live,
+    telling: Telling<'_>,
+    channel: Channel,
+    now: Instant,
+    write: impl FnOnce(&Scene<'_>) -> Result<T, RenderError>,
+) -> Result<T, String> {
+    let Telling { notification, journey, case, customer, .. } = telling;
+    let skipped: Vec<SkippedStep> = notification
+        .skipped
+        .iter()
+        .filter_map(|step| {
+            Some(SkippedStep {
+                notice: step.notice.clone(),
+                message: journey.notice(&step.notice)?.message.clone(),
+                state: step.state.clone(),
+                at: step.at,
+            })
+        })
+        .collect();
+    let behaviour = &engine.behaviour;
+    let links = engine.links(
+        customer,
+        notification.id,
+        &notification.code,
+        &notification.topic,
+        channel,
+        now,
+    );
+    let zone = live.rules.zone_of(customer);
+    let next_word = journey.promise.map(|every| {
+        let calendar = live.rules.calendar(journey);
+        promise(now, every, &zone, calendar).alarm_at
+    });
+    let scene = Scene {
+        case,
+        customer,
+        sender: &behaviour.sender,
+        links: &links,
+        skipped: &skipped,
+        now,
+        zone,
+        next_word,
+        locale: customer.profile.locale.clone().unwrap_or_else(|| behaviour.default_locale.clone()),
+    };
+    write(&scene).map_err(|error| error.to_string())
+}
+
+/// Puts a written message into its envelope.
+pub fn address_it(
+    engine: &Engine,
+    live: &Live,
+    claimed: &Claimed,
+    channel: Channel,
+    address: Address,
+    written: Written,
+    now: Instant,
+) -> Outgoing {
+    let Claimed { notification, customer, .. } = claimed;
+    let behaviour = &engine.behaviour;
+    let unsubscribe = (!live.rules.is_mandatory(&notification.topic))
+        .then(|| engine.unsubscribe_link(&customer.id, &notification.topic, channel));
+    Outgoing {
+        notification: notification.id,
+        no: 0,
+        case: notification.case.clone(),
+        to: address,
+        to_name: customer.profile.name.clone(),
+        shaped: written.shaped,
+        message_id: engine.keys.message_id(notification.id, &behaviour.mail_domain),
+        thread_id: engine.keys.thread_id(&notification.case, &customer.id, &behaviour.mail_domain),
+        unsubscribe,
+        topic: notification.topic.clone(),
+        receipt_url: String::new(),
+        keys_url: (channel == Channel::Voice).then(|| engine.keys_link(notification.id, now)),
+        at: now,
+    }
+}
+
+/// Fills in what is known only once the attempt has its number.
+pub fn number(engine: &Engine, outgoing: &mut Outgoing, provider: &str, no: i64) {
+    let grant = Grant::Receipt { notification: outgoing.notification, no };
+    outgoing.no = no;
+    outgoing.receipt_url = format!(
+        "{}/v1/receipts/{provider}?a={}",
+        engine.behaviour.public_url,
+        engine.keys.token(&grant)
+    );
+}

@@ -1,0 +1,197 @@
+//! What rides in another message: held until one goes, folded with it, released when it did
+//! not leave; caps and digests, counted where they cannot be raced.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use tidings::domain::{Held, Notification, Reason, Sign, Status};
+use tidings::store::Store;
+use tidings::store::attempts::{AttemptState, Cap, Closing, Opening, Rider};
+use tidings::store::notifications::EndOfClaim;
+
+use super::bed::{
+    after_s, claimed, closing, know, monday, on_both, opening, planned, status, told,
+};
+
+async fn carrying(store: &Store, carrier: &Notification, riders: &[&Notification]) -> Opening {
+    let mut opening = opening(store, carrier, monday()).await;
+    for rider in riders {
+        let cases = store.cases([&rider.case]).await.expect("the store is there");
+        opening.riders.push(Rider {
+            id: rider.id,
+            epoch: rider.epoch,
+            case: rider.case.clone(),
+            case_revision: cases[&rider.case].case.revision,
+        });
+    }
+    opening
+}
+
+async fn opens(store: &Store, opening: &Opening) -> bool {
+    let opened = store.open_attempts(vec![opening.clone()], monday()).await;
+    !opened.expect("the store is there").is_empty()
+}
+
+#[tokio::test]
+async fn riders_are_folded_as_their_carrier_opens_and_told_with_it() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let carrier = claimed(store, "e1", "T-1").await;
+        let rider = claimed(store, "e2", "T-2").await;
+        let opening = carrying(store, &carrier, &[&rider]).await;
+        assert!(opens(store, &opening).await);
+        assert_eq!(status(store, &rider.id).await, Status::Folded);
+        assert_eq!(store.summary().await.expect("it is there").balance.open, 2, "not told yet");
+        store.close_attempts(vec![closing(&carrier, 1)], after_s(1)).await.expect("it is there");
+        let balance = store.summary().await.expect("it is there").balance;
+        assert_eq!((balance.told, balance.open), (2, 0));
+        let words = store.last_words([&rider.case]).await.expect("it is there");
+        assert_eq!(words[&rider.case], after_s(1), "what rode along is a word too");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_carrier_does_not_open_when_what_rides_in_it_has_changed() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let carrier = claimed(store, "e1", "T-1").await;
+        let rider = claimed(store, "e2", "T-2").await;
+        let read = carrying(store, &carrier, &[&rider]).await;
+        let mut stale = read.clone();
+        stale.riders[0].case_revision -= 1;
+        assert!(!opens(store, &stale).await, "its case has moved");
+        let mut stale = read.clone();
+        stale.riders[0].epoch -= 1;
+        assert!(!opens(store, &stale).await, "somebody else has it");
+        assert_eq!(status(store, &rider.id).await, Status::Claimed);
+        assert!(opens(store, &read).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_rode_in_a_message_that_did_not_leave_is_planned_again() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let carrier = claimed(store, "e1", "T-1").await;
+        let rider = claimed(store, "e2", "T-2").await;
+        let mut opening = carrying(store, &carrier, &[&rider]).await;
+        opening.slot = Some("email 2026-11-23T18:00".into());
+        assert!(opens(store, &opening).await);
+        let slots = async || {
+            let found = store.digests_of([&carrier.customer], monday()).await;
+            found.expect("it is there").remove(&carrier.customer).unwrap_or_default()
+        };
+        assert_eq!(slots().await, ["email 2026-11-23T18:00"]);
+        let deferred = Closing {
+            attempt: AttemptState::Deferred,
+            status: Status::Planned,
+            ..closing(&carrier, 1)
+        };
+        store.close_attempts(vec![deferred], after_s(1)).await.expect("it is there");
+        assert_eq!(status(store, &rider.id).await, Status::Planned);
+        assert!(slots().await.is_empty(), "the slot is free");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_digest_opens_per_customer_channel_and_slot() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let slot = Some("email 2026-11-23T18:00".to_owned());
+        let (one, two) = (claimed(store, "e1", "T-1").await, claimed(store, "e2", "T-2").await);
+        let with_slot = async |n: &Notification| Opening {
+            slot: slot.clone(),
+            ..opening(store, n, monday()).await
+        };
+        assert!(opens(store, &with_slot(&one).await).await);
+        assert!(!opens(store, &with_slot(&two).await).await);
+        assert!(opens(store, &opening(store, &two, monday()).await).await, "without it, yes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cap_is_counted_as_attempts_open() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let mut openings = Vec::new();
+        for n in 1..=3 {
+            let claimed = claimed(store, &format!("e{n}"), &format!("T-{n}")).await;
+            let cap = Cap { limit: 2, since: monday() - TimeDelta::hours(10), beside: Vec::new() };
+            openings.push(Opening { cap: Some(cap), ..opening(store, &claimed, monday()).await });
+        }
+        let opened = store.open_attempts(openings.clone(), monday()).await.expect("it is there");
+        assert_eq!(opened.len(), 2, "both in one transaction");
+        assert!(!opens(store, &openings[2]).await);
+        let since = BTreeMap::from([("C-1".into(), monday() - TimeDelta::hours(10))]);
+        let count = async |beside: &[String]| {
+            let found = store.messages_since(&since, beside).await.expect("it is there");
+            found.get(&"C-1".into()).copied()
+        };
+        assert_eq!(count(&[]).await, Some(2));
+        assert_eq!(count(&["status".to_owned()]).await, None, "mandatory ones do not count");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_held_is_claimed_for_company_and_put_back_as_it_was() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let held = claimed(store, "e1", "T-1").await;
+        planned(store, "e2", "T-2", monday()).await;
+        let end = EndOfClaim {
+            notification: held.clone(),
+            status: Status::Planned,
+            next_at: after_s(50_000),
+            reasons: vec![Reason::OverCap { cap: 2, until: after_s(50_000) }],
+            versions: json!({}),
+            task: None,
+            held: Some(Held::Cap),
+            followers: Vec::new(),
+        };
+        store.end_claims(vec![end], monday()).await.expect("it is there");
+        let claim = async || {
+            let found = store.claim_held([&held.customer], "me", monday()).await;
+            found.expect("it is there")
+        };
+        let [company] = &claim().await[..] else { panic!("the one that is held") };
+        assert_eq!((company.id, company.held), (held.id, Some(Held::Cap)));
+        let back = [(company.id, company.epoch, company.next_at)];
+        store.put_back(&back).await.expect("it is there");
+        let again = claim().await;
+        assert_eq!(again[0].next_at, after_s(50_000));
+        assert_eq!(again[0].held, Some(Held::Cap));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signs_of_life_are_noted_once_and_read_back() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let nobody = ["C-1".into()];
+        assert_eq!(store.never_told(&nobody).await.expect("it is there"), nobody);
+        let told = told(store, "e1", "T-1").await;
+        assert_eq!(store.never_told(&nobody).await.expect("it is there"), []);
+        let sign =
+            async || store.signs_of([&told.id]).await.expect("it is there").get(&told.id).copied();
+        assert_eq!(sign().await, None);
+        store.note_sign(&told.id, false, monday()).await.expect("it is there");
+        assert_eq!(sign().await, Some(Sign::Opened));
+        store.note_sign(&told.id, true, after_s(1)).await.expect("it is there");
+        assert_eq!(sign().await, Some(Sign::Acknowledged));
+    })
+    .await;
+}
