@@ -216,6 +216,7 @@ pub fn compile(
         zones: zones.clone(),
         cap_per_day: settings.limits.cap_per_day,
         settings_version: settings.fingerprint().0,
+        without: None,
     };
     Ok(Compiled { live: Live { rules, messages, presentation }, readings, findings })
 }

@@ -15,7 +15,7 @@ use super::condition;
 use super::frequency::{self, Frequency};
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
 use super::routing::{Candidate, Question, route};
-use super::rules::Rules;
+use super::rules::{Guard, Rules};
 use super::schedule::{fact_instant, next_allowed, shift};
 
 /// What a decision is about.
@@ -146,6 +146,7 @@ fn look_at_case<'a>(
         return Err(Reason::OtherCustomer);
     }
     let state = case.state.as_deref();
+    let state = state.filter(|_| rules.keeps(Guard::State));
     if let Some(state) = state.filter(|_| journey.is_final(state)) {
         let about_this_end = notification.state.as_deref() == Some(state);
         let said_at_the_end = matches!(&notice.allowed_states,
@@ -154,7 +155,7 @@ fn look_at_case<'a>(
             return Err(Reason::CaseFinal { state: state.to_owned() });
         }
     }
-    if !notice.fits_state(journey, state) {
+    if rules.keeps(Guard::State) && !notice.fits_state(journey, state) {
         return Err(Reason::LeftState {
             state: case.state.clone(),
             wanted: notice.wanted_states(journey),
@@ -300,7 +301,9 @@ fn look_at_hour(
         let own = preferences.quiet_hours.as_ref();
         let quiet = own.map_or(default, |hours| hours.on(*channel, default));
         let quiet = if urgent { None } else { quiet };
-        let allowed = next_allowed(now, &zone, quiet, notice.window, calendar);
+        let (quiet, window) =
+            if rules.keeps(Guard::Hours) { (quiet, notice.window) } else { (None, None) };
+        let allowed = next_allowed(now, &zone, quiet, window, calendar);
         let rests = matter.rests.get(*channel).filter(|until| *until > now);
         if allowed == Some(now) && rests.is_none() {
             let slot = digest.as_ref().map(|rhythm| rhythm.last.name.clone());

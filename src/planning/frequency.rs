@@ -8,7 +8,7 @@ use crate::domain::{Channel, Held, Reason, Urgency};
 use super::digest::{Slot, first_slot, last_slot};
 use super::eligibility::Matter;
 use super::journey::Notice;
-use super::rules::Rules;
+use super::rules::{Guard, Rules};
 use super::schedule::next_morning;
 
 /// What the frequency is asked about.
@@ -34,7 +34,8 @@ pub struct Rhythm {
 #[must_use]
 pub fn rhythm(asked: &Frequency<'_>, rules: &Rules) -> Option<Rhythm> {
     let Frequency { matter, notice, mandatory, now } = asked;
-    if *mandatory || notice.urgency == Urgency::Urgent || !notice.answers.is_empty() {
+    let never_waits = notice.urgency == Urgency::Urgent || !notice.answers.is_empty();
+    if *mandatory || never_waits || !rules.keeps(Guard::Rhythm) {
         return None;
     }
     let source = *matter.customer.preferences.digest.get(&notice.topic)?;
@@ -74,7 +75,7 @@ pub fn hold(
         let outcome = Outcome::Snooze { until, held: Some(Held::Digest) };
         return Some(Decision { outcome, reasons: vec![reason] });
     }
-    let cap = preferences.cap_per_day.or(rules.cap_per_day)?;
+    let cap = rules.cap_of(matter.customer)?;
     if *mandatory || notice.urgency == Urgency::Urgent || matter.heard.today < cap {
         return None;
     }

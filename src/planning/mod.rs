@@ -35,7 +35,7 @@ use crate::domain::{
 
 use eligibility::{Heard, Matter, decide};
 use journey::{FactOffset, Journey, Notice, OncePer, Trigger};
-use rules::Rules;
+use rules::{Guard, Rules};
 use schedule::{fact_instant, shift};
 
 /// What planning knows of a case before an event.
@@ -427,6 +427,10 @@ impl Planner<'_> {
     /// Inside a collapse group the newer message takes the place of what was not said yet,
     /// and lists the steps it skips.
     fn supersede(&mut self) {
+        if !self.rules.keeps(Guard::Collapse) {
+            return;
+        }
+        let lists = self.rules.keeps(Guard::Skipped);
         let settled: Vec<NotificationId> = self.plan.settle.iter().map(|s| s.id).collect();
         for created in &mut self.plan.create {
             let newer = &mut created.notification;
@@ -444,12 +448,14 @@ impl Planner<'_> {
                 {
                     continue;
                 }
-                newer.skipped.extend(older.skipped.iter().cloned());
-                newer.skipped.push(Skipped {
-                    notice: older.notice.clone(),
-                    state: older.state.clone(),
-                    at: older.happened_at,
-                });
+                if lists {
+                    newer.skipped.extend(older.skipped.iter().cloned());
+                    newer.skipped.push(Skipped {
+                        notice: older.notice.clone(),
+                        state: older.state.clone(),
+                        at: older.happened_at,
+                    });
+                }
                 created.reasons.push(Reason::Replaces {
                     notice: older.notice.clone(),
                     state: older.state.clone(),

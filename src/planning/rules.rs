@@ -55,6 +55,34 @@ pub struct Rules {
     pub cap_per_day: Option<u32>,
     /// The hash of the settings above, stored with each decision.
     pub settings_version: String,
+    /// For tests alone: what the decider forgets, to see that somebody notices.
+    #[doc(hidden)]
+    pub without: Option<Guard>,
+}
+
+/// A part of the decider that a test may switch off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Guard {
+    /// A message belongs to a state of its case.
+    State,
+    /// A newer message takes the place of an older one.
+    Collapse,
+    /// It lists what it takes the place of.
+    Skipped,
+    /// Quiet hours and windows.
+    Hours,
+    /// The customer's daily or weekly rhythm.
+    Rhythm,
+    /// The customer's cap.
+    Cap,
+}
+
+impl Rules {
+    #[must_use]
+    pub(crate) fn keeps(&self, guard: Guard) -> bool {
+        self.without != Some(guard)
+    }
 }
 
 impl Rules {
@@ -73,6 +101,13 @@ impl Rules {
     pub fn calendar(&self, journey: &Journey) -> &Calendar {
         let name = journey.calendar.as_ref().unwrap_or(&self.default_calendar);
         self.calendars.get(name).expect("journeys are checked against the calendars at load")
+    }
+
+    /// The most messages a day for this customer.
+    #[must_use]
+    pub fn cap_of(&self, customer: &Customer) -> Option<u32> {
+        let cap = customer.preferences.cap_per_day.or(self.cap_per_day);
+        cap.filter(|_| self.keeps(Guard::Cap))
     }
 
     /// Topics that cannot be switched off.

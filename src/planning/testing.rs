@@ -56,6 +56,7 @@ pub fn rules(journey: &str) -> Rules {
         zones: Zones::bundled(),
         cap_per_day: None,
         settings_version: "s1".into(),
+        without: None,
     }
 }
 

@@ -54,7 +54,7 @@ impl Store {
             .collect())
     }
 
-    /// The digests each customer has had, or has on its way: channel and local time.
+    /// The digests each customer has had since, or has on its way: channel and local time.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
@@ -66,7 +66,7 @@ impl Store {
         let rows: Vec<(String, String)> = query(
             "SELECT customer_id, slot FROM notification
              WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-               AND slot IS NOT NULL AND planned_at_ms >= $2 - 1209600000",
+               AND slot IS NOT NULL AND next_at_ms >= $2",
         )
         .bind(ids(customers))
         .bind(since.timestamp_millis())

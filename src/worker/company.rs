@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::domain::customer::Address;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
@@ -17,6 +19,9 @@ use crate::store::Result;
 use super::dispatch::{Claimed, read_up};
 use super::{Engine, Live};
 
+/// A slot matters until the next one; a week, and a day for clock changes and late hours.
+const LONGEST_RHYTHM: TimeDelta = TimeDelta::days(8);
+
 /// A message that may go now, and why.
 #[derive(Debug)]
 pub struct Going {
@@ -30,10 +35,6 @@ pub struct Going {
 
 fn notice_of<'a>(rules: &'a Rules, notification: &Notification) -> Option<&'a Notice> {
     rules.journeys.get(&notification.case_type)?.notice(&notification.notice)
-}
-
-fn cap_of(rules: &Rules, claimed: &Claimed) -> Option<u32> {
-    claimed.customer.preferences.cap_per_day.or(rules.cap_per_day)
 }
 
 /// Each claimed notification with what its customer heard before; the store is asked only for
@@ -53,7 +54,7 @@ pub async fn with_heard(
         if cases.is_empty() { HashMap::new() } else { engine.store.last_words(cases).await? };
     let capped: BTreeMap<CustomerId, Instant> = claimed
         .iter()
-        .filter(|c| cap_of(rules, c).is_some())
+        .filter(|c| rules.cap_of(&c.customer).is_some())
         .map(|c| (c.customer.id.clone(), midnight(now, &rules.zone_of(&c.customer))))
         .collect();
     let today = if capped.is_empty() {
@@ -67,7 +68,7 @@ pub async fn with_heard(
     let slots = if in_digests.is_empty() {
         HashMap::new()
     } else {
-        engine.store.digests_of(in_digests, now).await?
+        engine.store.digests_of(in_digests, now - LONGEST_RHYTHM).await?
     };
     let before: Vec<NotificationId> =
         claimed.iter().filter_map(|c| c.notification.escalates).collect();
@@ -99,7 +100,8 @@ pub async fn gather(
     going: &[Going],
     now: Instant,
 ) -> Result<Vec<(Claimed, Heard)>> {
-    let carries = |g: &&Going| g.digest.is_some() || cap_of(&live.rules, &g.claimed).is_some();
+    let carries =
+        |g: &&Going| g.digest.is_some() || live.rules.cap_of(&g.claimed.customer).is_some();
     let customers: BTreeSet<&CustomerId> =
         going.iter().filter(carries).map(|g| &g.claimed.customer.id).collect();
     if customers.is_empty() {

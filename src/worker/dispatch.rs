@@ -34,7 +34,7 @@ use super::{Engine, Live};
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
 
 /// After how long a message is looked at again that found no room.
-const LOOK_AGAIN_MS: i64 = 1_000;
+pub(super) const LOOK_AGAIN_MS: i64 = 1_000;
 
 /// A message that may go as soon as its channel has room.
 #[derive(Debug)]
@@ -419,7 +419,7 @@ fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {
 /// The cap a message counts against. Urgent and mandatory ones pass it.
 fn cap(rules: &Rules, claimed: &Claimed, now: Instant) -> Option<Cap> {
     let Claimed { notification, customer, .. } = claimed;
-    let limit = customer.preferences.cap_per_day.or(rules.cap_per_day)?;
+    let limit = rules.cap_of(customer)?;
     let passes = rules.is_mandatory(&notification.topic) || notification.urgency == Urgency::Urgent;
     let since = midnight(now, &rules.zone_of(customer));
     (!passes).then(|| Cap { limit, since, beside: rules.mandatory_topics() })

@@ -47,7 +47,7 @@ use lane::LaneHandle;
 use seams::Seams;
 
 /// The version in force and how it is presented; swapped as a whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Live {
     pub rules: Rules,
     pub messages: Messages,

@@ -16,7 +16,7 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId};
 use crate::store::attempts::Opened;
 
-use super::dispatch::{ById, Ready};
+use super::dispatch::{ById, LOOK_AGAIN_MS, Ready};
 use super::lane::{MAX_READY, Pace};
 use super::patience::Waits;
 use super::seams::Seam;
@@ -172,7 +172,12 @@ impl Opener {
             return;
         }
         let claims = messages.values().flat_map(Ready::claims).collect();
-        self.release(claims, self.engine.clock.now()).await;
+        let counted =
+            |message: &Ready| message.opening.slot.is_some() || message.opening.cap.is_some();
+        // Another message may hold the slot or the last place of the day and not be over yet.
+        let wait_ms = if messages.values().any(counted) { LOOK_AGAIN_MS } else { 0 };
+        let at = self.engine.clock.now() + TimeDelta::milliseconds(wait_ms);
+        self.release(claims, at).await;
         self.engine.wake.notify_one();
     }
 

@@ -27,6 +27,7 @@ mod journeys_of_a_stranger;
 mod kill_nine;
 mod life_under_faults;
 mod links;
+mod lives;
 mod messages_as_read;
 mod messages_together;
 mod moving_between_engines;
