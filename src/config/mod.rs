@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Zones};
+use crate::planning::legal_hours::LegalHours;
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
+mod calendars;
 mod source;
 
+pub use calendars::Calendars;
 use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
 
 /// The defaults, and their documentation.
@@ -41,6 +44,7 @@ pub struct Settings {
     pub quiet_hours: QuietHours,
     pub locales: Locales,
     pub calendars: Calendars,
+    pub legal_hours: BTreeMap<String, LegalHours>,
     pub intake: Intake,
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
@@ -180,12 +184,6 @@ pub struct Locales {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Calendars {
-    pub default: String,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Intake {
     pub wait_for_customer: Span,
     /// The Redis stream events are read from; empty for none.
@@ -287,8 +285,9 @@ impl Settings {
             set_by.insert(path.join("."), variable);
         }
         read_secrets(&mut merged, &source)?;
-        let settings: Self = serde_path_to_error::deserialize(Value::Table(merged))
+        let mut settings: Self = serde_path_to_error::deserialize(Value::Table(merged))
             .map_err(|error| Box::new(source.explain(&error, &set_by)))?;
+        settings.calendars.read(&source)?;
         settings.check(&source)?;
         Ok(settings)
     }
@@ -399,11 +398,16 @@ impl Settings {
             let why = "must be longer than hand_over_window_s".into();
             return fault(&["dispatch", "lease_s"], why);
         }
-        if self.calendars.default != "weekdays" {
-            return fault(
-                &["calendars", "default"],
-                "the calendar there is, is \"weekdays\"".into(),
-            );
+        let zones = Zones::bundled();
+        for (region, row) in &self.legal_hours {
+            if let Some(name) = &row.calendar
+                && !self.calendars.days.contains_key(name)
+            {
+                return fault(&["legal_hours", region, "calendar"], self.calendars.unknown(name));
+            }
+            if let Some(why) = row.zones.iter().find_map(|name| zones.get(name).err()) {
+                return fault(&["legal_hours", region, "zones"], why);
+            }
         }
         Ok(())
     }

@@ -43,6 +43,14 @@ impl Address {
         Self(text)
     }
 
+    /// The country a number belongs to, as in ISO 3166: `GB`. `None` for e-mail, and for the
+    /// numbers of no country.
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        let number = phonenumber::parse(None, self.0.strip_prefix('+').map(|_| &self.0)?).ok()?;
+        number.country().id().map(|id| id.as_ref().to_owned())
+    }
+
     /// What two spellings of one address have in common, for suppression and look-up.
     #[must_use]
     pub fn compare_key(&self) -> String {

@@ -4,10 +4,12 @@
 //! happen to it now, [`retry`] what follows a failed attempt. Times come from [`schedule`],
 //! channels from [`routing`], and everything configurable from [`rules::Rules`].
 
+pub mod calendar;
 pub mod condition;
 pub mod eligibility;
 pub mod journey;
 pub mod journey_file;
+pub mod legal_hours;
 pub mod retry;
 pub mod routing;
 pub mod rules;
