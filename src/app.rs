@@ -1,6 +1,7 @@
 //! Composition root: builds every part once, starts the roles, shuts down.
 
 pub mod answers;
+pub mod balance;
 pub mod centre;
 pub mod content;
 pub mod demo;

@@ -1,6 +1,7 @@
 //! One file per command: parse, call `app`, print.
 
 mod admin;
+mod balance;
 mod bench;
 mod check;
 mod demo;
@@ -55,6 +56,8 @@ enum Command {
     Preview(check::Preview),
     /// Say in plain words why a message was sent, held, changed or not sent
     Explain(explain::Explain),
+    /// Show that nothing was lost: what became of every accepted event
+    Balance(balance::Balance),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
@@ -116,6 +119,7 @@ impl Cli {
             Command::Check(command) => command.run(&context),
             Command::Preview(command) => command.run(&context),
             Command::Explain(command) => command.run(&context).await,
+            Command::Balance(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,

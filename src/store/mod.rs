@@ -13,6 +13,7 @@ use crate::domain::time::Instant;
 
 mod answers;
 pub mod attempts;
+pub mod balance;
 pub mod console;
 pub mod customers;
 mod group_commit;

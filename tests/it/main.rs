@@ -7,6 +7,7 @@ mod support;
 mod answers;
 mod answers_to_bad_input;
 mod api_keys;
+mod balance;
 mod calendars;
 mod case_moves_on;
 mod centre;

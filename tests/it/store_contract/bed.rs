@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use sqlx::Connection;
 use tempfile::TempDir;
 use tidings::domain::customer::{Address, CustomerRecord};
 use tidings::domain::plan::{Created, Plan};
@@ -49,6 +50,22 @@ impl Bed {
     /// The same database as another process sees it.
     pub async fn another(&self) -> Store {
         Store::open(&self.url).await.expect("a store")
+    }
+
+    /// Changes what is stored behind the store's back, as damage would.
+    pub async fn damage(&self, statement: &'static str) {
+        match self.engine {
+            Engine::Sqlite => {
+                let connection = sqlx::SqliteConnection::connect(&self.url).await;
+                let mut connection = connection.expect("a connection");
+                sqlx::query(statement).execute(&mut connection).await.expect("written");
+            }
+            Engine::Postgres => {
+                let connection = sqlx::PgConnection::connect(&self.url).await;
+                let mut connection = connection.expect("a connection");
+                sqlx::query(statement).execute(&mut connection).await.expect("written");
+            }
+        }
     }
 
     pub async fn others<const N: usize>(&self) -> [Store; N] {
