@@ -12,6 +12,7 @@ pub mod moving;
 pub mod play;
 mod queue;
 pub mod redis;
+pub mod reports;
 pub mod roles;
 pub mod stream;
 

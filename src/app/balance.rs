@@ -7,7 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::store::balance::{Balance, LostEvent, ShortCase, Unprompted};
+use crate::store::balance::{Balance, LostEvent, Period, ShortCase, Unprompted};
 use crate::store::{Result, Store};
 
 /// The most events and cases named one by one.
@@ -45,26 +45,33 @@ pub struct Sheet {
     pub short_cases: Vec<ShortCase>,
 }
 
-/// Draws up the sheet for events accepted from the day `from` to the day `to`, both included.
+/// From the beginning of the day `from` to the end of the day `to`, in UTC.
+#[must_use]
+pub fn milliseconds(from: Option<Date>, to: Option<Date>) -> Period {
+    let begin = |day: Date| i64::from((day - EPOCH).get_days()) * DAY_MS;
+    from.map_or(0, begin)..to.map_or(i64::MAX, |day| begin(day.saturating_add(1.day())))
+}
+
+/// Draws up the sheet for the events accepted in a period.
 ///
 /// # Errors
 /// `Unavailable` when the store is away.
-pub async fn sheet(store: &Store, from: Option<Date>, to: Option<Date>) -> Result<Sheet> {
-    let begin = |day: Date| i64::from((day - EPOCH).get_days()) * DAY_MS;
-    let start = from.map_or(0, begin);
-    let end = to.map_or(i64::MAX, |day| begin(day.saturating_add(1.day())));
+pub async fn sheet(store: &Store, period: Period) -> Result<Sheet> {
     let mut total = Balance::default();
     let mut by_case_type: BTreeMap<String, Balance> = BTreeMap::new();
     let mut by_day: BTreeMap<(Date, String), Balance> = BTreeMap::new();
-    for count in store.balance_by_day(start..end).await? {
+    for count in store.balance_by_day(period.clone()).await? {
         let day = EPOCH.saturating_add(count.day.days());
         total.count(&count.outcome, count.events);
         let of_type = by_case_type.entry(count.case_type.clone()).or_default();
         of_type.count(&count.outcome, count.events);
         by_day.entry((day, count.case_type)).or_default().count(&count.outcome, count.events);
     }
-    let lost =
-        if total.adds_up() { Vec::new() } else { store.lost_events(start..end, MAX_NAMED).await? };
+    let lost = if total.adds_up() {
+        Vec::new()
+    } else {
+        store.lost_events(period.clone(), MAX_NAMED).await?
+    };
     let short_cases = store.short_cases(MAX_NAMED).await?;
     Ok(Sheet {
         adds_up: total.adds_up() && short_cases.is_empty(),
@@ -74,7 +81,7 @@ pub async fn sheet(store: &Store, from: Option<Date>, to: Option<Date>) -> Resul
             .into_iter()
             .map(|((day, case_type), balance)| Row { day, case_type, balance })
             .collect(),
-        unprompted: store.unprompted(start..end).await?,
+        unprompted: store.unprompted(period).await?,
         lost,
         short_cases,
     })

@@ -1,22 +1,18 @@
 //! `tidings balance`: what became of every accepted event.
 
 use clap::Args;
-use jiff::civil::Date;
 
 use crate::app::balance::{Sheet, sheet};
 use crate::store::balance;
 
-use super::{BadInput, Context, ExitCode, Outcome, print};
+use super::report::Days;
+use super::{Context, ExitCode, Outcome, print};
 
 /// Show that nothing was lost: what became of every accepted event, per day and case type
 #[derive(Debug, Args)]
 pub struct Balance {
-    /// The first day, by when events were accepted, in UTC
-    #[arg(long, value_name = "DATE")]
-    from: Option<Date>,
-    /// The last day
-    #[arg(long, value_name = "DATE")]
-    to: Option<Date>,
+    #[command(flatten)]
+    days: Days,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -24,14 +20,9 @@ pub struct Balance {
 
 impl Balance {
     pub async fn run(self, context: &Context) -> Outcome {
-        if let (Some(from), Some(to)) = (self.from, self.to)
-            && from > to
-        {
-            return Err(BadInput(format!("--from {from} comes after --to {to}")).into());
-        }
         let settings = context.settings()?;
         let store = context.store(&settings).await?;
-        let sheet = sheet(&store, self.from, self.to).await?;
+        let sheet = sheet(&store, self.days.period()?).await?;
         if self.json {
             print::json(&sheet)?;
         } else {

@@ -12,6 +12,7 @@ mod migrate;
 mod play;
 mod print;
 mod ready;
+mod report;
 mod serve;
 
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ enum Command {
     Explain(explain::Explain),
     /// Show that nothing was lost: what became of every accepted event
     Balance(balance::Balance),
+    /// Figures for tuning: contacts after messages, cost, load, silence
+    #[command(subcommand)]
+    Report(report::Report),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
@@ -120,6 +124,7 @@ impl Cli {
             Command::Preview(command) => command.run(&context),
             Command::Explain(command) => command.run(&context).await,
             Command::Balance(command) => command.run(&context).await,
+            Command::Report(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,

@@ -15,9 +15,11 @@ use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
 mod calendars;
+mod prices;
 mod source;
 
 pub use calendars::Calendars;
+pub use prices::Prices;
 use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
 
 /// The defaults, and their documentation.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
     pub limits: Limits,
+    #[serde(skip_serializing)]
+    pub prices: Prices,
     #[serde(skip_serializing)]
     pub log: Log,
 }
@@ -398,6 +402,9 @@ impl Settings {
             let why = "must be longer than hand_over_window_s".into();
             return fault(&["dispatch", "lease_s"], why);
         }
+        if let Some((key, why)) = self.prices.fault() {
+            return fault(&[&["prices"], key.as_slice()].concat(), why);
+        }
         let zones = Zones::bundled();
         for (region, row) in &self.legal_hours {
             if let Some(name) = &row.calendar
@@ -452,6 +459,10 @@ mod tests {
             ("[quiet_hours]\nsms = \"late\"\n", 1, "21:00-08:00"),
             ("[channels.sms]\nrate_per_s = -1\n", 2, "no limit"),
             ("[channels.sms]\nrate_per_s = 1\nburst = 0\n", 3, "between 1"),
+            ("[legal_hours.gb]\nsms = [\"early\"]\n", 2, "21:00-08:00"),
+            ("[legal_hours.gb]\ncalendar = \"mars\"\n", 2, "no calendar"),
+            ("[prices.sms]\n\"44\" = 0.1\n", 2, "beginning of a number"),
+            ("[prices]\nemail = -1.0\n", 2, "between 0"),
             ("[http\n", 1, ""),
         ] {
             let finding = read(&format!("{text}{MINIMAL}")).expect_err(text);

@@ -30,6 +30,7 @@ mod place;
 pub mod plans;
 mod postgres;
 pub mod receipts;
+pub mod reports;
 mod row_locks;
 mod rows;
 mod schema;

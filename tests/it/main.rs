@@ -37,6 +37,7 @@ mod queue_on_redis;
 mod quiet_hours;
 mod rate_limits;
 mod receipts;
+mod reports;
 mod same_on_every_engine;
 mod store_contract;
 mod stream_door;

@@ -17,6 +17,7 @@ mod opening;
 mod plans;
 mod races;
 mod receipts;
+mod reports;
 mod soak;
 mod tasks;
 
