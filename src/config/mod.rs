@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
 use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Zones};
+use crate::planning::adaptive::Adaptive;
 use crate::planning::legal_hours::LegalHours;
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
@@ -51,6 +52,7 @@ pub struct Settings {
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
     pub limits: Limits,
+    pub adaptive: Adaptive,
     #[serde(skip_serializing)]
     pub prices: Prices,
     #[serde(skip_serializing)]
@@ -402,6 +404,9 @@ impl Settings {
             let why = "must be longer than hand_over_window_s".into();
             return fault(&["dispatch", "lease_s"], why);
         }
+        if !(0.0..=1.0).contains(&self.adaptive.hold_out) {
+            return fault(&["adaptive", "hold_out"], "lies between 0 and 1".into());
+        }
         if let Some((key, why)) = self.prices.fault() {
             return fault(&[&["prices"], key.as_slice()].concat(), why);
         }
@@ -462,6 +467,7 @@ mod tests {
             ("[legal_hours.gb]\nsms = [\"early\"]\n", 2, "21:00-08:00"),
             ("[legal_hours.gb]\ncalendar = \"mars\"\n", 2, "no calendar"),
             ("[prices.sms]\n\"44\" = 0.1\n", 2, "beginning of a number"),
+            ("[adaptive]\nhold_out = 10\n", 2, "between 0"),
             ("[prices]\nemail = -1.0\n", 2, "between 0"),
             ("[http\n", 1, ""),
         ] {

@@ -4,6 +4,7 @@
 //! happen to it now, [`retry`] what follows a failed attempt. Times come from [`schedule`],
 //! channels from [`routing`], and everything configurable from [`rules::Rules`].
 
+pub mod adaptive;
 pub mod calendar;
 pub mod condition;
 pub mod eligibility;
