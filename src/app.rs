@@ -1,5 +1,6 @@
 //! Composition root: builds every part once, starts the roles, shuts down.
 
+pub mod adaptive;
 pub mod answers;
 pub mod balance;
 pub mod centre;

@@ -1,5 +1,6 @@
 //! `tidings report …`: figures for the people who tune journeys.
 
+mod adaptive;
 mod all;
 mod contacts;
 mod cost;
@@ -16,6 +17,8 @@ use super::{BadInput, Context, Outcome};
 
 #[derive(Debug, Subcommand)]
 pub enum Report {
+    /// What outcomes say about channels and hours, and what learning from them changed
+    Adaptive(adaptive::Adaptive),
     /// The balance, messages per week and longest silences on one sheet
     All(all::All),
     /// After which messages customers got in touch all the same, worst first
@@ -31,6 +34,7 @@ pub enum Report {
 impl Report {
     pub async fn run(self, context: &Context) -> Outcome {
         match self {
+            Self::Adaptive(report) => report.run(context).await,
             Self::All(report) => report.run(context).await,
             Self::Contacts(report) => report.run(context).await,
             Self::Cost(report) => report.run(context).await,

@@ -26,6 +26,7 @@ pub mod moving;
 mod news;
 pub mod notifications;
 mod operations;
+pub mod outcomes;
 mod place;
 pub mod plans;
 mod postgres;

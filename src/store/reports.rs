@@ -21,6 +21,7 @@ macro_rules! is_contact {
          AND CAST(e.body AS JSONB) ->> 'event' = 'customer_contacted'"
     };
 }
+pub(super) use is_contact;
 
 /// One message and step, and how often customers got in touch after it.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]

@@ -120,3 +120,20 @@ fn one_sheet_holds_balance_load_and_silence() {
     let wrong = here.run(&["report", "load", "--from", "2025-03-02", "--to", "2025-03-01"]);
     assert_eq!(wrong.status.code(), Some(2));
 }
+
+#[test]
+fn what_was_learned_is_shown_beside_the_customers_left_alone() {
+    let here = played("[adaptive]\nmin_outcomes = 1\nhold_out = 0.0\n");
+    let report = here.json(&["report", "adaptive", "--json"]);
+    assert_eq!((&report["enabled"], &report["held_out"]["customers"]), (&json!(false), &json!(0)));
+    let treated = &report["treated"];
+    assert_eq!((&treated["customers"], &treated["contacted"]), (&json!(1), &json!(1)));
+    let [group] = &report["groups"].as_array().expect("groups")[..] else { panic!("{report}") };
+    assert_eq!((&group["case_type"], &group["language"]), (&json!("ticket"), &json!("en")));
+    let told = group["channels"].as_object().expect("channels").values();
+    let told: i64 = told.filter_map(|counts| counts["told"].as_i64()).sum();
+    assert_eq!(treated["told"].as_i64(), Some(told));
+    assert!(!group["words"].as_array().expect("reasons").is_empty());
+    let table = shown(&here, &["report", "adaptive"]);
+    assert!(table.contains("switched off") && table.contains("left alone"), "{table}");
+}

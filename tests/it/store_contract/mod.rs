@@ -14,6 +14,7 @@ mod moving;
 mod notifications;
 mod odd_text;
 mod opening;
+mod outcomes;
 mod plans;
 mod races;
 mod receipts;
