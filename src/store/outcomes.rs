@@ -16,7 +16,7 @@ pub struct OutcomeRow {
     pub case_type: String,
     pub channel: String,
     pub told_at_ms: i64,
-    /// Delivered; an e-mail that did not come back counts, for it has no receipt.
+    /// It did not come back. Not every channel has receipts, so they cannot be asked for.
     pub delivered: bool,
     /// Its question was answered.
     pub acknowledged: bool,
@@ -30,7 +30,7 @@ macro_rules! outcomes {
     ($engine:ident, $which:literal) => {
         concat!(
             "SELECT n.id, n.customer_id, n.case_type, n.channel, n.told_at_ms,
-                (n.status = 'delivered' OR (n.channel = 'email' AND n.status = 'sent')) AS delivered,
+                n.status IN ('sent', 'delivered') AS delivered,
                 EXISTS (SELECT 1 FROM event AS answer WHERE answer.source = 'tidings'
                         AND answer.id = 'answer-' || n.id) AS acknowledged,
                 EXISTS (SELECT 1 FROM event AS e WHERE e.case_id = n.case_id

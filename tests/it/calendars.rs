@@ -12,6 +12,7 @@ use crate::support::TestApp;
 use crate::support::binary::Installation;
 
 /// Easter Sunday: the anonymous Gregorian computus (Meeus, Astronomical Algorithms, chapter 8).
+#[allow(clippy::many_single_char_names, reason = "the letters of the book")]
 fn easter(year: i16) -> Date {
     let y = i32::from(year);
     let (a, b, c) = (y % 19, y / 100, y % 100);
@@ -76,14 +77,13 @@ fn american(year: i16) -> BTreeSet<Date> {
         .map(kept)
         .filter(|d| d.year() == year)
         .collect();
-    use Weekday::{Monday, Thursday};
     days.extend([
-        nth(3, Monday, year, 1),
-        nth(3, Monday, year, 2),
-        nth(-1, Monday, year, 5),
-        nth(1, Monday, year, 9),
-        nth(2, Monday, year, 10),
-        nth(4, Thursday, year, 11),
+        nth(3, Weekday::Monday, year, 1),
+        nth(3, Weekday::Monday, year, 2),
+        nth(-1, Weekday::Monday, year, 5),
+        nth(1, Weekday::Monday, year, 9),
+        nth(2, Weekday::Monday, year, 10),
+        nth(4, Weekday::Thursday, year, 11),
     ]);
     days
 }
@@ -222,4 +222,19 @@ fn a_fault_in_a_calendar_is_shown_with_its_line() {
     assert_eq!(output.status.code(), Some(2));
     let shown = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(shown.contains("depot.ics:4") && shown.contains("FREQ=WEEKLY"), "{shown}");
+}
+
+#[test]
+fn the_doctor_says_how_long_the_holidays_in_use_are_known() {
+    let here =
+        Installation::new("[calendars]\ndefault = \"old\"\n[calendars.old]\nfile = \"old.toml\"\n");
+    here.file("old.toml", "years = [2020, 2021]\n[holidays]\n2021-12-24 = \"Closed\"\n");
+    let found = here.json(&["doctor", "--json"]);
+    let checks = found["checks"].as_array().expect("checks");
+    let calendar = checks.iter().find(|check| check["what"] == "calendar").expect("looked at");
+    assert_eq!(calendar["state"], "note");
+    assert!(
+        calendar["found"].as_str().is_some_and(|text| text.contains("until 2021")),
+        "{calendar}"
+    );
 }

@@ -99,6 +99,7 @@ fn silence_is_longest_where_nobody_said_anything() {
     let [open] = &report["open"].as_array().expect("cases")[..] else { panic!("{report}") };
     assert_eq!((&open["case"], &open["words"]), (&json!("T-2"), &json!(1)));
     assert_eq!(open["longest_hours"], json!(30 * 24));
+    assert_eq!(report["histogram_days"], json!({"7": 1, "30": 1}));
     assert_eq!(report["all_hours"]["count"], 2);
     // A week between “taken in charge” and “resolved”.
     assert_eq!(report["all_hours"]["p50"], json!(7 * 24));

@@ -54,8 +54,8 @@ fn sum(handed: &[Handed], prices: &Prices) -> Report {
             .entry(&row.key)
             .or_insert_with(|| Line { key: row.key.clone(), ..Line::default() });
         let (price, missing) = match row.channel.as_str() {
-            "sms" => (prices.sms_part(&row.prefix), format!("prices.sms.{:?}", row.prefix)),
-            "voice" => (prices.call(&row.prefix), format!("prices.voice.{:?}", row.prefix)),
+            "sms" => (prices.sms_part(&row.prefix), key("sms", prices.sms.is_empty(), row)),
+            "voice" => (prices.call(&row.prefix), key("voice", prices.voice.is_empty(), row)),
             _ => (prices.mail(), "prices.email".to_owned()),
         };
         if price.is_none() {
@@ -91,6 +91,15 @@ fn sum(handed: &[Handed], prices: &Prices) -> Report {
     Report { currency: prices.currency.clone(), lines, total, missing_prices }
 }
 
+/// The key that would price a row: all of a channel where it has no price at all.
+fn key(channel: &str, has_none: bool, row: &Handed) -> String {
+    if has_none {
+        format!("prices.{channel}")
+    } else {
+        format!("prices.{channel}.{:?}", row.prefix)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn a_text_costs_by_part_and_country_and_what_has_no_price_is_named() {
         let prices: Prices = toml::from_str(
-            "currency = \"GBP\"\nemail = 0.0004\n[sms]\ndefault = 0.08\n\"+44\" = 0.04\n\"+1\" = 0.0079\n",
+            "currency = \"GBP\"\nemail = 0.0004\nvoice = { \"+49\" = 0.1 }\n[sms]\ndefault = 0.08\n\"+44\" = 0.04\n\"+1\" = 0.0079\n",
         )
         .expect("prices");
         let rows = [
@@ -120,5 +129,8 @@ mod tests {
         assert_eq!((total.mails, total.texts, total.sms_parts, total.calls), (10, 4, 6, 2));
         assert_eq!(total.cost_millionths, 219_800);
         assert_eq!(report.missing_prices, BTreeSet::from(["prices.voice.\"+4420\"".to_owned()]));
+        let none: Prices = toml::from_str("currency = \"EUR\"").expect("prices");
+        let missing: Vec<_> = sum(&rows, &none).missing_prices.into_iter().collect();
+        assert_eq!(missing, ["prices.email", "prices.sms", "prices.voice"]);
     }
 }

@@ -24,6 +24,9 @@ const MAX_LISTED: usize = 100;
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// Where the rows of the histogram begin, in days.
+const ROWS: [i64; 13] = [0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 60, 90, 180];
+
 /// One case and the longest its customer heard nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Silence {
@@ -45,7 +48,7 @@ pub struct Report {
     pub open_hours: Spread,
     /// Longest silence of each case, in hours.
     pub all_hours: Spread,
-    /// Whole days of the longest silence → how many cases.
+    /// Cases by their longest silence: from so many days up to the next row.
     pub histogram_days: BTreeMap<i64, i64>,
 }
 
@@ -69,7 +72,8 @@ pub async fn report(store: &Store, journeys: &Journeys, now: Instant) -> Result<
             let silence = silence(&row, &case, is_open, now);
             let hours = silence.longest_hours;
             *all_hours.entry(hours).or_default() += 1;
-            *histogram_days.entry(hours / 24).or_default() += 1;
+            let row = ROWS.iter().rfind(|days| **days <= hours / 24).copied().unwrap_or(0);
+            *histogram_days.entry(row).or_default() += 1;
             if is_open {
                 *open_hours.entry(hours).or_default() += 1;
                 open.push(silence);

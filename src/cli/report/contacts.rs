@@ -7,7 +7,7 @@ use super::Days;
 
 /// After which messages customers got in touch all the same, worst first
 ///
-/// A contact is a case event named customer_contacted. It counts against every message about
+/// A contact is a case event named `customer_contacted`. It counts against every message about
 /// the same case in the days before it.
 #[derive(Debug, Args)]
 pub struct Contacts {

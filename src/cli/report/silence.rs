@@ -61,7 +61,7 @@ pub(super) fn show(report: &Report, limit: usize) {
     let rows = [row("open", &report.open_hours), row("all", &report.all_hours)];
     println!("{}", print::table(&["longest silence", "cases", "p50", "p95", "most"], rows));
     let histogram = &report.histogram_days;
-    println!("{}", print::histogram(["days of silence", "cases"], histogram));
+    println!("{}", print::histogram(["days of silence, from", "cases"], histogram));
 }
 
 /// `3 days 4 h`
