@@ -28,22 +28,32 @@ pub fn read_ics(file: &str, text: &str) -> Result<CalendarFile, Box<Finding>> {
     let shared: Arc<str> = Arc::from(text);
     let unfolded = unfold(text);
     let components = read_calendar_simple(&unfolded).map_err(|error| {
-        let line = error.input.lines().next().unwrap_or_default();
-        let finding = Finding::error(file, &shared, "this line is no iCalendar");
-        Box::new(match text.find(line).filter(|_| !line.is_empty()) {
-            Some(start) => finding.at(start..start + line.len()),
+        let read = unfolded.len() - error.input.len();
+        let finding = Finding::error(file, &shared, "this cannot be read as iCalendar");
+        let finding = finding.help("every line is NAME:VALUE, and every BEGIN has its END");
+        Box::new(match broken_line(text, unfolded[..read].matches('\n').count()) {
+            Some(line) => finding.at(line),
             None => finding,
         })
     })?;
-    let calendars: Vec<_> = components.iter().filter(|part| part.name == "VCALENDAR").collect();
-    if calendars.is_empty() {
-        let why = "holds no calendar: BEGIN:VCALENDAR is missing, or its END";
+    let calendars = components.iter().filter(|part| part.name == "VCALENDAR");
+    let events: Vec<_> = calendars
+        .flat_map(|calendar| &calendar.components)
+        .filter(|part| part.name == "VEVENT")
+        .collect();
+    let places: Vec<_> = places(text).collect();
+    // The reader stops where it cannot go on, and says nothing.
+    if let Some(unread) = places.get(events.len()) {
+        let why = "this event, or what is around it, cannot be read: is every line NAME:VALUE, and every BEGIN ended?";
+        let begin = unread.start..unread.start + BEGIN.len();
+        return Err(Box::new(Finding::error(file, &shared, why).at(begin)));
+    }
+    if events.is_empty() {
+        let why = "holds no event: a day off is a VEVENT in a VCALENDAR";
         return Err(Box::new(Finding::error(file, &shared, why)));
     }
     let mut holidays = std::collections::BTreeSet::new();
-    let events = calendars.iter().flat_map(|calendar| &calendar.components);
-    let events = events.filter(|part| part.name == "VEVENT");
-    for (event, place) in events.zip(places(text)) {
+    for (event, place) in events.into_iter().zip(places) {
         let days = days_of(event).map_err(|(property, why)| {
             let finding = Finding::error(file, &shared, why);
             Box::new(finding.at(line_of(text, &place, property)))
@@ -53,9 +63,28 @@ pub fn read_ics(file: &str, text: &str) -> Result<CalendarFile, Box<Finding>> {
     Ok(CalendarFile { holidays, ..CalendarFile::default() })
 }
 
+/// The first line without a value, of those that come after so many whole ones; else the next.
+fn broken_line(text: &str, read: usize) -> Option<Range<usize>> {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        start += line.len();
+        (start - line.len(), line)
+    });
+    // A line that begins with a blank continues the one before (RFC 5545 section 3.1).
+    let whole: Vec<_> =
+        lines.filter(|(_, line)| !line.starts_with([' ', '\t'])).skip(read).collect();
+    let broken = whole.iter().find(|(_, line)| !line.trim().is_empty() && !line.contains(':'));
+    let (start, line) = broken.or(whole.first())?;
+    Some(*start..*start + line.trim_end().len())
+}
+
+const BEGIN: &str = "BEGIN:VEVENT";
+
 /// Where each event stands in the text.
 fn places(text: &str) -> impl Iterator<Item = Range<usize>> {
-    text.match_indices("BEGIN:VEVENT").map(|(start, _)| {
+    let begins = text.match_indices(BEGIN).map(|(start, _)| start);
+    let begins = begins.filter(|start| *start == 0 || text[..*start].ends_with('\n'));
+    begins.map(|start| {
         let end = text[start..].find("END:VEVENT").map_or(text.len(), |end| start + end);
         start..end
     })
@@ -70,7 +99,7 @@ fn line_of(text: &str, place: &Range<usize>, property: &str) -> Range<usize> {
         }
         start += line.len();
     }
-    place.start..place.start + "BEGIN:VEVENT".len()
+    place.start..place.start + BEGIN.len()
 }
 
 /// A property, and what is wrong with it.
@@ -202,7 +231,13 @@ mod tests {
             assert_eq!(finding.line(), Some(line), "{text}: {finding}");
             assert!(finding.message.contains(word), "{text}: {finding}");
         }
-        for text in ["", "holidays", "BEGIN:VEVENT\r\nDTSTART:20261225\r\nEND:VEVENT\r\n"] {
+        let good = event("DTSTART;VALUE=DATE:20261225");
+        let broken = event("DTSTART;VALUE=DATE:20261226\r\nno property");
+        let finding = read_ics("x.ics", &format!("{good}{broken}")).expect_err("half of it");
+        assert_eq!(finding.line(), Some(good.lines().count() + 7), "{finding}");
+        for text in
+            ["", "holidays", &calendar(""), "BEGIN:VEVENT\r\nDTSTART:20261225\r\nEND:VEVENT\r\n"]
+        {
             assert!(read_ics("x.ics", text).is_err(), "{text}");
         }
     }
