@@ -134,15 +134,14 @@ fn region_of(question: &Question<'_>) -> String {
     if let Some(region) = profile.attributes.get("region").and_then(|value| value.as_str()) {
         return region.to_lowercase();
     }
+    let locale = profile.locale.as_deref().unwrap_or_default();
+    let by_language = locale.split('-').skip(1).find(|part| part.len() == 2);
     let by_number = match question.channel {
         Channel::Email => None,
-        Channel::Sms | Channel::Voice => question.address.country(),
+        Channel::Sms | Channel::Voice => question.address.country(by_language),
     };
-    let by_language = || {
-        let locale = profile.locale.as_deref()?;
-        locale.split('-').skip(1).find(|part| part.len() == 2).map(str::to_owned)
-    };
-    by_number.or_else(by_language).unwrap_or_default().to_lowercase()
+    let region = by_number.or_else(|| by_language.map(str::to_owned));
+    region.unwrap_or_default().to_lowercase()
 }
 
 impl InForce<'_> {
