@@ -1,6 +1,8 @@
 //! Composition root: builds every part once, starts the roles, shuts down.
 
+pub mod adaptive;
 pub mod answers;
+pub mod balance;
 pub mod centre;
 pub mod content;
 pub mod demo;
@@ -11,6 +13,7 @@ pub mod moving;
 pub mod play;
 mod queue;
 pub mod redis;
+pub mod reports;
 pub mod roles;
 pub mod stream;
 

@@ -13,7 +13,6 @@ use crate::planning::condition;
 use crate::planning::journey::{Journeys, Trigger};
 use crate::planning::journey_file::{Surroundings, check_conditions, read};
 use crate::planning::rules::Rules;
-use crate::planning::schedule::Calendar;
 use crate::render::lint::{self, Reading, Use, lint};
 use crate::render::message::{Messages, Sender};
 use crate::render::presentation::{Layouts, Presentation};
@@ -166,7 +165,7 @@ pub fn compile(
     let (messages, mut findings) = Messages::compile(pairs, default);
     let presentation =
         Presentation::load(layouts, default, settings.limits.sms_parts).map_err(ContentError)?;
-    let calendars = BTreeMap::from([("weekdays".to_owned(), Calendar::default())]);
+    let calendars = settings.calendars.days.clone();
 
     let surroundings = Surroundings {
         topic_exists: &|topic| settings.topics.contains_key(topic),
@@ -212,6 +211,7 @@ pub fn compile(
         offered,
         calendars,
         default_calendar: settings.calendars.default.clone(),
+        legal_hours: settings.legal_hours.clone(),
         default_zone: settings.locales.time_zone.clone(),
         zones: zones.clone(),
         cap_per_day: settings.limits.cap_per_day,

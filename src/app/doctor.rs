@@ -1,11 +1,14 @@
 //! What is wrong with an installation, and how to mend it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::channel::Gateway;
-use crate::clock::newest_zones;
+use crate::clock::{Clock, newest_zones};
 use crate::config::Settings;
 use crate::domain::{Channel, ChannelMap, RedisUrl};
+use crate::planning::rules::Rules;
 use crate::queue::{RedisQueue, Timing};
 use crate::store::Store;
 
@@ -134,22 +137,45 @@ fn contents(settings: &Settings, checks: &mut Vec<Check>) {
         let all = ChannelMap { email: true, sms: true, voice: true };
         content::compile(&content::hash(&files), &files, &layouts, settings, all, &newest_zones())
     });
-    checks.push(match compiled {
+    let check = match compiled {
         Err(error) => bad(WHAT, error.to_string(), "correct the file"),
         Ok(compiled) => {
+            let rules = &compiled.live.rules;
             let errors = compiled.findings.iter().filter(|finding| finding.is_error()).count();
             let found = format!(
                 "{} journeys, {} readings of messages, {errors} errors",
-                compiled.live.rules.journeys.iter().count(),
+                rules.journeys.iter().count(),
                 compiled.readings.len()
             );
+            calendars(rules, checks);
             if errors > 0 {
                 bad(WHAT, found, "`tidings check` shows each with its place")
             } else {
                 good(WHAT, found)
             }
         }
-    });
+    };
+    checks.push(check);
+}
+
+/// Public holidays are known for some years ahead only; afterwards every day of the week counts
+/// as a working day.
+fn calendars(rules: &Rules, checks: &mut Vec<Check>) {
+    let next_year: Option<i16> =
+        (Clock::System.now() + chrono::TimeDelta::days(365)).format("%Y").to_string().parse().ok();
+    let named = rules.journeys.iter().filter_map(|journey| journey.calendar.as_ref());
+    let used: BTreeSet<&String> = named.chain([&rules.default_calendar]).collect();
+    for name in used {
+        let Some(year) = rules.calendars.get(name).and_then(|calendar| calendar.known_until) else {
+            continue;
+        };
+        let found = format!("{name:?} knows its holidays until {year}");
+        checks.push(if next_year.is_some_and(|next| next > year) {
+            note("calendar", found, "a newer Tidings knows more; or add them to a file of your own")
+        } else {
+            good("calendar", found)
+        });
+    }
 }
 
 /// The newest release of the zone database may be a year old, no more: rules change several
@@ -157,8 +183,7 @@ fn contents(settings: &Settings, checks: &mut Vec<Check>) {
 fn zone_data(settings: &Settings, checks: &mut Vec<Check>) {
     let zones = newest_zones();
     let year: Option<i32> = zones.version.get(..4).and_then(|year| year.parse().ok());
-    let this_year: Option<i32> =
-        crate::clock::Clock::System.now().format("%Y").to_string().parse().ok();
+    let this_year: Option<i32> = Clock::System.now().format("%Y").to_string().parse().ok();
     let old = year.zip(this_year).is_none_or(|(year, now)| now - year > 1);
     checks.push(if old {
         bad(
@@ -176,7 +201,7 @@ fn zone_data(settings: &Settings, checks: &mut Vec<Check>) {
 
 /// A clock before this binary was written is wrong.
 fn clock(checks: &mut Vec<Check>) {
-    let now = crate::clock::Clock::System.now();
+    let now = Clock::System.now();
     let written = crate::domain::time::parse_instant("2026-11-01T00:00:00Z").expect("an instant");
     checks.push(if now < written {
         bad("clock", now.to_rfc3339(), "set the system's clock; messages would be late or early")

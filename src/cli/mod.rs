@@ -1,6 +1,7 @@
 //! One file per command: parse, call `app`, print.
 
 mod admin;
+mod balance;
 mod bench;
 mod check;
 mod demo;
@@ -11,6 +12,7 @@ mod migrate;
 mod play;
 mod print;
 mod ready;
+mod report;
 mod serve;
 
 use std::path::PathBuf;
@@ -55,6 +57,11 @@ enum Command {
     Preview(check::Preview),
     /// Say in plain words why a message was sent, held, changed or not sent
     Explain(explain::Explain),
+    /// Show that nothing was lost: what became of every accepted event
+    Balance(balance::Balance),
+    /// Figures for tuning: contacts after messages, cost, load, silence
+    #[command(subcommand)]
+    Report(report::Report),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
@@ -116,6 +123,8 @@ impl Cli {
             Command::Check(command) => command.run(&context),
             Command::Preview(command) => command.run(&context),
             Command::Explain(command) => command.run(&context).await,
+            Command::Balance(command) => command.run(&context).await,
+            Command::Report(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,

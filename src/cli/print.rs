@@ -47,6 +47,36 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Ta
     table
 }
 
+/// The length of the longest bar of a plot, in characters.
+const BAR: f64 = 30.0;
+
+/// A bar as long as `value` beside the longest, `most`.
+pub fn bar(value: f64, most: f64) -> String {
+    if most <= 0.0 || value <= 0.0 {
+        return String::new();
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 30")]
+    "█".repeat(((value / most * BAR).round() as usize).max(1))
+}
+
+/// The most rows of a histogram; what is beyond them is one row.
+const MAX_ROWS: usize = 20;
+
+/// A small plot of a value → how often it came.
+#[allow(clippy::cast_precision_loss, reason = "bars for people")]
+pub fn histogram(header: [&str; 2], counts: &std::collections::BTreeMap<i64, i64>) -> Table {
+    let mut rows: Vec<(String, i64)> =
+        counts.iter().map(|(value, n)| (value.to_string(), *n)).collect();
+    if rows.len() > MAX_ROWS {
+        let rest: i64 = rows.split_off(MAX_ROWS - 1).iter().map(|(_, n)| n).sum();
+        let first = counts.keys().nth(MAX_ROWS - 1).expect("there are more");
+        rows.push((format!("{first} and more"), rest));
+    }
+    let most = rows.iter().map(|(_, n)| *n).max().unwrap_or(0) as f64;
+    let rows = rows.into_iter().map(|(value, n)| vec![value, n.to_string(), bar(n as f64, most)]);
+    table(&[header[0], header[1], ""], rows)
+}
+
 /// A bar while something long goes on, where somebody is looking.
 pub fn progress(length: Option<u64>, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {

@@ -9,12 +9,18 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Zones};
+use crate::planning::adaptive::Adaptive;
+use crate::planning::legal_hours::LegalHours;
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
+mod calendars;
+mod prices;
 mod source;
 
+pub use calendars::Calendars;
+pub use prices::Prices;
 use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
 
 /// The defaults, and their documentation.
@@ -41,10 +47,14 @@ pub struct Settings {
     pub quiet_hours: QuietHours,
     pub locales: Locales,
     pub calendars: Calendars,
+    pub legal_hours: BTreeMap<String, LegalHours>,
     pub intake: Intake,
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
     pub limits: Limits,
+    pub adaptive: Adaptive,
+    #[serde(skip_serializing)]
+    pub prices: Prices,
     #[serde(skip_serializing)]
     pub log: Log,
 }
@@ -180,12 +190,6 @@ pub struct Locales {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Calendars {
-    pub default: String,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Intake {
     pub wait_for_customer: Span,
     /// The Redis stream events are read from; empty for none.
@@ -289,8 +293,9 @@ impl Settings {
             set_by.insert(path.join("."), variable);
         }
         read_secrets(&mut merged, &source)?;
-        let settings: Self = serde_path_to_error::deserialize(Value::Table(merged))
+        let mut settings: Self = serde_path_to_error::deserialize(Value::Table(merged))
             .map_err(|error| Box::new(source.explain(&error, &set_by)))?;
+        settings.calendars.read(&source)?;
         settings.check(&source)?;
         Ok(settings)
     }
@@ -401,11 +406,22 @@ impl Settings {
             let why = "must be longer than hand_over_window_s".into();
             return fault(&["dispatch", "lease_s"], why);
         }
-        if self.calendars.default != "weekdays" {
-            return fault(
-                &["calendars", "default"],
-                "the calendar there is, is \"weekdays\"".into(),
-            );
+        if !(0.0..=1.0).contains(&self.adaptive.hold_out) {
+            return fault(&["adaptive", "hold_out"], "lies between 0 and 1".into());
+        }
+        if let Some((key, why)) = self.prices.fault() {
+            return fault(&[&["prices"], key.as_slice()].concat(), why);
+        }
+        let zones = Zones::bundled();
+        for (region, row) in &self.legal_hours {
+            if let Some(name) = &row.calendar
+                && !self.calendars.days.contains_key(name)
+            {
+                return fault(&["legal_hours", region, "calendar"], self.calendars.unknown(name));
+            }
+            if let Some(why) = row.zones.iter().find_map(|name| zones.get(name).err()) {
+                return fault(&["legal_hours", region, "zones"], why);
+            }
         }
         Ok(())
     }
@@ -450,6 +466,11 @@ mod tests {
             ("[quiet_hours]\nsms = \"late\"\n", 1, "21:00-08:00"),
             ("[channels.sms]\nrate_per_s = -1\n", 2, "no limit"),
             ("[channels.sms]\nrate_per_s = 1\nburst = 0\n", 3, "between 1"),
+            ("[legal_hours.gb]\nsms = [\"early\"]\n", 2, "21:00-08:00"),
+            ("[legal_hours.gb]\ncalendar = \"mars\"\n", 2, "no calendar"),
+            ("[prices.sms]\n\"44\" = 0.1\n", 2, "beginning of a number"),
+            ("[adaptive]\nhold_out = 10\n", 2, "between 0"),
+            ("[prices]\nemail = -1.0\n", 2, "between 0"),
             ("[http\n", 1, ""),
         ] {
             let finding = read(&format!("{text}{MINIMAL}")).expect_err(text);

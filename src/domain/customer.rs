@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use phonenumber::metadata::DATABASE;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,6 +42,30 @@ impl Address {
     #[must_use]
     pub const fn stored(text: String) -> Self {
         Self(text)
+    }
+
+    /// The country a number belongs to, as in ISO 3166: `GB`. `None` for e-mail, and for the
+    /// numbers of no country.
+    ///
+    /// Countries that share a calling code are told apart by the whole number, which takes a
+    /// while, unless the number may be one of the country `likely`: then it is.
+    #[must_use]
+    pub fn country(&self, likely: Option<&str>) -> Option<String> {
+        let digits = self.0.strip_prefix('+')?;
+        // Calling codes have one to three digits, and none begins with another (ITU-T E.164).
+        let codes = (1..=3).filter_map(|length| digits.get(..length)?.parse::<u16>().ok());
+        let mut regions = codes.filter_map(|code| DATABASE.region(&code));
+        let regions = regions.next()?;
+        if let Some(likely) = likely.filter(|likely| regions.contains(likely)) {
+            return Some(likely.to_owned());
+        }
+        if let [only] = regions[..] {
+            return Some(only.to_owned());
+        }
+        // The main country stands first; the reader does not place every number.
+        let number = phonenumber::parse(None, &self.0).ok();
+        let placed = number.and_then(|number| Some(number.country().id()?.as_ref().to_owned()));
+        placed.or_else(|| regions.first().map(|main| (*main).to_owned()))
     }
 
     /// What two spellings of one address have in common, for suppression and look-up.
@@ -252,6 +277,24 @@ fn read_contact_points(fields: &mut Fields<'_>) -> Vec<ContactPoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_belongs_to_the_country_of_its_code_and_where_several_share_it_to_the_likely_one() {
+        for (number, likely, country) in [
+            ("+4930123456", None, Some("DE")),
+            ("+442079460001", None, Some("GB")),
+            ("+442079460001", Some("GB"), Some("GB")),
+            ("+12125550123", None, Some("US")),
+            ("+14165550123", None, Some("CA")),
+            ("+14165550123", Some("FR"), Some("CA")),
+            ("+14165550123", Some("US"), Some("US")),
+            ("+390212345678", None, Some("IT")),
+        ] {
+            let address = Address::stored(number.to_owned());
+            assert_eq!(address.country(likely).as_deref(), country, "{number} {likely:?}");
+        }
+        assert_eq!(Address::stored("ada@example.com".into()).country(Some("GB")), None);
+    }
 
     #[test]
     fn an_address_is_one_plain_mailbox_or_one_valid_number() {

@@ -57,6 +57,7 @@ pub enum Reason {
     QuietHours { until: Instant, own: bool },
     UrgentInQuietHours,
     OutsideWindow { until: Instant, window: String },
+    LegalHours { until: Instant, region: String },
     NoHourInTime { until: Instant },
 
     // The frequency.
@@ -251,6 +252,10 @@ impl Reason {
             Self::UrgentInQuietHours => {
                 "Urgent, and the customer allows urgent messages at any hour.".into()
             }
+            Self::LegalHours { until, region } => format!(
+                "The hours in which such messages are lawful there ({region}) begin {}.",
+                at(until)
+            ),
             Self::OutsideWindow { until, window } => {
                 format!("The rule speaks only {window}; next {}.", at(until))
             }

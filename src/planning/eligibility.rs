@@ -14,9 +14,10 @@ use crate::domain::{
 use super::condition;
 use super::frequency::{self, Frequency};
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
+use super::legal_hours::{self, next_open};
 use super::routing::{Candidate, Question, route};
 use super::rules::{Guard, Rules};
-use super::schedule::{fact_instant, next_allowed, shift};
+use super::schedule::{fact_instant, shift};
 
 /// What a decision is about.
 #[derive(Debug)]
@@ -303,7 +304,16 @@ fn look_at_hour(
         let quiet = if urgent { None } else { quiet };
         let (quiet, window) =
             if rules.keeps(Guard::Hours) { (quiet, notice.window) } else { (None, None) };
-        let allowed = next_allowed(now, &zone, quiet, window, calendar);
+        let question = legal_hours::Question {
+            channel: *channel,
+            address,
+            customer: matter.customer,
+            topic: &notice.topic,
+            urgent,
+        };
+        let legal =
+            legal_hours::in_force(&question, rules, calendar).filter(|_| rules.keeps(Guard::Hours));
+        let allowed = next_open(now, &zone, quiet, window, calendar, legal.as_ref());
         let rests = matter.rests.get(*channel).filter(|until| *until > now);
         if allowed == Some(now) && rests.is_none() {
             let slot = digest.as_ref().map(|rhythm| rhythm.last.name.clone());
@@ -340,8 +350,11 @@ fn look_at_hour(
         let until = allowed.unwrap_or(Instant::MAX_UTC);
         let closed_by_quiet = quiet
             .is_some_and(|hours| hours.contains(crate::domain::time::local(now, &zone).time()));
+        let lawful = legal.as_ref().is_none_or(|legal| legal.next(now) == Some(now));
         reasons.push(if closed_by_quiet {
             Reason::QuietHours { until, own: own.is_some() }
+        } else if let Some(legal) = legal.filter(|_| !lawful) {
+            Reason::LegalHours { until, region: legal.region.to_uppercase() }
         } else {
             let window = notice.window.map(|window| window.to_string()).unwrap_or_default();
             Reason::OutsideWindow { until, window }

@@ -4,6 +4,8 @@
 //! happen to it now, [`retry`] what follows a failed attempt. Times come from [`schedule`],
 //! channels from [`routing`], and everything configurable from [`rules::Rules`].
 
+pub mod adaptive;
+pub mod calendar;
 pub mod carry;
 pub mod condition;
 pub mod cron;
@@ -13,6 +15,7 @@ pub mod fit;
 pub mod frequency;
 pub mod journey;
 pub mod journey_file;
+pub mod legal_hours;
 pub mod promise;
 pub mod retry;
 pub mod routing;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{ChannelMap, Customer, Hours, Zones};
 
 use super::journey::{Journey, Journeys};
+use super::legal_hours::LegalHours;
 use super::schedule::Calendar;
 
 /// `[topics.<name>]`: what a customer can switch off.
@@ -24,6 +25,9 @@ pub struct Topic {
     pub mandatory: Option<String>,
     #[serde(default)]
     pub in_doubt: InDoubt,
+    /// Does it offer something? Then the hours of solicitation hold for it.
+    #[serde(default)]
+    pub solicitation: bool,
 }
 
 /// What to do when nobody can tell whether a message went out.
@@ -48,6 +52,8 @@ pub struct Rules {
     pub offered: ChannelMap<bool>,
     pub calendars: BTreeMap<String, Calendar>,
     pub default_calendar: String,
+    /// Region → the hours its law or custom allows.
+    pub legal_hours: BTreeMap<String, LegalHours>,
     /// For customers whose zone nobody told us.
     pub default_zone: String,
     pub zones: Zones,

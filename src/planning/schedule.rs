@@ -13,20 +13,7 @@ use crate::domain::hours::Days;
 use crate::domain::time::{self, Instant, local};
 use crate::domain::{Hours, Span, Window};
 
-/// Which days people work.
-#[derive(Debug, Clone, Default)]
-pub struct Calendar {
-    /// Days off that are not a Saturday or Sunday, sorted.
-    pub holidays: Vec<Date>,
-}
-
-impl Calendar {
-    #[must_use]
-    pub fn is_working(&self, date: Date) -> bool {
-        let weekend = date.weekday().to_monday_zero_offset() >= 5;
-        !weekend && self.holidays.binary_search(&date).is_err()
-    }
-}
+pub use super::calendar::Calendar;
 
 /// The longest search for an allowed hour, in days.
 const MAX_SEARCH_DAYS: i32 = 400;

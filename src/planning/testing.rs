@@ -24,6 +24,7 @@ pub fn rules(journey: &str) -> Rules {
         default: ChannelMap { email: true, sms: true, voice: false },
         mandatory: mandatory.map(str::to_owned),
         in_doubt: super::rules::InDoubt::AtMostOnce,
+        solicitation: false,
     };
     let mut topics: BTreeMap<String, Topic> = ["status", "reminder", "return", "survey"]
         .map(|name| (name.to_owned(), topic(None)))
@@ -52,6 +53,7 @@ pub fn rules(journey: &str) -> Rules {
         offered: ChannelMap { email: true, sms: true, voice: true },
         calendars: BTreeMap::from([("weekdays".to_owned(), Calendar::default())]),
         default_calendar: "weekdays".into(),
+        legal_hours: BTreeMap::new(),
         default_zone: "UTC".into(),
         zones: Zones::bundled(),
         cap_per_day: None,

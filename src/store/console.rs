@@ -7,6 +7,8 @@ use sqlx::FromRow;
 
 use crate::domain::NotificationId;
 
+pub use super::balance::Balance;
+use super::balance::settled_events;
 use super::{Result, Store, StoreError, query};
 
 /// The sum over all accepted events, and over all notifications.
@@ -21,48 +23,12 @@ pub struct Summary {
     pub by_channel: BTreeMap<String, i64>,
 }
 
-/// accepted = open + told + silent + task.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Balance {
-    pub accepted: i64,
-    pub open: i64,
-    pub told: i64,
-    pub silent: i64,
-    pub task: i64,
-}
-
-impl Balance {
-    #[must_use]
-    pub const fn adds_up(&self) -> bool {
-        self.accepted == self.open + self.told + self.silent + self.task
-    }
-}
-
-/// What became of each event: the first of task, told, silent that holds once it is settled.
-const OUTCOMES: &str = "
-    SELECT outcome, reason, count(*) AS events FROM (
-        SELECT CASE
-            WHEN e.planned_at_ms IS NULL AND EXISTS
-                (SELECT 1 FROM task WHERE key = 'unknown_customer/' || e.customer_id AND done_at_ms IS NULL)
-                THEN 'task'
-            WHEN e.planned_at_ms IS NULL THEN 'open'
-            WHEN EXISTS (SELECT 1 FROM notification AS n
-                         LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
-                         WHERE n.event_seq = e.seq AND COALESCE(c.status, n.status)
-                               IN ('planned', 'claimed', 'sending', 'in_doubt')) THEN 'open'
-            WHEN EXISTS (SELECT 1 FROM task AS t WHERE t.event_seq = e.seq
-                         AND COALESCE(t.done_by, '') <> 'customer arrived') THEN 'task'
-            WHEN EXISTS (SELECT 1 FROM notification AS n
-                         JOIN task AS t ON t.notification_id = n.carrier
-                         WHERE n.event_seq = e.seq AND n.status = 'folded') THEN 'task'
-            WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
-                         AND n.status IN ('sent', 'delivered', 'folded')) THEN 'told'
-            ELSE 'silent' END AS outcome,
-            COALESCE(e.silent,
-                (SELECT n.reason FROM notification AS n WHERE n.event_seq = e.seq
-                 ORDER BY n.planned_at_ms, n.id LIMIT 1), 'already_said') AS reason
-        FROM event AS e
-    ) AS settled GROUP BY outcome, reason";
+/// Every event by what became of it and why.
+const OUTCOMES: &str = concat!(
+    "SELECT outcome, reason, count(*) AS events FROM (",
+    settled_events!(),
+    ") AS settled GROUP BY outcome, reason"
+);
 
 /// A notification with everything known about it.
 #[derive(Debug, Clone, FromRow, Serialize)]
@@ -279,15 +245,9 @@ impl Store {
         let outcomes: Vec<(String, String, i64)> = query(OUTCOMES).fetch_all(&self.readers).await?;
         let mut summary = Summary::default();
         for (outcome, reason, events) in outcomes {
-            summary.balance.accepted += events;
-            match outcome.as_str() {
-                "open" => summary.balance.open += events,
-                "told" => summary.balance.told += events,
-                "task" => summary.balance.task += events,
-                _ => {
-                    summary.balance.silent += events;
-                    *summary.by_reason.entry(reason).or_default() += events;
-                }
+            summary.balance.count(&outcome, events);
+            if outcome == "silent" {
+                *summary.by_reason.entry(reason).or_default() += events;
             }
         }
         let by_status: Vec<(String, i64)> =

@@ -100,6 +100,15 @@ impl Store {
         in_tx!(self, |tx| { insert_tasks(tx, &[row], now.timestamp_millis()).await })
     }
 
+    /// Asks a person for something. One open task per key.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn open_task(&self, task: &NewTask, now: Instant) -> Result<()> {
+        let row = NewTaskRow::of(task);
+        in_tx!(self, |tx| { insert_tasks(tx, &[row], now.timestamp_millis()).await })
+    }
+
     /// Open tasks, oldest first, after `after`.
     ///
     /// # Errors

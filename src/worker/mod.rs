@@ -5,6 +5,7 @@
 //! [`scheduler`] rings what falls due, [`reconcile`] repairs what was lost.
 
 pub mod activity;
+pub mod audit;
 mod company;
 pub mod dispatch;
 pub mod held;

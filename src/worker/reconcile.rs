@@ -11,9 +11,9 @@ use crate::planning::rules::InDoubt;
 use crate::queue::MAX_IDS;
 use crate::store::Result;
 
-use super::promises;
 use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
+use super::{audit, promises};
 
 /// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -71,6 +71,7 @@ async fn settle_doubts(engine: &Engine, now: Instant) -> Result<()> {
 /// Repairs on a period, and when another process committed something.
 pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
     let mut foreign_commits = engine.store.foreign_commits();
+    let mut audited = None;
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -78,6 +79,13 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
             _ = tick.tick() => {
                 if let Err(error) = run_once(&engine, engine.clock.now()).await {
                     tracing::warn!(%error, "the reconciler could not look at the store");
+                }
+                let today = engine.clock.now().date_naive();
+                if audited != Some(today) {
+                    match audit::run_once(&engine, engine.clock.now()).await {
+                        Ok(_) => audited = Some(today),
+                        Err(error) => tracing::warn!(%error, "the balance was not looked at"),
+                    }
                 }
             }
             // Where tickets go round between processes, who took the events in has rung.

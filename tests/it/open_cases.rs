@@ -4,7 +4,7 @@
 use serde_json::json;
 use tidings::domain::{CaseChoice, Channel, NotificationId};
 
-use crate::support::{TestApp, at};
+use crate::support::{TestApp, at, damage};
 
 const PARCEL: &str = "[journeys]\ndir = \"tests/fixtures/parcel/journeys\"\n\
                       [templates]\ndir = \"tests/fixtures/parcel/templates\"\n\
@@ -228,4 +228,26 @@ async fn the_first_message_says_why_it_comes_this_way_and_how_to_change_it() {
     assert!(mails[0].text().contains(says), "{}", mails[0].text());
     assert!(!mails[1].text().contains(says), "only the first");
     app.end().await;
+}
+
+#[tokio::test]
+async fn an_event_of_which_nothing_came_is_found_by_the_daily_audit_and_made_a_task() {
+    let app = parcels().await;
+    parcel(&app, "late").await;
+    let audit = async || {
+        let found = tidings::worker::audit::run_once(&app.app.engine, app.now()).await;
+        found.expect("the store is there")
+    };
+    app.advance_to("2026-11-24T03:00:00Z").await;
+    assert_eq!(audit().await, 0);
+    damage(
+        &app.app.settings.store.url,
+        "UPDATE notification SET status = 'failed' WHERE notice = 'late'",
+    )
+    .await;
+    assert_eq!(audit().await, 1);
+    assert_eq!(audit().await, 1, "found again");
+    let tasks = app.tasks().await;
+    assert_eq!(tasks.len(), 1, "and asked for once: {tasks:?}");
+    assert!(tasks[0].contains("event e1 of desk"), "{tasks:?}");
 }

@@ -16,6 +16,7 @@ use tidings::store::attempts::{AttemptState, Closing, Opened, Opening};
 use tidings::store::intake::{Accepted, Incoming};
 use tidings::store::plans::{PendingCase, PlannedCase};
 
+use crate::support::damage;
 use crate::support::postgres::PostgresServer;
 use crate::support::{ada, at};
 
@@ -49,6 +50,11 @@ impl Bed {
     /// The same database as another process sees it.
     pub async fn another(&self) -> Store {
         Store::open(&self.url).await.expect("a store")
+    }
+
+    /// Changes what is stored behind the store's back, as damage would.
+    pub async fn damage(&self, statement: &'static str) {
+        damage(&self.url, statement).await;
     }
 
     pub async fn others<const N: usize>(&self) -> [Store; N] {

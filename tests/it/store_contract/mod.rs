@@ -2,6 +2,7 @@
 //! whatever `TIDINGS_TEST_STORE` says, through the public methods of `Store` alone.
 
 mod attempts;
+mod balance;
 mod bed;
 mod console;
 mod customers;
@@ -13,10 +14,12 @@ mod moving;
 mod notifications;
 mod odd_text;
 mod opening;
+mod outcomes;
 mod plans;
 mod promises;
 mod races;
 mod receipts;
+mod reports;
 mod riders;
 mod soak;
 mod tasks;

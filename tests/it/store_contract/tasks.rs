@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tidings::domain::plan::{NewTask, TaskKind};
 use tidings::store::StoreError;
 use tidings::store::journeys::VersionFiles;
 use tidings::store::kept_answers::KeptAnswer;
@@ -34,6 +35,16 @@ async fn who_asks_to_be_called_twice_is_called_once_and_may_ask_again_after() {
         assert_eq!(store.standing().await.expect("the store is there").tasks_open, 1);
         store.ask_for_call(&"C-1".into(), after_s(5)).await.expect("the store is there");
         assert_eq!(open(0).await.len(), 2);
+
+        let task = NewTask {
+            key: "balance/2026-11-23".into(),
+            kind: TaskKind::Balance,
+            detail: "The balance does not add up.".into(),
+        };
+        for _ in 0..2 {
+            store.open_task(&task, after_s(6)).await.expect("the store is there");
+        }
+        assert_eq!(open(0).await.len(), 3);
     })
     .await;
 }

@@ -36,6 +36,18 @@ pub fn fresh_store(folder: &Path) -> String {
     }
 }
 
+/// Changes what lies in a store behind its back, as damage would.
+pub async fn damage(url: &str, statement: &'static str) {
+    use sqlx::Connection;
+    if url.starts_with("postgres") {
+        let mut connection = sqlx::PgConnection::connect(url).await.expect("a connection");
+        sqlx::query(statement).execute(&mut connection).await.expect("written");
+    } else {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.expect("a connection");
+        sqlx::query(statement).execute(&mut connection).await.expect("written");
+    }
+}
+
 pub fn at(text: &str) -> Instant {
     parse_instant(text).expect(text)
 }
