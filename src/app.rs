@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod files;
 pub mod moving;
+pub mod pages;
 pub mod play;
 mod queue;
 pub mod redis;
@@ -64,6 +65,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     pub settings: Arc<Settings>,
     pub zones: Zones,
+    /// The customer's pages.
+    pub pages: pages::Pages,
     /// The files on disk differ from the version in force.
     pub files_differ: bool,
     parts: Mutex<Option<Parts>>,
@@ -124,6 +127,7 @@ impl App {
 
         let on_disk = content::version_files(&settings)?;
         let layouts = content::layouts(&settings)?;
+        let pages = pages::Pages::load(&settings)?;
         let (hash, files) = match store.published().await? {
             Some(published) => published,
             None => (content::hash(&on_disk), on_disk.clone()),
@@ -164,6 +168,7 @@ impl App {
             engine,
             settings: Arc::new(settings),
             zones,
+            pages,
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),
         })

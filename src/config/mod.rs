@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Window};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
@@ -41,6 +41,8 @@ pub struct Settings {
     pub quiet_hours: QuietHours,
     pub locales: Locales,
     pub calendars: Calendars,
+    #[serde(skip_serializing)]
+    pub callback: Callback,
     pub intake: Intake,
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
@@ -182,6 +184,16 @@ pub struct Locales {
 #[serde(deny_unknown_fields)]
 pub struct Calendars {
     pub default: String,
+}
+
+/// Calls that customers ask for on their page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callback {
+    /// When people call back, on the clock of `[locales] time_zone`.
+    pub hours: Window,
+    /// Calls that a window of 15 minutes holds.
+    pub per_window: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

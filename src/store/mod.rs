@@ -13,9 +13,13 @@ use crate::domain::time::Instant;
 
 mod answers;
 pub mod attempts;
+pub mod callbacks;
+pub mod consent;
 pub mod console;
+mod contact_points;
 pub mod customers;
 mod group_commit;
+pub mod history;
 pub mod intake;
 pub mod journeys;
 pub mod kept_answers;
@@ -35,8 +39,10 @@ mod schema;
 mod scratch;
 mod sql;
 mod sqlite;
+pub mod steering;
 pub mod tasks;
 pub mod timeline;
+pub mod visits;
 mod writer;
 
 use intake::Intake;

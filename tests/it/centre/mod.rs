@@ -1,0 +1,10 @@
+//! The customer's own pages, without a script: the ways in, what one can do there, what one
+//! can see, and what is kept of it.
+
+mod addresses;
+mod barrier;
+mod calls;
+mod choices;
+mod data;
+mod matters;
+mod ways_in;
