@@ -151,9 +151,14 @@ impl Pages {
             zone => reader.zone.iana_name(),
         };
         let setting = BTreeMap::from([(SETTING, Value::from_object(setting))]);
+        // What a page need not say.
+        let bare =
+            context! { said => Vec::<Value>::new(), signed_in => false, help => false, page => "" };
         let page = self.environment.get_template(name);
-        page.and_then(|page| page.render(context! { ..values, ..frame, ..Value::from(setting) }))
-            .map_err(|error| format!("templates/centre/{name}: {error:#}"))
+        page.and_then(|page| {
+            page.render(context! { ..values, ..frame, ..Value::from(setting), ..bare })
+        })
+        .map_err(|error| format!("templates/centre/{name}: {error:#}"))
     }
 }
 

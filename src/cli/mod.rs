@@ -3,6 +3,7 @@
 mod admin;
 mod bench;
 mod check;
+mod customer;
 mod demo;
 mod explain;
 mod generate;
@@ -58,6 +59,9 @@ enum Command {
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
+    /// Hand a customer's data over, or forget them
+    #[command(subcommand)]
+    Customer(customer::Customer),
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
@@ -117,6 +121,7 @@ impl Cli {
             Command::Preview(command) => command.run(&context),
             Command::Explain(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
+            Command::Customer(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,

@@ -52,6 +52,8 @@ async fn with_a_message_on_the_wire_silence_is_confirmed_when_nothing_new_can_st
     working.await.expect("no panic").expect("the store is there");
     let mails = app.smtp.taken();
     assert!(mails.iter().all(|mail| !mail.text().contains("T-1")), "nothing began after it");
-    assert_eq!(app.of("taken-in-charge").await.status, "suppressed");
+    app.advance_to("2026-11-23T10:00:05Z").await;
+    let why = app.explained("taken-in-charge").await;
+    assert_eq!(app.of("taken-in-charge").await.status, "suppressed", "{why}");
     app.end().await;
 }

@@ -7,4 +7,5 @@ mod calls;
 mod choices;
 mod data;
 mod matters;
+mod message_page;
 mod ways_in;

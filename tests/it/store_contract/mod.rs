@@ -3,6 +3,7 @@
 
 mod attempts;
 mod bed;
+mod centre;
 mod console;
 mod customers;
 mod faults;
