@@ -54,7 +54,8 @@ impl Pages {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_auto_escape_callback(|name| {
-            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+            let is_html = name.rsplit_once('.').is_some_and(|(_, ending)| ending == "html");
+            if is_html { AutoEscape::Html } else { AutoEscape::None }
         });
         environment.set_fuel(Some(FUEL));
         add_filters(&mut environment);

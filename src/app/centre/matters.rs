@@ -176,6 +176,7 @@ pub async fn history(
     // Where more follows, the next page begins with the first one left out.
     let next = past.get(PAGE).map(|past| past.notification.planned_at.timestamp_millis());
     past.truncate(PAGE);
+    past.sort_by_key(|past| std::cmp::Reverse(past.at_ms));
     let cases = store.cases(past.iter().map(|past| &past.notification.case)).await?;
     let lines = past.into_iter().map(|past| {
         let n = &past.notification;

@@ -5,6 +5,9 @@ use tidings::domain::preference::Need;
 use crate::support::visitor::Browser;
 use crate::support::{TestApp, ada};
 
+/// The fields of a form.
+type Form = &'static [(&'static str, &'static str)];
+
 /// Sends a form of the choices and returns the page that confirms it.
 async fn choose(browser: &Browser<'_>, fields: &[(&str, &str)]) -> String {
     let answer = browser.post("/centre/choices", fields).await;
@@ -21,7 +24,7 @@ async fn each_choice_is_kept_and_confirmed_as_the_store_holds_it() {
     let app = TestApp::start().await;
     app.ada().await;
     let browser = Browser::visiting(&app).await;
-    let forms: [(&[(&str, &str)], &str, Value); 8] = [
+    let forms: [(Form, &str, Value); 8] = [
         (
             &[("do", "order"), ("first", "sms"), ("second", "email"), ("third", "")],
             "channel_order",
@@ -143,7 +146,7 @@ async fn a_form_that_cannot_be_followed_says_what_is_wrong_and_three_offer_a_per
     let app = TestApp::start().await;
     app.ada().await;
     let browser = Browser::visiting(&app).await;
-    let wrong: [(&[(&str, &str)], &str); 8] = [
+    let wrong: [(Form, &str); 8] = [
         (&[("do", "order"), ("first", "sms"), ("second", "sms")], "One way stands there twice."),
         (&[("do", "quiet"), ("from", "21:00"), ("to", "")], "Fill in both times"),
         (&[("do", "zone"), ("zone", "Mars/Crater")], "We do not know this time zone."),
