@@ -1,7 +1,7 @@
 //! The customer's pages as files: templates, the words of each language and the stylesheet,
 //! from the folder of the settings or from the copies in the binary. Read once, at start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use icu::locale::{LanguageIdentifier, LocaleDirectionality};
@@ -63,14 +63,18 @@ impl Pages {
         let mut words = BTreeMap::new();
         let mut style = String::new();
         let mut hasher = Sha256::new();
-        for file in folder.files() {
-            let name = file.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let shipped = file.contents_utf8().expect("shipped files are UTF-8");
-            let path = settings.templates.dir.join("centre").join(name);
-            let text = match std::fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => shipped.to_owned(),
-                Err(error) => return Err(ContentError(format!("{}: {error}", path.display()))),
+        let own = settings.templates.dir.join("centre");
+        for name in names(folder, &own) {
+            let path = own.join(&name);
+            let shipped = folder.get_file(folder.path().join(&name));
+            let text = match (std::fs::read_to_string(&path), shipped) {
+                (Ok(text), _) => text,
+                (Err(error), Some(file)) if error.kind() == std::io::ErrorKind::NotFound => {
+                    file.contents_utf8().expect("shipped files are UTF-8").to_owned()
+                }
+                (Err(error), _) => {
+                    return Err(ContentError(format!("{}: {error}", path.display())));
+                }
             };
             let wrong = |why: &dyn std::fmt::Display| {
                 ContentError(format!("templates/centre/{name}: {why}"))
@@ -85,7 +89,7 @@ impl Pages {
                 style = text;
             } else {
                 environment
-                    .add_template_owned(name.to_owned(), text)
+                    .add_template_owned(name.clone(), text)
                     .map_err(|error| wrong(&error))?;
             }
         }
@@ -161,6 +165,16 @@ impl Pages {
         })
         .map_err(|error| format!("templates/centre/{name}: {error:#}"))
     }
+}
+
+/// The files there are: those that ship, and the words of further languages.
+fn names(shipped: &include_dir::Dir<'_>, own: &std::path::Path) -> BTreeSet<String> {
+    let shipped = shipped.files().filter_map(|file| file.path().file_name()?.to_str());
+    let mut names: BTreeSet<String> = shipped.map(str::to_owned).collect();
+    let more = std::fs::read_dir(own).into_iter().flatten().flatten();
+    let more = more.filter_map(|entry| entry.file_name().into_string().ok());
+    names.extend(more.filter(|name| name.starts_with("words.") && name.ends_with(".toml")));
+    names
 }
 
 /// `ltr` or `rtl`, from the script of the language (CLDR).

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod barrier;
+mod brand;
 mod calls;
 mod choices;
 mod data;
