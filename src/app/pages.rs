@@ -173,7 +173,10 @@ fn names(shipped: &include_dir::Dir<'_>, own: &std::path::Path) -> BTreeSet<Stri
     let mut names: BTreeSet<String> = shipped.map(str::to_owned).collect();
     let more = std::fs::read_dir(own).into_iter().flatten().flatten();
     let more = more.filter_map(|entry| entry.file_name().into_string().ok());
-    names.extend(more.filter(|name| name.starts_with("words.") && name.ends_with(".toml")));
+    let is_words = |name: &String| {
+        name.strip_prefix("words.").is_some_and(|rest| rest.strip_suffix(".toml").is_some())
+    };
+    names.extend(more.filter(is_words));
     names
 }
 
