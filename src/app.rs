@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod explain;
 pub mod files;
 pub mod moving;
+pub mod pages;
 pub mod play;
 mod queue;
 pub mod redis;
@@ -67,6 +68,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     pub settings: Arc<Settings>,
     pub zones: Zones,
+    /// The customer's pages.
+    pub pages: pages::Pages,
     /// The files on disk differ from the version in force.
     pub files_differ: bool,
     parts: Mutex<Option<Parts>>,
@@ -127,6 +130,7 @@ impl App {
 
         let on_disk = content::version_files(&settings)?;
         let layouts = content::layouts(&settings)?;
+        let pages = pages::Pages::load(&settings)?;
         let (hash, files) = match store.published().await? {
             Some(published) => published,
             None => (content::hash(&on_disk), on_disk.clone()),
@@ -167,6 +171,7 @@ impl App {
             engine,
             settings: Arc::new(settings),
             zones,
+            pages,
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),
         })

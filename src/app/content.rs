@@ -21,12 +21,12 @@ use crate::store::journeys::VersionFiles;
 use crate::worker::Live;
 
 static BUILT_IN_JOURNEYS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/config/journeys");
-static BUILT_IN_TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+pub(super) static BUILT_IN_TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// A folder or file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ContentError(String);
+pub struct ContentError(pub(super) String);
 
 /// The journeys and messages that the settings name: what `publish` would publish.
 ///

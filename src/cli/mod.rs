@@ -4,6 +4,7 @@ mod admin;
 mod balance;
 mod bench;
 mod check;
+mod customer;
 mod demo;
 mod explain;
 mod generate;
@@ -65,6 +66,9 @@ enum Command {
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
+    /// Hand a customer's data over, or forget them
+    #[command(subcommand)]
+    Customer(customer::Customer),
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
@@ -126,6 +130,7 @@ impl Cli {
             Command::Balance(command) => command.run(&context).await,
             Command::Report(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
+            Command::Customer(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,

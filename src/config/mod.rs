@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Zones};
+use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Window, Zones};
 use crate::planning::adaptive::Adaptive;
 use crate::planning::legal_hours::LegalHours;
 use crate::planning::retry::RetryPolicy;
@@ -48,6 +48,8 @@ pub struct Settings {
     pub locales: Locales,
     pub calendars: Calendars,
     pub legal_hours: BTreeMap<String, LegalHours>,
+    #[serde(skip_serializing)]
+    pub callback: Callback,
     pub intake: Intake,
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
@@ -186,6 +188,16 @@ pub struct Locales {
     pub default: String,
     pub offered: Vec<String>,
     pub time_zone: String,
+}
+
+/// Calls that customers ask for on their page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callback {
+    /// When people call back, on the clock of `[locales] time_zone`.
+    pub hours: Window,
+    /// Calls that a window of 15 minutes holds.
+    pub per_window: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

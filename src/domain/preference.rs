@@ -41,6 +41,12 @@ pub struct Preferences {
     pub discreet: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<Vec<Need>>,
+    /// The language the customer chose; an import changes it no more (BCP 47).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// The zone the customer chose (IANA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// Channels switched off as a whole: STOP by text, key 9 on a call. Set by those doors only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<Channel>,
@@ -176,6 +182,8 @@ impl Preferences {
             paused_until,
             discreet,
             needs,
+            locale: None,
+            time_zone: None,
             stopped: Vec::new(),
         })
     }
@@ -210,6 +218,8 @@ impl Preferences {
             paused_until: chosen.paused_until.or(imported.paused_until),
             discreet: chosen.discreet.or(imported.discreet),
             needs: chosen.needs.clone().or_else(|| imported.needs.clone()),
+            locale: chosen.locale.clone(),
+            time_zone: chosen.time_zone.clone(),
             stopped: chosen.stopped.clone(),
         }
     }

@@ -30,6 +30,11 @@ impl std::fmt::Debug for Keyring {
 pub enum Grant {
     /// Read and set this customer's preferences until `until_s` (seconds since 1970).
     Centre { customer: CustomerId, until_s: i64 },
+    /// Sign this customer in once, until `until_s`: sent to an address of theirs at `sent_ms`.
+    SignIn { customer: CustomerId, sent_ms: i64, until_s: i64 },
+    /// The cookie of a visit that lasts until `until_s`. Until `proven_until_s` the visitor has
+    /// shown that they read what is sent to the customer.
+    Visit { customer: CustomerId, until_s: i64, proven_until_s: i64 },
     /// Stop this topic on this channel. Never ends.
     Unsubscribe { customer: CustomerId, topic: String, channel: Channel },
     /// Answer the question of this notification until `until_s`.
@@ -60,6 +65,30 @@ impl Keyring {
     pub fn code(&self, notification: NotificationId) -> String {
         let mac = self.mac("code", &notification.to_string());
         self.letters.encode(&mac[..7])[..10].to_owned()
+    }
+
+    /// Six digits for an address of a customer, sent at `sent_ms`. Another purpose, address or
+    /// moment gives others (an event-based one-time password cut as RFC 4226 section 5.3 does).
+    #[must_use]
+    pub fn digits(
+        &self,
+        purpose: &str,
+        customer: &CustomerId,
+        address: &str,
+        sent_ms: i64,
+    ) -> String {
+        let mac = self.mac(
+            "digits",
+            &[purpose, customer.as_str(), address, &sent_ms.to_string()].join("\u{1f}"),
+        );
+        let number = u32::from_be_bytes([mac[0], mac[1], mac[2], mac[3]]) % 1_000_000;
+        format!("{number:06}")
+    }
+
+    /// The fingerprint of a link that is used once.
+    #[must_use]
+    pub fn fingerprint(&self, link: &str) -> String {
+        data_encoding::HEXLOWER.encode(&self.mac("link", link)[..16])
     }
 
     /// The Message-ID of every copy of one notification's mail, without angle brackets.
@@ -97,9 +126,10 @@ impl Keyring {
         let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
         let grant: Grant = serde_json::from_slice(&payload).ok()?;
         let over = match &grant {
-            Grant::Centre { until_s, .. } | Grant::Answer { until_s, .. } => {
-                now.timestamp() >= *until_s
-            }
+            Grant::Centre { until_s, .. }
+            | Grant::SignIn { until_s, .. }
+            | Grant::Visit { until_s, .. }
+            | Grant::Answer { until_s, .. } => now.timestamp() >= *until_s,
             Grant::Unsubscribe { .. } | Grant::Receipt { .. } => false,
         };
         (!over).then_some(grant)
@@ -130,6 +160,23 @@ mod tests {
             let forged = String::from_utf8_lossy(&forged).into_owned();
             assert_eq!(keys.read(&forged, at("2026-11-22T00:00:00Z")), None, "byte {position}");
         }
+    }
+
+    #[test]
+    fn digits_are_six_and_others_for_another_purpose_person_address_or_moment() {
+        let keys = Keyring::new([7; 32]);
+        let digits = |purpose, id: &str, address, at| keys.digits(purpose, &id.into(), address, at);
+        let first = digits("prove", "C-1", "ada@example.com", 1);
+        assert!(first.len() == 6 && first.bytes().all(|b| b.is_ascii_digit()), "{first}");
+        for other in [
+            digits("add", "C-1", "ada@example.com", 1),
+            digits("prove", "C-2", "ada@example.com", 1),
+            digits("prove", "C-1", "bob@example.com", 1),
+            digits("prove", "C-1", "ada@example.com", 2),
+        ] {
+            assert_ne!(first, other);
+        }
+        assert_eq!(first, digits("prove", "C-1", "ada@example.com", 1));
     }
 
     #[test]

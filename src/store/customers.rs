@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::domain::customer::{Address, CustomerRecord};
+use crate::domain::customer::{Address, CustomerRecord, Profile};
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
 
+use super::consent::{Act, NewConsent, difference, note, note_owners};
 use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
@@ -76,6 +77,9 @@ const ERASE: &[&str] = &[
     "UPDATE notification SET status = 'cancelled', reason = 'erased', epoch = epoch + 1
      WHERE customer_id = $1 AND status IN ('planned', 'claimed')",
     "UPDATE task SET detail = 'erased' WHERE customer_id = $1",
+    "UPDATE customer_action SET detail = '' WHERE customer_id = $1",
+    "DELETE FROM contact_code WHERE customer_id = $1",
+    "UPDATE callback SET status = 'cancelled' WHERE customer_id = $1 AND status = 'open'",
 ];
 
 /// One version of a customer.
@@ -211,9 +215,13 @@ impl Store {
             let mut done = Imported::default();
             let mut changed: BTreeMap<String, NewCustomer> = BTreeMap::new();
             let mut new_points: BTreeMap<String, Vec<NewPoint>> = BTreeMap::new();
-            for record in records {
+            let mut consents = Vec::new();
+            for mut record in records {
                 let id = record.id.0.clone();
                 let before = known.get(&record.id);
+                if let Some(before) = before {
+                    own_language_and_zone(&mut record.profile, &before.chosen);
+                }
                 if before.is_some_and(|before| is_same(before, &record))
                     && !changed.contains_key(&id)
                 {
@@ -224,6 +232,12 @@ impl Store {
                     done.changed += 1;
                 } else {
                     done.new += 1;
+                }
+                let nothing = Preferences::default();
+                let was = before.map_or(&nothing, |before| &before.imported);
+                if *was != record.preferences {
+                    let what = difference(was, &record.preferences).to_string();
+                    consents.push(NewConsent { customer_id: id.clone(), what });
                 }
                 let revision = before.map_or(0, |before| before.revision) + 1;
                 let chosen = before.map_or_else(|| "{}".to_owned(), |before| json(&before.chosen));
@@ -246,6 +260,7 @@ impl Store {
             let rows = batch(changed.values());
             query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
             query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(&mut *tx).await?;
+            note(tx, consents, &Act::from_source("import"), now_ms).await?;
             query(DROP_POINTS).bind(&touched).execute(&mut *tx).await?;
             let points = batch(new_points.values().flatten());
             query(INSERT_POINTS).bind(points).execute(&mut *tx).await?;
@@ -275,12 +290,27 @@ impl Store {
         now: Instant,
         change: impl FnOnce(&mut Preferences) + Send + 'static,
     ) -> Result<()> {
-        let (id, source) = (id.clone(), source.to_owned());
+        self.choose_as(id, Act::from_source(source), now, change).await
+    }
+
+    /// The same, with who did it and which words they saw. What changed is added to the
+    /// record of consent in the same transaction.
+    ///
+    /// # Errors
+    /// `NotFound` when nobody told us about the customer.
+    pub async fn choose_as(
+        &self,
+        id: &CustomerId,
+        act: Act,
+        now: Instant,
+        change: impl FnOnce(&mut Preferences) + Send + 'static,
+    ) -> Result<()> {
+        let id = id.clone();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
             lock(tx, Lock::Customers, ids([&id])).await?;
             let mut customers = load(&mut *tx, [&id], now_ms).await?;
-            let customer = customers
+            let mut customer = customers
                 .remove(&id)
                 .filter(|customer| !customer.erased)
                 .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })?;
@@ -289,23 +319,12 @@ impl Store {
             if chosen == customer.chosen {
                 return Ok(());
             }
-            let (imported,): (String,) = query("SELECT imported FROM customer WHERE id = $1")
-                .bind(id.as_str())
-                .fetch_one(&mut *tx)
-                .await?;
-            let (profile, chosen) = (json(&customer.profile), json(&chosen));
-            let body = json(&Version {
-                profile: &profile,
-                chosen: &chosen,
-                imported: &imported,
-                contact_points: &customer.contact_points,
-            });
-            let revision = customer.revision + 1;
-            let row = NewCustomer { id: id.0, revision, profile, chosen, imported, body };
-            let rows = batch([row]);
-            query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(&mut *tx).await?;
-            look_again(tx, customer.id.as_str(), now_ms).await
+            let what = difference(&customer.chosen, &chosen).to_string();
+            own_language_and_zone(&mut customer.profile, &chosen);
+            write_version(tx, customer, &chosen, &act.source, now_ms).await?;
+            let line = NewConsent { customer_id: id.0.clone(), what };
+            note(tx, vec![line], &act, now_ms).await?;
+            look_again(tx, id.as_str(), now_ms).await
         })
     }
 
@@ -334,13 +353,16 @@ impl Store {
             .bind(now_ms)
             .bind(choice.channel.map(Channel::as_str))
             .bind(choice.muted)
-            .bind(source)
+            .bind(&source)
             .execute(&mut *tx)
             .await?;
             query("UPDATE customer SET revision = revision + 1 WHERE id = $1")
                 .bind(&customer)
                 .execute(&mut *tx)
                 .await?;
+            let what = serde_json::json!({ "case": case, "choice": choice }).to_string();
+            let line = NewConsent { customer_id: customer.clone(), what };
+            note(tx, vec![line], &Act::from_source(&source), now_ms).await?;
             look_again(tx, &customer, now_ms).await
         })
     }
@@ -471,13 +493,50 @@ impl Store {
             )
             .bind(channel.as_str())
             .bind(&key)
-            .bind(source)
+            .bind(&source)
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
+            let what = serde_json::json!({ "started": channel });
+            let act = Act { who: "customer".into(), source, text_version: String::new() };
+            note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
             touch_owners(tx, channel, &key).await
         })
     }
+}
+
+/// What the customer chose wins over what a case system tells.
+fn own_language_and_zone(profile: &mut Profile, chosen: &Preferences) {
+    if chosen.locale.is_some() {
+        profile.locale.clone_from(&chosen.locale);
+    }
+    if chosen.time_zone.is_some() {
+        profile.time_zone.clone_from(&chosen.time_zone);
+    }
+}
+
+/// Writes a customer's next version: everything as in `customer`, with these choices.
+pub(super) async fn write_version(
+    tx: &mut Tx,
+    customer: Customer,
+    chosen: &Preferences,
+    source: &str,
+    now_ms: i64,
+) -> Result<()> {
+    let (profile, chosen) = (json(&customer.profile), json(chosen));
+    let imported = json(&customer.imported);
+    let body = json(&Version {
+        profile: &profile,
+        chosen: &chosen,
+        imported: &imported,
+        contact_points: &customer.contact_points,
+    });
+    let revision = customer.revision + 1;
+    let row = NewCustomer { id: customer.id.0, revision, profile, chosen, imported, body };
+    let rows = batch([row]);
+    query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
+    query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(tx).await?;
+    Ok(())
 }
 
 /// Locks the customer a case belongs to, and the case, so that it stays theirs.
@@ -564,6 +623,10 @@ pub(super) async fn suppress_in(
     .bind(source)
     .execute(&mut *tx)
     .await?;
+    let what = serde_json::json!({ "stopped": channel });
+    let who = if source == "stop" { "customer" } else { source };
+    let act = Act { who: who.into(), source: source.into(), text_version: String::new() };
+    note_owners(tx, (channel.as_str(), address_key), &what, &act, now_ms).await?;
     touch_owners(tx, channel, address_key).await
 }
 

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
+use crate::domain::Notification;
 use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::Instant;
-use crate::domain::{CustomerId, Notification};
 
+use super::callbacks::END_CALLBACK;
 use super::sql::Tx;
 use super::{Result, Store, StoreError, batch, in_tx, query};
 
@@ -83,23 +84,6 @@ pub struct Task {
 }
 
 impl Store {
-    /// A customer asks to be called: one open task, however often they ask.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn ask_for_call(&self, customer: &CustomerId, now: Instant) -> Result<()> {
-        let row = NewTaskRow {
-            key: format!("call:{customer}"),
-            kind: TaskKind::CallBack.as_str(),
-            detail: format!("Call the customer {customer}: they asked for it on their page."),
-            notification_id: None,
-            event_seq: None,
-            case_id: None,
-            customer_id: Some(customer.0.clone()),
-        };
-        in_tx!(self, |tx| { insert_tasks(tx, &[row], now.timestamp_millis()).await })
-    }
-
     /// Asks a person for something. One open task per key.
     ///
     /// # Errors
@@ -139,11 +123,12 @@ impl Store {
             .bind(seq)
             .bind(now_ms)
             .bind(by)
-            .execute(tx)
+            .execute(&mut *tx)
             .await?;
             if done == 0 {
                 return Err(StoreError::NotFound { what: format!("an open task {seq}") });
             }
+            query(END_CALLBACK).bind(seq).bind(now_ms).execute(tx).await?;
             Ok(())
         })
     }

@@ -15,8 +15,10 @@ use super::{Result, Store, query};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     pub at: String,
-    /// `event`, `planned`, `decision`, `attempt`, `receipt`.
+    /// `consent`, `customer` (what they did on their pages), `event`, `planned`, `decision`,
+    /// `attempt`, `receipt`.
     pub kind: &'static str,
+    /// Empty for what is about no case.
     pub case: String,
     /// The notification, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +33,8 @@ pub struct Entry {
 }
 
 /// The kinds of entries, causes before what they cause.
-const KINDS: [&str; 5] = ["event", "planned", "decision", "attempt", "receipt"];
+const KINDS: [&str; 7] =
+    ["customer", "consent", "event", "planned", "decision", "attempt", "receipt"];
 
 impl Store {
     /// What happened with one customer, oldest first, before `limit` is reached.
@@ -49,7 +52,35 @@ impl Store {
             view_columns!(),
             " FROM notification WHERE customer_id = $1 ORDER BY planned_at_ms DESC, id LIMIT $2"
         );
-        self.timeline(events, views, id.as_str(), limit).await
+        let mut timed = self.timeline(events, views, id.as_str(), limit).await?;
+        timed.extend(self.own_doing(id, limit).await?);
+        Ok(in_order(timed))
+    }
+
+    /// What a customer did and chose themselves.
+    async fn own_doing(&self, id: &CustomerId, limit: i64) -> Result<Vec<(i64, Entry)>> {
+        let entry = |at_ms: i64, kind, what: String, detail: String| {
+            let entry = Entry {
+                at: from_ms(at_ms).to_rfc3339(),
+                kind,
+                case: String::new(),
+                notification: None,
+                what,
+                status: None,
+                channel: None,
+                detail: Some(detail).filter(|detail| !detail.is_empty()),
+            };
+            (at_ms, entry)
+        };
+        let mut timed = Vec::new();
+        for action in self.actions(id, limit).await? {
+            timed.push(entry(action.at_ms, "customer", action.kind, action.detail));
+        }
+        for consent in self.consents(id).await? {
+            let by = format!("{} by {}", consent.source, consent.who);
+            timed.push(entry(consent.at_ms, "consent", by, consent.what));
+        }
+        Ok(timed)
     }
 
     /// What happened with one case, oldest first.
@@ -67,7 +98,7 @@ impl Store {
             view_columns!(),
             " FROM notification WHERE case_id = $1 ORDER BY planned_at_ms DESC, id LIMIT $2"
         );
-        self.timeline(events, views, id.as_str(), limit).await
+        Ok(in_order(self.timeline(events, views, id.as_str(), limit).await?))
     }
 
     async fn timeline(
@@ -76,7 +107,7 @@ impl Store {
         views: &'static str,
         id: &str,
         limit: i64,
-    ) -> Result<Vec<Entry>> {
+    ) -> Result<Vec<(i64, Entry)>> {
         let events: Vec<EventView> =
             query(events).bind(id).bind(limit).fetch_all(&self.readers).await?;
         let views: Vec<NotificationView> =
@@ -88,7 +119,7 @@ impl Store {
         &self,
         events: Vec<EventView>,
         views: Vec<NotificationView>,
-    ) -> Result<Vec<Entry>> {
+    ) -> Result<Vec<(i64, Entry)>> {
         let mut timed: Vec<(i64, Entry)> = Vec::new();
         for event in events {
             let body: Value = serde_json::from_str(&event.body)?;
@@ -165,8 +196,12 @@ impl Store {
                 ));
             }
         }
-        // Of one instant, causes come first.
-        timed.sort_by_key(|(at, entry)| (*at, KINDS.iter().position(|kind| *kind == entry.kind)));
-        Ok(timed.into_iter().map(|(_, entry)| entry).collect())
+        Ok(timed)
     }
+}
+
+/// Of one instant, causes come first.
+fn in_order(mut timed: Vec<(i64, Entry)>) -> Vec<Entry> {
+    timed.sort_by_key(|(at, entry)| (*at, KINDS.iter().position(|kind| *kind == entry.kind)));
+    timed.into_iter().map(|(_, entry)| entry).collect()
 }

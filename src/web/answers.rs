@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 
 use crate::app::answers::{self, Question, Standing};
+use crate::app::pages::Reader;
 use crate::channel::twiml::{escape, say};
 use crate::domain::customer::Address;
 use crate::domain::token::Grant;
@@ -73,12 +74,13 @@ fn show(web: &Web, question: &Question, given: Option<&str>) -> Response {
     let first = message.answers.first().map_or("", |(name, _)| name.as_str());
     let suggested = given.filter(|given| message.answer(given).is_some()).unwrap_or(first);
     let values = context! { title => message.subject.as_str(), lines, choices, suggested };
-    pages::html(web, "answer.html", &message.locale, values).into_response()
+    let reader = Reader { locale: message.locale.clone(), zone: jiff::tz::TimeZone::UTC };
+    pages::html(web, "answer.html", &reader, values)
 }
 
-fn problem_page(web: &Web, error: StoreError) -> Response {
+fn problem_page(web: &Web, headers: &HeaderMap, error: StoreError) -> Response {
     match error {
-        StoreError::NotFound { .. } => pages::forged(web),
+        StoreError::NotFound { .. } => pages::forged(web, &pages::stranger(web, headers)),
         error => Problem::from(error).into_response(),
     }
 }
@@ -86,24 +88,34 @@ fn problem_page(web: &Web, error: StoreError) -> Response {
 /// `GET /a/{token}`: shows the question and changes nothing; `?answer=` is only a suggestion.
 pub async fn page(
     State(web): State<Web>,
+    headers: HeaderMap,
     Path(token): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(id) = asked(&web, &token) else { return pages::forged(&web) };
+    let Some(id) = asked(&web, &token) else {
+        return pages::forged(&web, &pages::stranger(&web, &headers));
+    };
     let given = field(&pairs(query.unwrap_or_default().as_bytes()), "answer");
     match answers::question(&web.app, id, web.app.engine.clock.now()).await {
         Ok(question) => show(&web, &question, given.as_deref()),
-        Err(error) => problem_page(&web, error),
+        Err(error) => problem_page(&web, &headers, error),
     }
 }
 
 /// `POST /a/{token}`: answers.
-pub async fn choose(State(web): State<Web>, Path(token): Path<String>, body: Bytes) -> Response {
-    let Some(id) = asked(&web, &token) else { return pages::forged(&web) };
+pub async fn choose(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    body: Bytes,
+) -> Response {
+    let Some(id) = asked(&web, &token) else {
+        return pages::forged(&web, &pages::stranger(&web, &headers));
+    };
     let given = field(&pairs(&body), "answer").unwrap_or_default();
     match answers::answer(&web.app, id, &given, web.app.engine.clock.now()).await {
         Ok(question) => show(&web, &question, Some(&given)),
-        Err(error) => problem_page(&web, error),
+        Err(error) => problem_page(&web, &headers, error),
     }
 }
 

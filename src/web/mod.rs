@@ -19,6 +19,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::routing::{get, post};
+use tower_http::csrf::CsrfLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
@@ -47,7 +48,7 @@ pub struct Web {
 
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
-    use api::{cases, customers, events, notifications, tasks};
+    use api::{calls, cases, customers, events, notifications, tasks};
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
         .routes(routes!(customers::put, customers::get, customers::delete))
@@ -61,6 +62,8 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(notifications::get))
         .routes(routes!(notifications::cancel))
         .routes(routes!(notifications::retry))
+        .routes(routes!(calls::set_wait_times))
+        .routes(routes!(calls::ask))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::done))
         .split_for_parts()
@@ -98,12 +101,13 @@ pub fn router(web: Web) -> Router {
     let pages = Router::new()
         .route("/u/{token}", get(pages::unsubscribe_page).post(pages::unsubscribe))
         .route("/a/{token}", get(answers::page).post(answers::choose))
-        .route("/c/{token}", get(centre::page).post(centre::act))
-        .route("/m/{code}", get(pages::verify))
+        .route("/m/{code}", get(pages::verify).post(pages::act_on_message))
+        .merge(centre::routes())
+        .layer(CsrfLayer::new())
         .layer(SetResponseHeaderLayer::overriding(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(
-                "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+                "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
             ),
         ))
         .layer(SetResponseHeaderLayer::overriding(

@@ -7,74 +7,104 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::context;
 
 use crate::app::Seam;
-use crate::domain::time::{from_ms, local};
+use crate::app::centre::letters::send_sign_in;
+use crate::app::centre::{person, topic_title};
+use crate::app::pages::Reader;
+use crate::domain::time::from_ms;
 use crate::domain::token::Grant;
-use crate::domain::{CustomerId, NotificationId, Preferences};
+use crate::domain::{Channel, CustomerId, NotificationId, Preferences};
 use crate::store::StoreError;
+use crate::store::consent::Act;
+use crate::store::console::NotificationView;
 
 use super::Web;
-
-/// The pages; `page.html` is the frame of all.
-const PAGES: [(&str, &str); 3] = [
-    ("page.html", include_str!("../../templates/centre/page.html")),
-    ("centre.html", include_str!("../../templates/centre/centre.html")),
-    ("answer.html", include_str!("../../templates/centre/answer.html")),
-];
+use super::error::Problem;
+use super::receipts::pairs;
 
 /// What is left of a hand-over window when a row opened just before an opt-out: after this
 /// long nothing new can start.
 const BARRIER_MARGIN: Duration = Duration::from_millis(100);
 
-/// A page in the frame that all share, in the language `locale`.
-pub fn html(web: &Web, name: &str, locale: &str, values: minijinja::Value) -> Html<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    for (name, page) in PAGES {
-        environment.add_template(name, page).expect("the pages are constants");
+/// A page of the customer's, filled.
+pub fn html(web: &Web, name: &str, reader: &Reader, values: minijinja::Value) -> Response {
+    match web.app.pages.render(name, reader, values) {
+        Ok(page) => Html(page).into_response(),
+        Err(why) => {
+            tracing::error!(%why, "a page cannot be filled");
+            let detail = "the page cannot be shown; the log says more";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal fault", detail)
+                .into_response()
+        }
     }
-    let sender = &web.app.settings.sender;
-    let live = web.app.engine.live.load();
-    let frame = context! {
-        lang => locale,
-        words => Serde(live.presentation.words(locale)),
-        sender => sender.name.as_str(),
-        phone => sender.phone.as_deref(),
-    };
-    let rendered =
-        environment.get_template(name).and_then(|page| page.render(context! { ..values, ..frame }));
-    Html(rendered.expect("the pages are constants"))
 }
 
-fn page(web: &Web, title: &str, text: &str, button: Option<&str>) -> Html<String> {
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    html(web, "page.html", "en", context! { title, lines, button })
+/// Somebody we do not know: in the language of their browser, on the clock of the house.
+pub fn stranger(web: &Web, headers: &HeaderMap) -> Reader {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let app = &web.app;
+    let zone = app.zones.get(&app.settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    Reader { locale: app.pages.negotiate(accepted.unwrap_or_default()), zone }
+}
+
+/// The owner of a token in their own language; a stranger's where they are gone.
+async fn owner(web: &Web, id: &CustomerId, headers: &HeaderMap) -> Reader {
+    let known = person(&web.app, id, web.app.engine.clock.now()).await;
+    known.map_or_else(|_| stranger(web, headers), |person| person.reader)
+}
+
+fn lines_page(
+    web: &Web,
+    reader: &Reader,
+    title: &str,
+    lines: Vec<String>,
+    button: &str,
+) -> Response {
+    html(web, "note.html", reader, context! { title, lines, button })
+}
+
+/// A page that says one thing, in the words `title_<key>` and `<key>`. `over` ends the visit.
+pub fn note(web: &Web, reader: &Reader, key: &str, over: bool) -> Response {
+    let word = |key: &str| web.app.pages.word(&reader.locale, key);
+    let title = word(&format!("title_{key}"));
+    let mut response = lines_page(web, reader, &title, vec![word(key)], "");
+    if over {
+        let gone = super::centre::no_cookie(web);
+        response.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    response
 }
 
 /// The answer to a link that is not ours.
-pub fn forged(web: &Web) -> Response {
-    let text = "This link is not one of ours, or it has been damaged on its way.";
-    (StatusCode::NOT_FOUND, page(web, "This link does not work", text, None)).into_response()
+pub fn forged(web: &Web, reader: &Reader) -> Response {
+    (StatusCode::NOT_FOUND, note(web, reader, "forged", false)).into_response()
 }
 
-fn topic_title(web: &Web, topic: &str) -> String {
-    let titles = web.app.settings.topics.get(topic).map(|topic| &topic.title);
-    titles.and_then(|titles| titles.get("en")).map_or_else(|| topic.to_owned(), String::clone)
+/// A sentence about a topic and a channel.
+fn about(web: &Web, reader: &Reader, key: &str, topic: &str, channel: Channel) -> String {
+    let word = |key: &str| web.app.pages.word(&reader.locale, key);
+    let topic = topic_title(&web.app, topic, &reader.locale);
+    word(key).replace("{topic}", &topic).replace("{channel}", &word(&format!("by_{channel}")))
 }
 
 /// `GET /u/{token}`: asks, and changes nothing.
-pub async fn unsubscribe_page(State(web): State<Web>, Path(token): Path<String>) -> Response {
+pub async fn unsubscribe_page(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Response {
     let engine = &web.app.engine;
     match engine.keys.read(&token, engine.clock.now()) {
-        Some(Grant::Unsubscribe { topic, channel, .. }) => {
-            let topic = topic_title(&web, &topic);
-            let text = format!("Shall we stop sending you “{topic}” by {}?", channel.spoken());
-            page(&web, "Stop these messages", &text, Some("Stop them")).into_response()
+        Some(Grant::Unsubscribe { customer, topic, channel }) => {
+            let reader = owner(&web, &customer, &headers).await;
+            let word = |key: &str| web.app.pages.word(&reader.locale, key);
+            let text = about(&web, &reader, "unsubscribe_ask", &topic, channel);
+            let button = word("unsubscribe_button");
+            lines_page(&web, &reader, &word("title_unsubscribe"), vec![text], &button)
         }
-        _ => forged(&web),
+        _ => forged(&web, &stranger(&web, &headers)),
     }
 }
 
@@ -89,30 +119,48 @@ pub async fn unsubscribe(
     let now = engine.clock.now();
     let Some(Grant::Unsubscribe { customer, topic, channel }) = engine.keys.read(&token, now)
     else {
-        return forged(&web);
+        return forged(&web, &stranger(&web, &headers));
     };
+    let reader = owner(&web, &customer, &headers).await;
     if !is_one_click(&headers, &body) {
-        let text = "Expected List-Unsubscribe=One-Click.";
-        return (StatusCode::BAD_REQUEST, page(&web, "Nothing was changed", text, None))
+        return (StatusCode::BAD_REQUEST, note(&web, &reader, "not_one_click", false))
             .into_response();
     }
+    let act = Act {
+        who: "customer".into(),
+        source: "one-click".into(),
+        text_version: web.app.pages.text_version.clone(),
+    };
+    stop(&web, &reader, &customer, (topic, channel), act).await
+}
+
+/// Stops a topic on a channel and says so once nothing new can start.
+async fn stop(
+    web: &Web,
+    reader: &Reader,
+    customer: &CustomerId,
+    (topic, channel): (String, Channel),
+    act: Act,
+) -> Response {
+    let engine = &web.app.engine;
+    let now = engine.clock.now();
     let chosen_topic = topic.clone();
     let change = move |chosen: &mut Preferences| {
         chosen.topics.entry(chosen_topic).or_default().insert(channel, false);
     };
     engine.seams.pass(Seam::OptoutBeforeCommit).await;
-    match engine.store.choose(&customer, "one-click", now, change).await {
+    match engine.store.choose_as(customer, act, now, change).await {
         Ok(()) => engine.seams.pass(Seam::AfterOptoutCommit).await,
-        Err(StoreError::NotFound { .. }) => return forged(&web),
-        Err(error) => return super::error::Problem::from(error).into_response(),
+        Err(StoreError::NotFound { .. }) => return forged(web, reader),
+        Err(error) => return Problem::from(error).into_response(),
     }
-    let on_the_wire = on_the_wire_settled(&web, &customer).await;
-    let mut text =
-        format!("We no longer send you “{}” by {}.", topic_title(&web, &topic), channel.spoken());
+    let on_the_wire = on_the_wire_settled(web, customer).await;
+    let word = |key: &str| web.app.pages.word(&reader.locale, key);
+    let mut lines = vec![about(web, reader, "unsubscribed", &topic, channel)];
     if on_the_wire {
-        text.push_str("\nOne message was already on its way and may still arrive.");
+        lines.push(word("pending"));
     }
-    page(&web, "Done", &text, None).into_response()
+    lines_page(web, reader, &word("title_unsubscribed"), lines, "")
 }
 
 /// A choice is confirmed only when nothing new can start against it: waits for what was on the
@@ -151,39 +199,93 @@ pub async fn note_opened(web: &Web, headers: &HeaderMap, notification: &str) {
     }
 }
 
+/// The message of a code.
+async fn coded(web: &Web, code: &str) -> Result<Option<NotificationView>, StoreError> {
+    match web.app.engine.store.by_code(&code.to_lowercase()).await {
+        Ok(view) => Ok(Some(view)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// `GET /m/{code}`: is this message ours? Without personal data: whoever holds the code may
 /// be anybody.
 pub async fn verify(
     State(web): State<Web>,
-    Path(code): Path<String>,
     headers: HeaderMap,
+    Path(code): Path<String>,
 ) -> Response {
-    let store = &web.app.engine.store;
-    match store.by_code(&code.to_lowercase()).await {
-        Ok(view) => {
+    let reader = stranger(&web, &headers);
+    match coded(&web, &code).await {
+        Ok(Some(view)) => {
             note_opened(&web, &headers, &view.id).await;
-            let zone = web.app.zones.get(&web.app.settings.locales.time_zone);
-            let told = view.told_at_ms.map(|ms| {
-                let at = local(from_ms(ms), &zone.unwrap_or(jiff::tz::TimeZone::UTC));
-                at.strftime("%-d %B %Y at %H:%M %Z").to_string()
-            });
-            let topic = topic_title(&web, &view.topic);
-            let channel = view.channel.as_deref().and_then(|channel| channel.parse().ok());
-            let channel = channel.map_or("message", crate::domain::Channel::spoken);
-            let text = match told {
-                Some(told) => format!(
-                    "Yes, this {channel} is from us. We sent it on {told}.\nIt is about: {topic}."
-                ),
-                None => format!("Yes, this {channel} is from us.\nIt is about: {topic}."),
-            };
-            page(&web, "This message is ours", &text, None).into_response()
+            verified(&web, &reader, &view, None)
         }
-        Err(StoreError::NotFound { .. }) => {
-            let text =
-                "No message of ours has this code. Do not follow its links and do not answer it.";
-            (StatusCode::NOT_FOUND, page(&web, "This message is not ours", text, None))
-                .into_response()
-        }
-        Err(error) => super::error::Problem::from(error).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, note(&web, &reader, "not_ours", false)).into_response(),
+        Err(error) => Problem::from(error).into_response(),
     }
+}
+
+fn verified(web: &Web, reader: &Reader, view: &NotificationView, done: Option<&str>) -> Response {
+    let word = |key: &str| web.app.pages.word(&reader.locale, key);
+    let channel = view.channel.as_deref().unwrap_or("email");
+    let values = context! {
+        title => word("title_ours"),
+        by => word(&format!("by_{channel}")),
+        topic => topic_title(&web.app, &view.topic, &reader.locale),
+        told_at => view.told_at_ms.map(|ms| from_ms(ms).to_rfc3339()),
+        done => done.map(word),
+        may_stop => !web.app.engine.live.load().rules.is_mandatory(&view.topic),
+    };
+    html(web, "verify.html", reader, values)
+}
+
+/// `POST /m/{code}`: what whoever holds the message may do without signing in: have the link
+/// to the pages sent to where the message went, be called there, stop such messages.
+pub async fn act_on_message(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(code): Path<String>,
+    body: Bytes,
+) -> Response {
+    let reader = stranger(&web, &headers);
+    let view = match coded(&web, &code).await {
+        Ok(Some(view)) => view,
+        Ok(None) => {
+            return (StatusCode::NOT_FOUND, note(&web, &reader, "not_ours", false)).into_response();
+        }
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let customer = CustomerId(view.customer_id.clone());
+    let wish = pairs(&body).into_iter().find(|(name, _)| name == "do").map(|(_, value)| value);
+    let engine = &web.app.engine;
+    let now = engine.clock.now();
+    let done = match wish.as_deref() {
+        Some("link") => send_where_it_went(&web, &view).await.map(|()| "link_sent"),
+        Some("call") => engine.store.ask_for_call(&customer, now).await.map(|()| "call_noted"),
+        Some("stop") if !engine.live.load().rules.is_mandatory(&view.topic) => {
+            let channel = view.channel.as_deref().and_then(|channel| channel.parse().ok());
+            let about = (view.topic.clone(), channel.unwrap_or(Channel::Email));
+            let act = crate::app::centre::act(&web.app, "message page");
+            return stop(&web, &reader, &customer, about, act).await;
+        }
+        _ => Ok("fault_form"),
+    };
+    match done {
+        Ok(word) => verified(&web, &reader, &view, Some(word)),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// Sends a sign-in link to the address a message went to, by the same channel.
+async fn send_where_it_went(web: &Web, view: &NotificationView) -> Result<(), StoreError> {
+    let engine = &web.app.engine;
+    let Ok(id) = NotificationId::parse(&view.id) else { return Ok(()) };
+    let detail = engine.store.notification(&id).await?;
+    let Some(attempt) = detail.attempts.last() else { return Ok(()) };
+    if let Ok(channel) = attempt.channel.parse() {
+        let address = crate::domain::customer::Address::stored(attempt.address.clone());
+        send_sign_in(&web.app, channel, address, engine.clock.now());
+    }
+    Ok(())
 }

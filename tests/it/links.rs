@@ -60,22 +60,3 @@ async fn one_click_stops_the_topic_on_the_channel_and_a_scanner_changes_nothing(
     assert_eq!(app.of("resolved").await.status, "suppressed");
     app.end().await;
 }
-
-#[tokio::test]
-async fn a_code_says_whether_a_message_is_ours_without_personal_data() {
-    let app = TestApp::start().await;
-    app.ada().await;
-    app.event("take_in_charge_ticket").await;
-    app.drain().await;
-    let code = app.of("taken-in-charge").await.code;
-    let get =
-        |code: &str| Request::get(format!("/m/{code}")).body(Body::empty()).expect("a request");
-    let (status, page) = call(&app, get(&code)).await;
-    assert_eq!(status, 200);
-    assert!(page.contains("Yes, this e-mail is from us"), "{page}");
-    for personal in ["Ada", "example.com", "T-1"] {
-        assert!(!page.contains(personal), "{personal}");
-    }
-    assert_eq!(call(&app, get("0000000000")).await.0, 404);
-    app.end().await;
-}

@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::app::centre::data;
 use crate::domain::customer::CustomerRecord;
-use crate::domain::{Customer, CustomerId, Fault, Preferences};
+use crate::domain::{CustomerId, Fault, Preferences};
 use crate::web::Web;
 use crate::web::auth::{Manager, Reader};
 use crate::web::error::{Problem, Result};
@@ -54,7 +55,7 @@ pub async fn put(
     }
     let customer = engine.store.customer(&CustomerId(id), now).await?;
     let status = if done.new > 0 { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, axum::Json(view(&customer))).into_response())
+    Ok((status, axum::Json(data::view(&customer))).into_response())
 }
 
 /// Read a customer
@@ -77,7 +78,7 @@ pub async fn get(
 ) -> Result<axum::Json<Value>> {
     let engine = &web.app.engine;
     let customer = engine.store.customer(&CustomerId(id), engine.clock.now()).await?;
-    Ok(axum::Json(view(&customer)))
+    Ok(axum::Json(data::view(&customer)))
 }
 
 /// Erase what is known of a person
@@ -168,8 +169,13 @@ pub async fn set_preferences(
     let source = format!("api:{}", caller.name);
     let now = engine.clock.now();
     let change = move |chosen: &mut Preferences| {
-        let stopped = std::mem::take(&mut chosen.stopped);
-        *chosen = Preferences { stopped, ..wanted };
+        let before = std::mem::take(chosen);
+        *chosen = Preferences {
+            stopped: before.stopped,
+            locale: before.locale,
+            time_zone: before.time_zone,
+            ..wanted
+        };
     };
     engine.store.choose(&id, &source, now, change).await?;
     let customer = engine.store.customer(&id, now).await?;
@@ -229,13 +235,7 @@ pub async fn export(
 ) -> Result<axum::Json<Value>> {
     let engine = &web.app.engine;
     let id = CustomerId(id);
-    let customer = engine.store.customer(&id, engine.clock.now()).await?;
-    let entries = engine.store.customer_timeline(&id, 100_000).await?;
-    let versions = engine.store.customer_versions(&id).await?;
-    Ok(axum::Json(json!({
-        "customer": view(&customer), "chosen": customer.chosen, "versions": versions,
-        "timeline": entries,
-    })))
+    Ok(axum::Json(data::export(&engine.store, &id, engine.clock.now()).await?))
 }
 
 /// Make a link to the customer's own page
@@ -262,16 +262,4 @@ pub async fn centre_link(
     let until = now + TimeDelta::days(CENTRE_LINK_DAYS);
     let link = engine.centre_link(&customer.id, until.timestamp());
     Ok(axum::Json(json!({ "link": link, "works_until": until.to_rfc3339() })))
-}
-
-fn view(customer: &Customer) -> Value {
-    json!({
-        "id": customer.id,
-        "name": customer.profile.name,
-        "locale": customer.profile.locale,
-        "time_zone": customer.profile.time_zone,
-        "attributes": customer.profile.attributes,
-        "contact_points": customer.contact_points,
-        "preferences": customer.preferences,
-    })
 }

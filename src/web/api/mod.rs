@@ -1,6 +1,7 @@
 //! `/v1`: JSON in `snake_case`, problems with pointers, keyset pages.
 
 pub mod body;
+pub mod calls;
 pub mod cases;
 pub mod customers;
 pub mod events;

@@ -193,6 +193,41 @@ pub struct CaseChoice {
     pub muted: Option<bool>,
 }
 
+/// How long customers wait for a person, per channel.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"voice": {"shortest_s": 120, "longest_s": 600}}))]
+#[serde(deny_unknown_fields)]
+pub struct WaitTimes {
+    pub email: Option<WaitTime>,
+    pub sms: Option<WaitTime>,
+    pub voice: Option<WaitTime>,
+}
+
+/// The expected wait as a range, in seconds.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitTime {
+    #[schema(minimum = 0, maximum = 604_800)]
+    pub shortest_s: i64,
+    /// Not less than the shortest.
+    #[schema(minimum = 0, maximum = 604_800)]
+    pub longest_s: i64,
+}
+
+/// Whom to call.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Callback {
+    pub customer: String,
+}
+
+/// A call that was promised.
+#[derive(Serialize, ToSchema)]
+pub struct PromisedCall {
+    /// RFC 3339.
+    pub by: String,
+}
+
 /// A notification in a listing; one alone has its decisions, attempts and receipts besides.
 #[derive(Serialize, ToSchema)]
 pub struct Notification {

@@ -69,7 +69,7 @@ async fn live(seed: u64, cases: u32, without: Option<Guard>) -> Verdict {
     let text = format!("[store]\nurl = \"{url}\"\n{SETTINGS}");
     let settings = tidings::config::Settings::read("test settings", &text, []);
     let settings = settings.unwrap_or_else(|finding| panic!("{finding}"));
-    let clock = Clock::manual(world.begins_at());
+    let clock = Clock::manual(world::begins_at());
     let ledger = Ledger::default();
     let wire = Taker { clock: clock.clone(), ledger: Arc::clone(&ledger) };
     let gateway = Gateway { provider: Arc::new(wire), connections: 4 };
@@ -81,7 +81,7 @@ async fn live(seed: u64, cases: u32, without: Option<Guard>) -> Verdict {
     live.rules.without = without;
     app.engine.live.store(Arc::new(live));
     for records in world.customers().chunks(400) {
-        let done = app.engine.store.import_customers(records.to_vec(), "world", world.begins_at());
+        let done = app.engine.store.import_customers(records.to_vec(), "world", world::begins_at());
         done.await.expect("the store is there");
     }
     let workers = app.start_driven();

@@ -42,6 +42,11 @@ pub struct Step {
     pub state: Option<&'static str>,
 }
 
+/// Two weeks before the clocks go forward in Europe.
+pub fn begins_at() -> Instant {
+    at("2026-03-15T00:00:00Z")
+}
+
 #[derive(Debug)]
 pub struct World {
     pub people: Vec<Person>,
@@ -60,11 +65,6 @@ impl World {
             })
             .collect();
         Self { people, cases }
-    }
-
-    /// Two weeks before the clocks go forward in Europe.
-    pub fn begins_at(&self) -> Instant {
-        at("2026-03-15T00:00:00Z")
     }
 
     pub fn ends_at(&self) -> Instant {
@@ -130,7 +130,7 @@ fn person(rng: &mut SmallRng) -> Person {
 
 /// A walk through the states, with pauses from minutes to a week.
 fn history(rng: &mut SmallRng) -> Vec<Step> {
-    let mut now = at("2026-03-15T00:00:00Z") + TimeDelta::minutes(rng.random_range(0..30_000));
+    let mut now = begins_at() + TimeDelta::minutes(rng.random_range(0..30_000));
     let mut state = "opened";
     let mut steps = vec![Step { at: now, state: Some(state) }];
     for _ in 0..rng.random_range(2..10) {

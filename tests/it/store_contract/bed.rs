@@ -317,7 +317,7 @@ pub async fn status(store: &Store, id: &NotificationId) -> Status {
     store.one_notification(id).await.expect("it is there").status
 }
 
-/// How many migrations there are: the newest schema.
+/// How many migrations there are, numbered from 1: the newest schema.
 pub fn migrations() -> i64 {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
     i64::try_from(std::fs::read_dir(folder).expect("the migrations").count()).expect("few")

@@ -4,6 +4,7 @@
 mod attempts;
 mod balance;
 mod bed;
+mod centre;
 mod console;
 mod customers;
 mod faults;

@@ -5,6 +5,7 @@ pub mod postgres;
 pub mod redis;
 pub mod smtp;
 pub mod twilio;
+pub mod visitor;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,215 @@
+//! Asking for a call: as soon as possible, with how long that takes and how often we kept it,
+//! or in a window of a quarter of an hour.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use jiff::ToSpan;
+use serde::Serialize;
+
+use crate::domain::hours::{Days, Window};
+use crate::domain::time::{Instant, from_ms, instant, local};
+use crate::domain::{Channel, CustomerId};
+use crate::planning::schedule::Calendar;
+use crate::store::callbacks::{Callback, Wish};
+use crate::store::{Result, StoreError};
+
+use super::{App, Person};
+
+/// How long a window is, in minutes.
+const WINDOW_MIN: i64 = 15;
+
+/// Windows that are offered, and how far ahead they are looked for, in days.
+const MAX_WINDOWS: usize = 16;
+const MAX_DAYS: i64 = 10;
+
+/// How long what the switchboard said holds, in hours.
+const WAIT_HOLDS_H: i64 = 4;
+
+/// As soon as possible ends, where the switchboard said nothing: a working day, in hours.
+const SOON_H: i64 = 24;
+
+/// Ended calls below which no share is said: too few to mean anything.
+const MIN_ENDED: i64 = 5;
+
+/// The page that asks for a call.
+#[derive(Debug, Clone, Serialize)]
+pub struct Calls {
+    pub open: Option<OpenCall>,
+    pub windows: Vec<WindowLine>,
+    /// The expected wait, in whole minutes.
+    pub wait: Option<(i64, i64)>,
+    /// Of a hundred such calls, how many came in time.
+    pub kept_percent: Option<i64>,
+    /// There is a number to call.
+    pub reachable: bool,
+}
+
+/// A call that is promised.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpenCall {
+    /// RFC 3339; `None` for as soon as possible.
+    pub from: Option<String>,
+    pub to: String,
+}
+
+/// A window that has room.
+#[derive(Debug, Clone, Serialize)]
+pub struct WindowLine {
+    /// Milliseconds since 1970.
+    pub from_ms: i64,
+    /// RFC 3339.
+    pub from: String,
+    pub to: String,
+}
+
+/// Reads the page.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn calls(app: &App, person: &Person, now: Instant) -> Result<Calls> {
+    let store = &app.engine.store;
+    let open = store.open_callback(&person.customer.id).await?;
+    let since = now - TimeDelta::hours(WAIT_HOLDS_H);
+    let wait = store.wait_time(Channel::Voice, since).await?;
+    let kept = store.kept_callbacks().await?;
+    let windows = free_windows(app, now).await?;
+    let points = &person.customer.contact_points;
+    Ok(Calls {
+        open: open.map(open_call),
+        windows: windows.into_iter().take(MAX_WINDOWS).map(line).collect(),
+        wait: wait.map(|wait| (minutes(wait.shortest_s), minutes(wait.longest_s))),
+        kept_percent: (kept.ended >= MIN_ENDED).then(|| kept.kept * 100 / kept.ended.max(1)),
+        reachable: points.iter().any(|point| point.channel != Channel::Email),
+    })
+}
+
+/// Seconds as whole minutes, rounded up.
+const fn minutes(seconds: i64) -> i64 {
+    (seconds + 59) / 60
+}
+
+fn open_call(call: Callback) -> OpenCall {
+    let from = (call.from_ms > 0).then(|| from_ms(call.from_ms).to_rfc3339());
+    OpenCall { from, to: from_ms(call.to_ms).to_rfc3339() }
+}
+
+fn line(from: Instant) -> WindowLine {
+    WindowLine {
+        from_ms: from.timestamp_millis(),
+        from: from.to_rfc3339(),
+        to: (from + TimeDelta::minutes(WINDOW_MIN)).to_rfc3339(),
+    }
+}
+
+/// The windows that have room, soonest first.
+async fn free_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
+    let settings = &app.settings;
+    let live = app.engine.live.load_full();
+    let zone = app.zones.get(&settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let calendar = live.rules.calendars.get(&settings.calendars.default).cloned();
+    let end = now + TimeDelta::days(MAX_DAYS);
+    let taken: HashMap<i64, i64> =
+        app.engine.store.taken_windows(now, end).await?.into_iter().collect();
+    let room = i64::from(settings.callback.per_window);
+    let all = windows(settings.callback.hours, &calendar.unwrap_or_default(), &zone, now);
+    let free = |from: &Instant| taken.get(&from.timestamp_millis()).is_none_or(|n| *n < room);
+    Ok(all.into_iter().filter(free).collect())
+}
+
+/// Every window that begins after `now` and within the hours.
+fn windows(
+    hours: Window,
+    calendar: &Calendar,
+    zone: &jiff::tz::TimeZone,
+    now: Instant,
+) -> Vec<Instant> {
+    let start = local(now, zone);
+    let mut windows = Vec::new();
+    for day in 0..MAX_DAYS {
+        let Ok(date) = start.date().checked_add(day.days()) else { break };
+        let works = hours.days != Days::Working || calendar.is_working(date);
+        if !works || !hours.days.names(date.weekday()) {
+            continue;
+        }
+        let (mut minute, end) = (i64::from(hours.hours.from_min), i64::from(hours.hours.to_min));
+        while minute + WINDOW_MIN <= end {
+            let at = date.at(0, 0, 0, 0).checked_add(minute.minutes());
+            let at = at.ok().and_then(|at| at.to_zoned(zone.clone()).ok());
+            windows.extend(at.map(|at| instant(&at)).filter(|at| *at > now));
+            minute += WINDOW_MIN;
+        }
+    }
+    windows
+}
+
+/// Asks for a call: `soon`, or in the window that begins at these milliseconds. One that was
+/// asked for before moves.
+///
+/// # Errors
+/// `Refused` with the word that says why not.
+pub async fn ask(app: &App, person: &Person, when: &str, now: Instant) -> Result<()> {
+    let store = &app.engine.store;
+    let id = &person.customer.id;
+    let soon = when == "soon";
+    let from = if soon {
+        None
+    } else {
+        let wanted = free_windows(app, now).await?.into_iter().take(MAX_WINDOWS);
+        let mut wanted = wanted.filter(|from| from.timestamp_millis().to_string() == when);
+        Some(wanted.next().ok_or_else(|| StoreError::Refused("fault_window_taken".into()))?)
+    };
+    let wait = store.wait_time(Channel::Voice, now - TimeDelta::hours(WAIT_HOLDS_H)).await?;
+    let to = match (from, wait) {
+        (Some(from), _) => from + TimeDelta::minutes(WINDOW_MIN),
+        (None, Some(wait)) => now + TimeDelta::seconds(wait.longest_s),
+        (None, None) => now + TimeDelta::hours(SOON_H),
+    };
+    let wish = Wish {
+        customer: id.clone(),
+        case: None,
+        from,
+        to,
+        detail: task_text(app, id, from, to),
+        room: i64::from(app.settings.callback.per_window),
+    };
+    match store.ask_for_callback(wish, now).await {
+        Err(StoreError::Refused(_)) => Err(StoreError::Refused("fault_window_taken".into())),
+        done => done,
+    }
+}
+
+/// What the person who calls reads, on the clock of the house.
+fn task_text(app: &App, id: &CustomerId, from: Option<Instant>, to: Instant) -> String {
+    let zone = app.zones.get(&app.settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let clock = |at: Instant| local(at, &zone).strftime("%a %-d %b %H:%M %Z").to_string();
+    match from {
+        Some(from) => format!(
+            "Call the customer {id} between {} and {}: they chose this time on their page.",
+            clock(from),
+            clock(to)
+        ),
+        None => format!(
+            "Call the customer {id} as soon as possible, by {}: they asked for it on their page.",
+            clock(to)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::parse_instant;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn windows_lie_in_the_hours_of_working_days_and_ahead() {
+        let hours = "09:00-10:00 working days".parse().expect("a window");
+        // A Friday.
+        let now = parse_instant("2026-11-27T09:20:00Z").expect("an instant");
+        let windows = windows(hours, &Calendar::default(), &TimeZone::UTC, now);
+        let shown: Vec<String> =
+            windows.iter().take(4).map(|at| at.format("%a %H:%M").to_string()).collect();
+        assert_eq!(shown, ["Fri 09:30", "Fri 09:45", "Mon 09:00", "Mon 09:15"]);
+    }
+}
