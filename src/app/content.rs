@@ -172,6 +172,10 @@ pub fn compile(
         message_exists: &|name| messages.has_default(name),
         calendar_exists: &|name| calendars.contains_key(name),
         zone_exists: &|name| zones.get(name).is_ok(),
+        cap_per_day: &|topic| {
+            let mandatory = settings.topics.get(topic).is_some_and(|t| t.mandatory.is_some());
+            settings.limits.cap_per_day.filter(|_| !mandatory)
+        },
     };
     let mut journeys = Vec::new();
     let mut files_of_types: BTreeMap<String, String> = BTreeMap::new();

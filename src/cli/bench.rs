@@ -23,6 +23,9 @@ pub struct Bench {
     /// Planned notifications of the memory figure; 0 leaves it out
     #[arg(long, default_value_t = 0)]
     planned: usize,
+    /// Measure only how quickly one core decides about the case events of this file
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
     /// Measure on this PostgreSQL, in a schema of its own, instead of on a SQLite file
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -55,6 +58,18 @@ impl Bench {
         }
         if let Some(folder) = &self.resident {
             println!("{}", crate::bench::resident(self.smtp, self.http, folder).await?);
+            return Ok(ExitCode::Done);
+        }
+        if let Some(file) = &self.decisions {
+            let figures = crate::bench::decisions::run(crate::app::files::open(file)?)?;
+            if self.json {
+                print::json(&figures)?;
+            } else {
+                println!(
+                    "{} events, {} decisions on one core in {:.2} s: {:.0} a second",
+                    figures.events, figures.decisions, figures.seconds, figures.per_second
+                );
+            }
             return Ok(ExitCode::Done);
         }
         let size = Size {

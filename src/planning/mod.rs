@@ -50,6 +50,26 @@ pub struct CaseFile {
     pub notifications: Vec<Notification>,
 }
 
+impl CaseFile {
+    /// The file after a plan, for the next event of the same case.
+    pub fn apply(&mut self, plan: &Plan) {
+        self.case = Some(plan.case.clone());
+        let mut of = |id: NotificationId, change: &dyn Fn(&mut Notification)| {
+            self.notifications.iter_mut().filter(|n| n.id == id).for_each(change);
+        };
+        for settled in &plan.settle {
+            of(settled.id, &|n| n.status = settled.status);
+        }
+        for moved in &plan.moved {
+            of(moved.id, &|n| {
+                (n.due_at, n.next_at) = (moved.due_at, moved.next_at);
+                n.expires_at = moved.expires_at;
+            });
+        }
+        self.notifications.extend(plan.create.iter().map(|created| created.notification.clone()));
+    }
+}
+
 /// Plans one event: what is to be said, what is no longer, and why.
 ///
 /// `seq` is the event's place in the store; `customer` is the one the event names.

@@ -35,6 +35,7 @@ pub fn rules(journey: &str) -> Rules {
         message_exists: &|_| true,
         calendar_exists: &|name| name == "weekdays",
         zone_exists: &|_| true,
+        cap_per_day: &|_| None,
     };
     let journeys = if journey.is_empty() {
         Vec::new()

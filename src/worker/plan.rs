@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::domain::plan::{NewTask, Plan, TaskKind, versions};
+use crate::domain::plan::{NewTask, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Case, CaseChoice, Customer, CustomerId, Notification, NotificationId, Status};
 use crate::planning::schedule::{Calendar, shift};
@@ -232,7 +232,7 @@ fn plan_case<'a>(
         for created in &mut plan.create {
             created.notification.code = engine.keys.code(created.notification.id);
         }
-        apply(&mut file, &plan);
+        file.apply(&plan);
         let versions = versions(
             &rules.journeys.version,
             &rules.settings_version,
@@ -242,27 +242,6 @@ fn plan_case<'a>(
         done.plans.push((event.seq, plan, versions));
     }
     (done, file, choice, None)
-}
-
-/// The case file after a plan, for the next event of the same case.
-fn apply(file: &mut CaseFile, plan: &Plan) {
-    file.case = Some(plan.case.clone());
-    let find = |notifications: &mut Vec<Notification>, id| {
-        notifications.iter().position(|notification| notification.id == id)
-    };
-    for settled in &plan.settle {
-        if let Some(at) = find(&mut file.notifications, settled.id) {
-            file.notifications[at].status = settled.status;
-        }
-    }
-    for moved in &plan.moved {
-        if let Some(at) = find(&mut file.notifications, moved.id) {
-            let notification = &mut file.notifications[at];
-            (notification.due_at, notification.next_at) = (moved.due_at, moved.next_at);
-            notification.expires_at = moved.expires_at;
-        }
-    }
-    file.notifications.extend(plan.create.iter().map(|created| created.notification.clone()));
 }
 
 async fn wait_for_customer(
