@@ -29,9 +29,12 @@ async fn with_status(app: &TestApp, status: &str) -> Vec<String> {
     cases
 }
 
+/// Links are signed: with a key of their own, the same in every run.
+const KEY: &str = "[auth]\nkey_file = \"tests/fixtures/key.hex\"\n";
+
 #[tokio::test]
 async fn a_digest_says_at_its_hour_what_is_still_true_in_one_message() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(KEY).await;
     app.ada().await;
     app.choose(daily).await;
     ticket(&app, "T-1", "take_in_charge_ticket").await;
