@@ -162,6 +162,8 @@ pub struct Closing {
     pub task: Option<&'static str>,
     /// The address must not be used again, and why.
     pub suppress: Option<(Channel, Address, String)>,
+    /// Does anything ride in it?
+    pub carries: bool,
     /// What is planned because it was told.
     pub followers: Vec<Created>,
 }
@@ -346,7 +348,8 @@ impl Store {
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
             query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            let told = |closing: &&Closing| closing.attempt == AttemptState::Sent;
+            let told =
+                |closing: &&Closing| closing.attempt == AttemptState::Sent && closing.carries;
             let unsent = |closing: &&Closing| {
                 matches!(closing.status, Status::Planned | Status::Failed)
                     && closed.contains(&closing.notification.id.to_string())

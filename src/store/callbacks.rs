@@ -89,6 +89,7 @@ impl Store {
         in_tx!(self, |tx| {
             // Who asks for the same window at once waits, and counts again.
             lock(tx, Lock::Addresses, ids([format!("window:{from_ms}")])).await?;
+            lock(tx, Lock::Customers, ids([&wish.customer])).await?;
             query(
                 "UPDATE callback SET status = 'moved', ended_at_ms = $2
                  WHERE customer_id = $1 AND status = 'open'",
@@ -144,6 +145,7 @@ impl Store {
     pub async fn cancel_callback(&self, id: &CustomerId, now: Instant) -> Result<()> {
         let (id, now_ms) = (id.0.clone(), now.timestamp_millis());
         in_tx!(self, |tx| {
+            lock(tx, Lock::Customers, ids([&id])).await?;
             query(
                 "UPDATE callback SET status = 'cancelled', ended_at_ms = $2
                  WHERE customer_id = $1 AND status = 'open'",

@@ -152,13 +152,26 @@ pub(super) async fn load<'e>(
 
 /// A choice may free what waits for an hour, a slot or company: it is decided again now.
 async fn look_again(tx: &mut Tx, customer: &str, now_ms: i64) -> Result<()> {
+    let waiting: Vec<(String,)> = query(
+        "SELECT id FROM notification WHERE customer_id = $1 AND status = 'planned'
+            AND attempts = 0 AND next_at_ms > $2 AND next_at_ms > due_at_ms",
+    )
+    .bind(customer)
+    .bind(now_ms)
+    .fetch_all(&mut *tx)
+    .await?;
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let waiting = ids(waiting.iter().map(|(id,)| id));
+    lock(tx, Lock::Notifications, waiting.clone()).await?;
     query(
         "UPDATE notification SET ring_again_at_ms = 0,
                 next_at_ms = CASE WHEN due_at_ms > $2 THEN due_at_ms ELSE $2 END
-         WHERE customer_id = $1 AND status = 'planned' AND attempts = 0
-           AND next_at_ms > $2 AND next_at_ms > due_at_ms",
+         WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+           AND status = 'planned' AND attempts = 0",
     )
-    .bind(customer)
+    .bind(waiting)
     .bind(now_ms)
     .execute(tx)
     .await?;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::attempts::Opening;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::row_locks::{Lock, lock};
 use super::rows::json;
 use super::sql::Tx;
 use super::{Result, batch, ids, query};
@@ -143,6 +144,21 @@ pub(super) async fn fold(
     Ok(())
 }
 
+/// In the order of their ids, as everybody locks them.
+async fn lock_riders(tx: &mut Tx, carriers: &[String]) -> Result<()> {
+    if let Tx::Sqlite(_) = tx {
+        return Ok(());
+    }
+    let riders: Vec<(String,)> = query(
+        "SELECT id FROM notification
+         WHERE carrier IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
+    )
+    .bind(ids(carriers))
+    .fetch_all(&mut *tx)
+    .await?;
+    lock(tx, Lock::Notifications, ids(riders.iter().map(|(id,)| id))).await
+}
+
 /// What rides in these is told.
 pub(super) async fn tell(
     tx: &mut Tx,
@@ -151,6 +167,7 @@ pub(super) async fn tell(
 ) -> Result<()> {
     let carriers: Vec<String> = carriers.map(|id| id.to_string()).collect();
     if !carriers.is_empty() {
+        lock_riders(tx, &carriers).await?;
         query(TELL).bind(ids(&carriers)).bind(now_ms).execute(tx).await?;
     }
     Ok(())
@@ -165,6 +182,7 @@ pub(super) async fn release(
 ) -> Result<()> {
     let carriers: Vec<String> = carriers.map(|id| id.to_string()).collect();
     if !carriers.is_empty() {
+        lock_riders(tx, &carriers).await?;
         query(RELEASE).bind(ids(&carriers)).bind(now_ms).execute(&mut *tx).await?;
         query(FREE_SLOT).bind(ids(&carriers)).execute(tx).await?;
     }

@@ -8,8 +8,9 @@ use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::Instant;
 
 use super::callbacks::END_CALLBACK;
+use super::row_locks::{Lock, lock};
 use super::sql::Tx;
-use super::{Result, Store, StoreError, batch, in_tx, query};
+use super::{Result, Store, StoreError, batch, ids, in_tx, query};
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct NewTaskRow {
@@ -117,6 +118,14 @@ impl Store {
         let by = by.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
+            // A task and the call it is about are written by who holds their customer.
+            let about: Option<(Option<String>,)> =
+                query("SELECT customer_id FROM task WHERE seq = $1")
+                    .bind(seq)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let customer = about.and_then(|(customer,)| customer);
+            lock(tx, Lock::Customers, ids(customer.iter())).await?;
             let done = query(
                 "UPDATE task SET done_at_ms = $2, done_by = $3 WHERE seq = $1 AND done_at_ms IS NULL",
             )

@@ -41,6 +41,7 @@ pub fn closing(
         versions: message.opening.versions.clone(),
         task: None,
         suppress: None,
+        carries: !message.riders.is_empty(),
         followers: Vec::new(),
     };
     match result {

@@ -298,6 +298,7 @@ pub fn closing(notification: &Notification, no: i64) -> Closing {
         versions: json!({"journeys": "v1"}),
         task: None,
         suppress: None,
+        carries: false,
         followers: Vec::new(),
     }
 }

@@ -44,7 +44,8 @@ async fn riders_are_folded_as_their_carrier_opens_and_told_with_it() {
         assert!(opens(store, &opening).await);
         assert_eq!(status(store, &rider.id).await, Status::Folded);
         assert_eq!(store.summary().await.expect("it is there").balance.open, 2, "not told yet");
-        store.close_attempts(vec![closing(&carrier, 1)], after_s(1)).await.expect("it is there");
+        let told = Closing { carries: true, ..closing(&carrier, 1) };
+        store.close_attempts(vec![told], after_s(1)).await.expect("it is there");
         let balance = store.summary().await.expect("it is there").balance;
         assert_eq!((balance.told, balance.open), (2, 0));
         let words = store.last_words([&rider.case]).await.expect("it is there");
