@@ -19,8 +19,9 @@ pub struct Going {
     pub over_cap: bool,
     /// The cap is reached still: it goes only in the company of another.
     pub only_rides: bool,
-    /// It asks a question: its buttons need a message of their own.
-    pub asks: bool,
+    /// It asks a question, whose buttons need a message of their own, or is private where
+    /// others may look.
+    pub alone: bool,
 }
 
 /// The most messages one carries; the rest waits for the next one.
@@ -43,8 +44,9 @@ pub fn carry(going: &[Going]) -> (Vec<Load>, Vec<usize>) {
     let mut loads: Vec<Load> = Vec::new();
     let mut places: BTreeMap<Key<'_>, usize> = BTreeMap::new();
     let mut no_room = Vec::new();
-    let waits_for_any = |message: &Going| (message.over_cap || message.only_rides) && !message.asks;
-    no_room.extend((0..going.len()).filter(|n| going[*n].only_rides && going[*n].asks));
+    let waits_for_any =
+        |message: &Going| (message.over_cap || message.only_rides) && !message.alone;
+    no_room.extend((0..going.len()).filter(|n| going[*n].only_rides && going[*n].alone));
     for (n, message) in going.iter().enumerate().filter(|(_, m)| !waits_for_any(m) && !m.only_rides)
     {
         let Some(key) = Key::of(message) else {
@@ -87,7 +89,7 @@ enum Key<'a> {
 impl<'a> Key<'a> {
     /// What goes alone has none.
     fn of(message: &'a Going) -> Option<Self> {
-        if message.asks {
+        if message.alone {
             return None;
         }
         let (channel, address) = (message.channel, message.address.as_str());
@@ -116,14 +118,14 @@ mod tests {
             digest: digest.map(str::to_owned),
             over_cap,
             only_rides: false,
-            asks: false,
+            alone: false,
         }
     }
 
     #[test]
     fn a_digest_carries_all_of_its_slot_and_what_is_over_the_cap_rides_in_what_goes_next() {
         let slot = Some("2026-11-23T18:00");
-        let asks = Going { asks: true, ..going("R-4", None, slot, false) };
+        let asks = Going { alone: true, ..going("R-4", None, slot, false) };
         let list = [
             going("R-1", None, slot, false),
             going("R-2", Some("progress"), slot, false),
@@ -146,7 +148,7 @@ mod tests {
     prop_compose! {
         fn any_going()(
             customer in 0..3_u8, case in 0..4_u8, channel in 0..3_usize, group in 0..3_u8,
-            slot in 0..3_u8, over_cap: bool, only_rides: bool, asks in prop::bool::weighted(0.2),
+            slot in 0..3_u8, over_cap: bool, only_rides: bool, alone in prop::bool::weighted(0.2),
         ) -> Going {
             Going {
                 customer: format!("C-{customer}").as_str().into(),
@@ -157,7 +159,7 @@ mod tests {
                 digest: (slot > 0).then(|| format!("2026-11-2{slot}T18:00")),
                 over_cap,
                 only_rides,
-                asks,
+                alone,
             }
         }
     }
@@ -177,7 +179,7 @@ mod tests {
                     seen.push(*rider);
                     let (a, b) = (&list[load.carrier], &list[*rider]);
                     prop_assert_eq!((&a.customer, a.channel, &a.address), (&b.customer, b.channel, &b.address));
-                    prop_assert!(!b.asks, "a question rides nowhere");
+                    prop_assert!(!b.alone, "a question rides nowhere");
                 }
             }
             seen.sort_unstable();

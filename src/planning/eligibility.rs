@@ -15,6 +15,7 @@ use super::condition;
 use super::frequency::{self, Frequency};
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
 use super::legal_hours::{self, next_open};
+use super::promise::promise;
 use super::routing::{Candidate, Question, route};
 use super::rules::{Guard, Rules};
 use super::schedule::{fact_instant, shift};
@@ -267,8 +268,10 @@ fn look_at_hour(
     let asked = Frequency { matter, notice, mandatory, now };
     let rhythm = frequency::rhythm(&asked, rules);
     let hard = hard_limit(matter, notice, rules);
+    let promised = promised_by(matter, notice, rules);
     let digest = rhythm.filter(|rhythm| {
-        let in_time = hard.as_ref().is_none_or(|(limit, _)| rhythm.first.at < *limit);
+        let limits = [hard.as_ref().map(|(limit, _)| *limit), promised];
+        let in_time = limits.into_iter().flatten().all(|limit| rhythm.first.at < limit);
         if !in_time {
             reasons.push(Reason::DigestTooLate { until: rhythm.first.at });
         }
@@ -373,6 +376,17 @@ fn look_at_hour(
         Outcome::Settle { status: Status::Expired, task }
     };
     Decision { outcome, reasons }
+}
+
+/// By when the word after a silence must be said to keep the journey's promise.
+fn promised_by(matter: &Matter<'_>, notice: &Notice, rules: &Rules) -> Option<Instant> {
+    if !matches!(notice.on, Trigger::Silence { .. }) {
+        return None;
+    }
+    let every = matter.journey.promise?;
+    let from = matter.heard.last_word.unwrap_or(matter.notification.planned_at);
+    let zone = rules.zone_of(matter.customer);
+    Some(promise(from, every, &zone, rules.calendar(matter.journey)).due_at)
 }
 
 /// Did a channel fail, so that it was ours to tell and is not told?

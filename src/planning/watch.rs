@@ -62,8 +62,10 @@ pub fn followers(
 ) -> Vec<Created> {
     let follow = Follow { ended, notice, journey, customer, rules, at };
     let again = match (&notice.on, how) {
+        // Said once already, on another channel.
+        _ if ended.escalates.is_some() => None,
         (on, _) if on.is_watch() => follow.watch(how),
-        (_, Ended::Told(_)) if ended.escalates.is_none() => follow.repeat(),
+        (_, Ended::Told(_)) => follow.repeat(),
         _ => None,
     };
     let next_channel = match how {

@@ -77,8 +77,8 @@ fn rows(opening: &Opening) -> impl Iterator<Item = RiderRow> {
     })
 }
 
-/// The openings all of whose riders are as they were read, and that keep within their cap.
-/// Customers, cases and notifications are locked.
+/// The openings all of whose riders are as they were read, that keep within their cap, and
+/// that are the first of their digest among themselves. Customers, cases and notifications are locked.
 pub(super) async fn that_fit<'o>(
     tx: &mut Tx,
     openings: &'o [Opening],
@@ -107,8 +107,12 @@ pub(super) async fn that_fit<'o>(
         today.extend(found);
     }
     let mut fit = Vec::with_capacity(openings.len());
+    let mut slots = HashSet::new();
     for opening in openings {
         if !opening.riders.iter().all(|rider| unchanged.contains(&rider.id.to_string())) {
+            continue;
+        }
+        if opening.slot.as_ref().is_some_and(|slot| !slots.insert((&opening.customer, slot))) {
             continue;
         }
         if let Some(cap) = &opening.cap {

@@ -11,6 +11,7 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, CustomerId, Held, Notification, NotificationId};
 use crate::planning::carry;
 use crate::planning::eligibility::Heard;
+use crate::planning::fit::{ChannelNeed, unmet};
 use crate::planning::journey::{Notice, Trigger};
 use crate::planning::rules::Rules;
 use crate::planning::schedule::midnight;
@@ -136,6 +137,9 @@ pub fn outline(rules: &Rules, going: &Going) -> carry::Going {
         digest: going.digest.clone(),
         over_cap: notification.held == Some(Held::Cap),
         only_rides: going.heard.rides,
-        asks: notice_of(rules, notification).is_some_and(|notice| !notice.answers.is_empty()),
+        alone: notice_of(rules, notification).is_some_and(|notice| {
+            let private = unmet(&notice.needs, going.channel).contains(&ChannelNeed::Private);
+            private || !notice.answers.is_empty()
+        }),
     }
 }

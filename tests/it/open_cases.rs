@@ -219,6 +219,25 @@ async fn a_private_notice_prefers_the_private_channel_and_tells_nothing_on_anoth
 }
 
 #[tokio::test]
+async fn a_private_notice_rides_in_no_text_that_others_may_read() {
+    let app = parcels().await;
+    app.choose(|chosen| {
+        chosen.channel_order = Some(vec![Channel::Sms]);
+        chosen.digest.insert("status".into(), "daily 18:00".parse().expect("a rhythm"));
+    })
+    .await;
+    parcel(&app, "late").await;
+    app.event_of(json!({"case": "P-1", "case_type": "parcel", "event": "letter"})).await;
+    app.advance_to("2026-11-25T19:00:00Z").await;
+    let texts = app.twilio.taken();
+    assert_eq!(texts.len(), 2, "each for itself");
+    for text in texts {
+        assert!(!text.field("Body").contains("private"), "{}", text.field("Body"));
+    }
+    app.end().await;
+}
+
+#[tokio::test]
 async fn the_first_message_says_why_it_comes_this_way_and_how_to_change_it() {
     let app = parcels().await;
     parcel(&app, "late").await;

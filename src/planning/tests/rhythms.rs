@@ -123,6 +123,7 @@ fn the_next_channel_is_for_who_does_not_react_to_a_case_that_stands_still() {
     story.heard.sign = None;
     let told = Ended::Told(Channel::Sms);
     assert_eq!(follow(&story, "received", told, now), [], "no channel is left");
+    assert_eq!(follow(&story, "received", Ended::Unsaid, now), []);
     story.event(&event(2, "requested", "2026-11-20T15:00:00Z", json!({})));
     assert_eq!(codes(&story.decide("received", now).reasons), ["left_state"]);
 }
@@ -172,6 +173,22 @@ fn a_digest_member_does_not_expire_before_its_slot_and_goes_at_once_when_that_is
     let decision = story.decide("received", "2026-11-24T10:00:00Z");
     assert!(matches!(decision.outcome, Outcome::Send { digest: None, .. }), "{decision:?}");
     assert!(codes(&decision.reasons).contains(&"digest_too_late".to_owned()));
+}
+
+#[test]
+fn the_word_that_keeps_a_promise_does_not_wait_for_a_digest_beyond_it() {
+    let mut story = story();
+    let weekly: Digest = "weekly WED 09:00".parse().expect("a rhythm");
+    story.customer.preferences.digest.insert("status".into(), weekly);
+    // Promised for Friday the 27th, its end; the next slot is on Wednesday the 2nd.
+    story.event(&event(1, "requested", "2026-11-20T10:00:00Z", json!({})));
+    let decision = story.decide("still-working", "2026-11-27T10:00:00Z");
+    assert!(matches!(decision.outcome, Outcome::Send { digest: None, .. }), "{decision:?}");
+    let friday: Digest = "weekly FRI 18:00".parse().expect("a rhythm");
+    story.customer.preferences.digest.insert("status".into(), friday);
+    let until = at("2026-11-27T18:00:00Z");
+    let held = Outcome::Snooze { until, held: Some(Held::Digest) };
+    assert_eq!(story.decide("still-working", "2026-11-27T10:00:00Z").outcome, held);
 }
 
 #[test]

@@ -115,6 +115,15 @@ async fn one_digest_opens_per_customer_channel_and_slot() {
         assert!(opens(store, &with_slot(&one).await).await);
         assert!(!opens(store, &with_slot(&two).await).await);
         assert!(opens(store, &opening(store, &two, monday()).await).await, "without it, yes");
+        // Two of one slot in one batch hold up nobody else.
+        let (three, four) = (claimed(store, "e3", "T-3").await, claimed(store, "e4", "T-4").await);
+        let next = Some("email 2026-11-24T18:00".to_owned());
+        let batch = vec![
+            Opening { slot: next.clone(), ..opening(store, &three, monday()).await },
+            Opening { slot: next, ..opening(store, &four, monday()).await },
+        ];
+        let opened = store.open_attempts(batch, monday()).await.expect("the store is there");
+        assert_eq!(opened.len(), 1);
     })
     .await;
 }
