@@ -1,6 +1,8 @@
 //! The ledger of promises: another word about a case by a date. Rows are written when a
 //! promise is made and settled; that a word kept it is seen when its last day comes.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -8,6 +10,7 @@ use crate::domain::plan::{NewTask, Plan, Promise, PromiseChange};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, CustomerId};
 
+use super::row_locks::{Lock, lock};
 use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
@@ -21,6 +24,17 @@ const MAKE: &str = "
     FROM jsonb_each($1) WHERE true
     ON CONFLICT (case_id) WHERE state = 'open' DO NOTHING";
 
+const SETTLE: &str = "
+    UPDATE promise SET state = x.to_state, settled_at_ms = x.settled, alarm_at_ms = x.alarm,
+                       alarmed = x.has_alarmed
+    FROM (SELECT CAST(value->>'seq' AS BIGINT) AS row_seq, value->>'state' AS to_state,
+                 CAST(value->>'settled_at_ms' AS BIGINT) AS settled,
+                 CAST(value->>'alarm_at_ms' AS BIGINT) AS alarm,
+                 CAST(value->>'alarmed' AS BOOLEAN) AS has_alarmed
+          FROM jsonb_each($1)) AS x
+    WHERE promise.seq = x.row_seq AND promise.state = 'open'
+    RETURNING seq";
+
 const END: &str = "
     UPDATE promise SET state = 'ended', settled_at_ms = $2
     WHERE state = 'open' AND case_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)";
@@ -33,6 +47,25 @@ struct PromiseRow {
     made_at_ms: i64,
     alarm_at_ms: i64,
     due_at_ms: i64,
+}
+
+impl PromiseRow {
+    fn new(
+        case: &CaseId,
+        case_type: &str,
+        customer: &CustomerId,
+        promise: Promise,
+        made_at_ms: i64,
+    ) -> Self {
+        Self {
+            case: case.0.clone(),
+            case_type: case_type.to_owned(),
+            customer: customer.0.clone(),
+            made_at_ms,
+            alarm_at_ms: promise.alarm_at.timestamp_millis(),
+            due_at_ms: promise.due_at.timestamp_millis(),
+        }
+    }
 }
 
 /// What a batch of plans does to promises; the last word of each case counts.
@@ -59,33 +92,49 @@ impl Promises {
         }
     }
 
-    pub async fn write(mut self, tx: &mut Tx, now_ms: i64) -> Result<()> {
+    pub async fn write(self, tx: &mut Tx, now_ms: i64) -> Result<()> {
         if !self.ended.is_empty() {
             query(END).bind(ids(&self.ended)).bind(now_ms).execute(&mut *tx).await?;
         }
-        self.made.sort_by(|a, b| a.0.cmp(&b.0));
-        make(tx, &self.made, now_ms).await
+        let made = self.made.iter().map(|(case, case_type, customer, promise)| {
+            PromiseRow::new(case, case_type, customer, *promise, now_ms)
+        });
+        make(tx, made.collect()).await
     }
 }
 
-async fn make(
-    tx: &mut Tx,
-    made: &[(CaseId, String, CustomerId, Promise)],
-    made_at_ms: i64,
-) -> Result<()> {
-    if made.is_empty() {
-        return Ok(());
+/// In the order of the cases: who makes one for the same case at once waits for nobody else.
+async fn make(tx: &mut Tx, mut made: Vec<PromiseRow>) -> Result<()> {
+    if !made.is_empty() {
+        made.sort_by(|a, b| a.case.cmp(&b.case));
+        query(MAKE).bind(batch(made)).execute(tx).await?;
     }
-    let rows = made.iter().map(|(case, case_type, customer, promise)| PromiseRow {
-        case: case.0.clone(),
-        case_type: case_type.clone(),
-        customer: customer.0.clone(),
-        made_at_ms,
-        alarm_at_ms: promise.alarm_at.timestamp_millis(),
-        due_at_ms: promise.due_at.timestamp_millis(),
-    });
-    query(MAKE).bind(batch(rows)).execute(tx).await?;
     Ok(())
+}
+
+/// How a promise is settled, or when it is looked at again.
+#[derive(Serialize)]
+struct SettledRow {
+    seq: i64,
+    state: &'static str,
+    settled_at_ms: Option<i64>,
+    alarm_at_ms: i64,
+    alarmed: bool,
+}
+
+impl SettledRow {
+    fn new(open: &OpenPromise, settling: &Settling, now_ms: i64) -> Self {
+        let due = &open.promise;
+        let (state, settled_at_ms, alarm_at) = match settling {
+            Settling::Kept { at, .. } => ("kept", Some(at.timestamp_millis()), due.alarm_at),
+            Settling::Broken { .. } => ("broken", Some(now_ms), due.alarm_at),
+            Settling::Alarm { .. } => ("open", None, due.due_at),
+            Settling::Waits { until } => ("open", None, *until),
+        };
+        let alarmed = open.alarmed || matches!(settling, Settling::Alarm { .. });
+        let alarm_at_ms = alarm_at.timestamp_millis();
+        Self { seq: open.seq, state, settled_at_ms, alarm_at_ms, alarmed }
+    }
 }
 
 /// An open promise whose last day has come, with what was said and is planned since.
@@ -178,59 +227,47 @@ impl Store {
         Ok(rows.into_iter().map(open).collect())
     }
 
-    /// Settles a promise that was found due, unless somebody else has.
+    /// Settles promises that were found due, but for those somebody else has settled. Answers
+    /// the numbers of those that are settled now.
     ///
     /// # Errors
     /// `Unavailable`; nothing changed then.
-    pub async fn settle_promise(
+    pub async fn settle_promises(
         &self,
-        open: OpenPromise,
-        settling: Settling,
+        settlings: Vec<(OpenPromise, Settling)>,
         now: Instant,
-    ) -> Result<()> {
+    ) -> Result<HashSet<i64>> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let (state, settled, alarm_at) = match &settling {
-                Settling::Kept { at, .. } => {
-                    ("kept", Some(at.timestamp_millis()), open.promise.alarm_at)
+            let rows =
+                settlings.iter().map(|(open, settling)| SettledRow::new(open, settling, now_ms));
+            let settled: Vec<(i64,)> = query(SETTLE).bind(batch(rows)).fetch_all(&mut *tx).await?;
+            let settled: HashSet<i64> = settled.into_iter().map(|(seq,)| seq).collect();
+            let mut tasks = Vec::new();
+            let mut made = Vec::new();
+            for (open, settling) in settlings {
+                if !settled.contains(&open.seq) {
+                    continue;
                 }
-                Settling::Broken { .. } => ("broken", Some(now_ms), open.promise.alarm_at),
-                Settling::Alarm { .. } => ("open", None, open.promise.due_at),
-                Settling::Waits { until } => ("open", None, *until),
-            };
-            let settled_at = settled.unwrap_or(now_ms);
-            let alarmed = open.alarmed || matches!(settling, Settling::Alarm { .. });
-            let settled = query(
-                "UPDATE promise SET state = $2, settled_at_ms = $3, alarm_at_ms = $4, alarmed = $5
-                 WHERE seq = $1 AND state = 'open'",
-            )
-            .bind(open.seq)
-            .bind(state)
-            .bind(settled)
-            .bind(alarm_at.timestamp_millis())
-            .bind(alarmed)
-            .execute(&mut *tx)
-            .await?;
-            if settled == 0 {
-                return Ok(());
-            }
-            let (task, next) = match settling {
-                Settling::Kept { next, .. } => (None, next),
-                Settling::Broken { task, next } => (Some(task), next),
-                Settling::Alarm { task } => (Some(task), None),
-                Settling::Waits { .. } => (None, None),
-            };
-            let tasks: Vec<NewTaskRow> = task
-                .iter()
-                .map(|task| NewTaskRow {
+                let (task, next, made_at_ms) = match settling {
+                    Settling::Kept { at, next } => (None, next, at.timestamp_millis()),
+                    Settling::Broken { task, next } => (Some(task), next, now_ms),
+                    Settling::Alarm { task } => (Some(task), None, now_ms),
+                    Settling::Waits { .. } => (None, None, now_ms),
+                };
+                tasks.extend(task.map(|task| NewTaskRow {
                     case_id: Some(open.case.0.clone()),
                     customer_id: Some(open.customer.0.clone()),
-                    ..NewTaskRow::of(task)
-                })
-                .collect();
+                    ..NewTaskRow::of(&task)
+                }));
+                let row = |next| {
+                    PromiseRow::new(&open.case, &open.case_type, &open.customer, next, made_at_ms)
+                };
+                made.extend(next.map(row));
+            }
             insert_tasks(tx, &tasks, now_ms).await?;
-            let made = next.map(|next| (open.case, open.case_type, open.customer, next));
-            make(tx, made.as_slice(), settled_at).await
+            make(tx, made).await?;
+            Ok(settled)
         })
     }
 

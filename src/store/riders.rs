@@ -41,17 +41,20 @@ const FREE_SLOT: &str = "
     UPDATE notification SET slot = NULL
     WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x) AND slot IS NOT NULL";
 
-/// Messages since an instant that count against a customer's cap: whatever may have reached
-/// them, but for mandatory topics.
+/// Messages since an instant that count against a customer's cap: what was handed over or is
+/// on its way, but for mandatory topics and what rode in another.
 pub(super) const COUNT_TODAY: &str = "
-    SELECT n.customer_id, count(*) AS messages
-    FROM jsonb_each($1) AS x
-    JOIN notification AS n ON n.customer_id = x.value->>'customer'
-    JOIN attempt AS a ON a.notification_id = n.id
-     AND a.opened_at_ms >= CAST(x.value->>'since_ms' AS BIGINT)
-     AND a.state NOT IN ('not_sent', 'refused', 'deferred')
-    WHERE n.topic NOT IN (SELECT y.value->>'id' FROM jsonb_each($2) AS y)
-    GROUP BY n.customer_id";
+    SELECT customer_id, count(*) AS messages FROM (
+        SELECT n.customer_id, n.topic FROM jsonb_each($1) AS x
+          JOIN notification AS n ON n.customer_id = x.value->>'customer'
+           AND n.told_at_ms >= CAST(x.value->>'since_ms' AS BIGINT)
+         WHERE n.told_at_ms IS NOT NULL AND n.status <> 'folded'
+        UNION ALL
+        SELECT n.customer_id, n.topic FROM jsonb_each($1) AS x
+          JOIN notification AS n ON n.customer_id = x.value->>'customer'
+         WHERE n.status IN ('sending', 'in_doubt')) AS counted
+    WHERE topic NOT IN (SELECT y.value->>'id' FROM jsonb_each($2) AS y)
+    GROUP BY customer_id";
 
 /// From when a customer's messages count.
 #[derive(Debug, Clone, Serialize)]

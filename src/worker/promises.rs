@@ -1,5 +1,7 @@
 //! Keeps the ledger of promises: kept ones are renewed, and a person looks before one breaks.
 
+use jiff::tz::TimeZone;
+
 use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::{Instant, local};
 use crate::planning::promise::{Verdict, judge, promise};
@@ -22,29 +24,29 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
         return Ok(());
     }
     let customers = engine.store.customers(due.iter().map(|open| &open.customer), now).await?;
-    for open in due {
-        let zone = customers.get(&open.customer).map(|customer| live.rules.zone_of(customer));
-        let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
-        let settling = settle(&live, &open, &zone, now);
-        match &settling {
-            Settling::Kept { .. } => count("kept"),
-            Settling::Broken { .. } => {
-                tracing::warn!(case = %open.case, "a promise of another word broke");
-                count("broken");
-            }
-            Settling::Alarm { .. } => count("alarm"),
-            Settling::Waits { .. } => {}
-        }
-        engine.store.settle_promise(open, settling, now).await?;
+    let settlings: Vec<_> = due
+        .into_iter()
+        .map(|open| {
+            let zone = customers.get(&open.customer).map(|customer| live.rules.zone_of(customer));
+            let settling = settle(&live, &open, &zone.unwrap_or(TimeZone::UTC), now);
+            (open, settling)
+        })
+        .collect();
+    let settled = engine.store.settle_promises(settlings.clone(), now).await?;
+    for (open, settling) in settlings.iter().filter(|(open, _)| settled.contains(&open.seq)) {
+        let outcome = match settling {
+            Settling::Kept { .. } => "kept",
+            Settling::Broken { .. } => "broken",
+            Settling::Alarm { .. } => "alarm",
+            Settling::Waits { .. } => continue,
+        };
+        tracing::debug!(case = %open.case, outcome, "a promise of another word");
+        metrics::counter!("tidings_promises_total", "outcome" => outcome).increment(1);
     }
     Ok(())
 }
 
-fn count(outcome: &'static str) {
-    metrics::counter!("tidings_promises_total", "outcome" => outcome).increment(1);
-}
-
-fn settle(live: &Live, open: &OpenPromise, zone: &jiff::tz::TimeZone, now: Instant) -> Settling {
+fn settle(live: &Live, open: &OpenPromise, zone: &TimeZone, now: Instant) -> Settling {
     let journey = live.rules.journeys.get(&open.case_type);
     let next = |from: Instant| {
         // A journey that promises nothing any more lets what it promised run out.

@@ -11,6 +11,12 @@ CREATE INDEX notification_held ON notification (customer_id) WHERE held IS NOT N
     AND status = 'planned';
 CREATE INDEX notification_carrier ON notification (carrier) WHERE carrier IS NOT NULL;
 
+-- What a customer was told and when, and what is on its way to them: first messages, caps.
+CREATE INDEX notification_told ON notification (customer_id, told_at_ms)
+    WHERE told_at_ms IS NOT NULL;
+CREATE INDEX notification_on_the_wire ON notification (customer_id)
+    WHERE status IN ('sending', 'in_doubt');
+
 -- First signs that a message reached somebody who looks at it.
 ALTER TABLE notification ADD COLUMN opened_at_ms BIGINT;        -- a link in it was used
 ALTER TABLE notification ADD COLUMN acknowledged_at_ms BIGINT;  -- answered, or a key pressed

@@ -68,16 +68,17 @@ async fn a_promise_is_settled_once_and_what_follows_is_written_with_it() {
         let open = due(store, now).await.remove(0);
         assert_eq!((open.last_word, open.next_planned), (None, None));
         let settle = async |settling| {
-            store.settle_promise(open.clone(), settling, now).await.expect("the store is there");
+            let settled = store.settle_promises(vec![(open.clone(), settling)], now).await;
+            settled.expect("the store is there").contains(&open.seq)
         };
-        settle(Settling::Alarm { task: task() }).await;
+        assert!(settle(Settling::Alarm { task: task() }).await);
         assert_eq!(store.open_tasks(0, 10).await.expect("it is there")[0].kind, "promise");
         assert!(due(store, now).await.is_empty(), "looked at again at its end");
         assert!(due(store, after_s(6 * DAY_S)).await[0].alarmed);
-        settle(Settling::Waits { until: after_s(6 * DAY_S - 60) }).await;
+        assert!(settle(Settling::Waits { until: after_s(6 * DAY_S - 60) }).await);
         assert_eq!(due(store, after_s(6 * DAY_S - 60)).await.len(), 1);
-        settle(Settling::Broken { task: task(), next: Some(in_days(11)) }).await;
-        settle(Settling::Kept { at: now, next: Some(in_days(12)) }).await;
+        assert!(settle(Settling::Broken { task: task(), next: Some(in_days(11)) }).await);
+        assert!(!settle(Settling::Kept { at: now, next: Some(in_days(12)) }).await);
         assert_eq!(states(store).await, ["open", "broken"], "the second came too late");
 
         told(store, "e2", "T-1").await;
