@@ -10,7 +10,6 @@ use crate::domain::plan::{NewTask, Plan, Promise, PromiseChange};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, CustomerId};
 
-use super::row_locks::{Lock, lock};
 use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
