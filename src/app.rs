@@ -160,6 +160,7 @@ impl App {
             activity: crate::worker::activity::Activity::default(),
             held: crate::worker::held::Held::default(),
             desk: Arc::default(),
+            lessons: Arc::default(),
             wake: Arc::default(),
             lanes,
             health: Arc::new(health),

@@ -219,6 +219,7 @@ pub fn compile(
         default_zone: settings.locales.time_zone.clone(),
         zones: zones.clone(),
         cap_per_day: settings.limits.cap_per_day,
+        adaptive: settings.adaptive,
         settings_version: settings.fingerprint().0,
         without: None,
     };

@@ -1,5 +1,6 @@
 //! Figures for the people who tune journeys, from what the store holds.
 
+pub mod answers;
 pub mod contacts;
 pub mod cost;
 pub mod load;
@@ -42,6 +43,12 @@ impl Spread {
         let max = counts.keys().next_back().copied().unwrap_or(0);
         Self { count, mean, p50: rank(50), p95: rank(95), max }
     }
+}
+
+/// A part of a whole, from 0 to 1; 0 where there is no whole.
+#[allow(clippy::cast_precision_loss, reason = "a share for people")]
+fn share(part: i64, whole: i64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]

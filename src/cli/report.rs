@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod all;
+mod answers;
 mod contacts;
 mod cost;
 mod load;
@@ -21,6 +22,8 @@ pub enum Report {
     Adaptive(adaptive::Adaptive),
     /// The balance, messages per week and longest silences on one sheet
     All(all::All),
+    /// How questions were answered: ratings after an end, choices, confirmations
+    Answers(answers::Answers),
     /// After which messages customers got in touch all the same, worst first
     Contacts(contacts::Contacts),
     /// What messages cost, at the prices of the settings
@@ -36,6 +39,7 @@ impl Report {
         match self {
             Self::Adaptive(report) => report.run(context).await,
             Self::All(report) => report.run(context).await,
+            Self::Answers(report) => report.run(context).await,
             Self::Contacts(report) => report.run(context).await,
             Self::Cost(report) => report.run(context).await,
             Self::Load(report) => report.run(context).await,

@@ -51,6 +51,7 @@ pub enum Reason {
     Unsuited { channel: Channel, needs: Vec<String> },
     HumanOnly,
     NextChannel { after: Channel, detail: String },
+    Learned { why: String },
 
     // The hour.
     HourFits,
@@ -59,6 +60,7 @@ pub enum Reason {
     OutsideWindow { until: Instant, window: String },
     LegalHours { until: Instant, region: String },
     NoHourInTime { until: Instant },
+    BestHour { until: Instant },
 
     // The frequency.
     WaitsForDigest { rhythm: String, until: Instant },
@@ -242,6 +244,7 @@ impl Reason {
                     after.spoken()
                 )
             }
+            Self::Learned { why } => format!("Learned from earlier messages: {why}"),
             Self::HourFits => "The hour is right.".into(),
             Self::QuietHours { until, own: true } => {
                 format!("The customer's quiet hours last until {}.", at(until))
@@ -261,6 +264,9 @@ impl Reason {
             }
             Self::NoHourInTime { until } => {
                 format!("The next allowed hour, {}, comes too late.", at(until))
+            }
+            Self::BestHour { until } => {
+                format!("Waits for the hour at which such messages do best, {}.", at(until))
             }
             Self::WaitsForDigest { rhythm, until } => {
                 format!("The customer wants such news together ({rhythm}); next {}.", at(until))

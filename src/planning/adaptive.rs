@@ -17,8 +17,11 @@ use crate::domain::{Channel, CustomerId};
 
 use super::schedule::at_local;
 
+mod apply;
 mod why;
 
+pub use apply::Evidence;
+pub(super) use apply::apply;
 pub use why::{Basis, Why};
 
 /// `[adaptive]`
@@ -111,13 +114,13 @@ impl History {
 }
 
 /// What is known when a suggestion is asked for.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "it asks a function")]
 pub struct Question<'a> {
     pub customer: &'a CustomerId,
     /// The channels routing allows, best first, and whose word allows each.
     pub allowed: &'a [(Channel, Voice)],
-    /// The whole local hours at which the message may go, by the first channel.
-    pub hours: [bool; 24],
+    /// The whole local hours at which the message may go by a channel.
+    pub hours: &'a dyn Fn(Channel) -> [bool; 24],
     pub own: &'a History,
     /// Of customers with the same kind of case and language.
     pub group: &'a History,
@@ -200,9 +203,9 @@ impl Adaptive {
         because: &mut Vec<Why>,
     ) -> Option<i8> {
         let (whole_day, _) = self.evidence(question, |history| history.on(channel)).ok()?;
+        let open = (question.hours)(channel);
         let buckets = (0..24 / BUCKET_HOURS).map(Bucket).filter_map(|bucket| {
-            let hour =
-                bucket.hours().find(|hour| question.hours[usize::from(hour.unsigned_abs())])?;
+            let hour = bucket.hours().find(|hour| open[usize::from(hour.unsigned_abs())])?;
             let at = self.evidence(question, |history| history.at(channel, bucket));
             let (counts, basis) = at.ok()?;
             Some((hour, counts.score(), counts.told, basis))

@@ -8,13 +8,14 @@ use crate::domain::reason::Verdict;
 use crate::domain::time::Instant;
 use crate::domain::{
     Case, CaseChoice, ChannelMap, Customer, Held, Notification, NotificationId, Reason, Sign,
-    Status, Urgency,
+    Status,
 };
 
+use super::adaptive::{self, Evidence};
 use super::condition;
 use super::frequency::{self, Frequency};
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
-use super::legal_hours::{self, next_open};
+use super::openings::Openings;
 use super::promise::promise;
 use super::routing::{Candidate, Question, route};
 use super::rules::{Guard, Rules};
@@ -50,6 +51,8 @@ pub struct Heard {
     pub rides: bool,
     /// Nothing was ever said to this customer.
     pub first: bool,
+    /// What earlier messages came to, where decisions learn from it.
+    pub evidence: Option<Evidence>,
 }
 
 impl Heard {
@@ -61,6 +64,7 @@ impl Heard {
         sign: None,
         rides: false,
         first: false,
+        evidence: None,
     };
 }
 
@@ -104,12 +108,13 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
         customer: matter.customer,
         choice: matter.choice,
     };
-    let (candidates, refused) = route(&question, rules);
+    let (mut candidates, refused) = route(&question, rules);
     reasons.extend(refused);
     if candidates.is_empty() {
         return no_channel(matter, notice, rules, reasons);
     }
-    look_at_hour(matter, notice, &candidates, rules, now, reasons)
+    let best = adaptive::apply(matter, notice, &mut candidates, rules, &mut reasons);
+    look_at_hour(matter, notice, &candidates, best, rules, now, reasons)
 }
 
 /// A word after a silence waits for as long since the last one. Answers until when, and when
@@ -260,6 +265,7 @@ fn look_at_hour(
     matter: &Matter<'_>,
     notice: &Notice,
     candidates: &[Candidate],
+    best: Option<Instant>,
     rules: &Rules,
     now: Instant,
     mut reasons: Vec<Reason>,
@@ -292,31 +298,18 @@ fn look_at_hour(
         let held = Some(Held::Digest);
         return Decision { outcome: Outcome::Snooze { until, held }, reasons };
     }
-    let preferences = &matter.customer.preferences;
-    let zone = rules.zone_of(matter.customer);
-    let calendar = rules.calendar(matter.journey);
-    let urgent = notice.urgency == Urgency::Urgent && preferences.urgent_any_hour == Some(true);
     // What waits for company goes on waiting for it through the night.
     let held = matter.notification.held;
+    let best = best.filter(|best| digest.is_none() && held.is_none() && now < *best);
+    if let Some(until) = best.filter(|best| *best < limit && promised.is_none_or(|by| *best < by)) {
+        reasons.push(Reason::BestHour { until });
+        return Decision { outcome: Outcome::Snooze { until, held }, reasons };
+    }
     let mut earliest: Option<Instant> = None;
     let mut provider_fails = false;
     for (index, Candidate { channel, address, by }) in candidates.iter().enumerate() {
-        let default = *rules.quiet_hours.get(*channel);
-        let own = preferences.quiet_hours.as_ref();
-        let quiet = own.map_or(default, |hours| hours.on(*channel, default));
-        let quiet = if urgent { None } else { quiet };
-        let (quiet, window) =
-            if rules.keeps(Guard::Hours) { (quiet, notice.window) } else { (None, None) };
-        let question = legal_hours::Question {
-            channel: *channel,
-            address,
-            customer: matter.customer,
-            topic: &notice.topic,
-            urgent,
-        };
-        let legal =
-            legal_hours::in_force(&question, rules, calendar).filter(|_| rules.keeps(Guard::Hours));
-        let allowed = next_open(now, &zone, quiet, window, calendar, legal.as_ref());
+        let openings = Openings::of(*channel, address, matter, notice, rules);
+        let allowed = openings.next(now);
         let rests = matter.rests.get(*channel).filter(|until| *until > now);
         if allowed == Some(now) && rests.is_none() {
             let slot = digest.as_ref().map(|rhythm| rhythm.last.name.clone());
@@ -331,7 +324,8 @@ fn look_at_hour(
                 let verdict = Verdict::Allowed { by: rest.by };
                 reasons.push(Reason::Candidate { channel: rest.channel, verdict });
             }
-            reasons.push(if urgent { Reason::UrgentInQuietHours } else { Reason::HourFits });
+            let any_hour = openings.any_hour;
+            reasons.push(if any_hour { Reason::UrgentInQuietHours } else { Reason::HourFits });
             let address = address.clone();
             let outcome = Outcome::Send { channel: *channel, address, digest: slot };
             return Decision { outcome, reasons };
@@ -351,17 +345,7 @@ fn look_at_hour(
             continue;
         }
         let until = allowed.unwrap_or(Instant::MAX_UTC);
-        let closed_by_quiet = quiet
-            .is_some_and(|hours| hours.contains(crate::domain::time::local(now, &zone).time()));
-        let lawful = legal.as_ref().is_none_or(|legal| legal.next(now) == Some(now));
-        reasons.push(if closed_by_quiet {
-            Reason::QuietHours { until, own: own.is_some() }
-        } else if let Some(legal) = legal.filter(|_| !lawful) {
-            Reason::LegalHours { until, region: legal.region.to_uppercase() }
-        } else {
-            let window = notice.window.map(|window| window.to_string()).unwrap_or_default();
-            Reason::OutsideWindow { until, window }
-        });
+        reasons.push(openings.closed(now, until));
         if until < limit {
             return Decision { outcome: Outcome::Snooze { until, held }, reasons };
         }

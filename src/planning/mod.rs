@@ -16,13 +16,14 @@ pub mod frequency;
 pub mod journey;
 pub mod journey_file;
 pub mod legal_hours;
+pub mod openings;
 pub mod promise;
 pub mod retry;
 pub mod routing;
 pub mod rules;
 pub mod schedule;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod watch;
 
 use crate::domain::case::Applied;

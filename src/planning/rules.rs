@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{ChannelMap, Customer, Hours, Zones};
 
+use super::adaptive::Adaptive;
 use super::journey::{Journey, Journeys};
 use super::legal_hours::LegalHours;
 use super::schedule::Calendar;
@@ -59,6 +60,7 @@ pub struct Rules {
     pub zones: Zones,
     /// The most messages a day, where the customer has said nothing.
     pub cap_per_day: Option<u32>,
+    pub adaptive: Adaptive,
     /// The hash of the settings above, stored with each decision.
     pub settings_version: String,
     /// For tests alone: what the decider forgets, to see that somebody notices.

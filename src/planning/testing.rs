@@ -8,6 +8,7 @@ use crate::domain::customer::CustomerRecord;
 use crate::domain::time::{Instant, parse_instant};
 use crate::domain::{CaseEvent, ChannelMap, Customer, Preferences, Zones};
 
+use super::adaptive::Adaptive;
 use super::journey::Journeys;
 use super::journey_file::{Surroundings, read};
 use super::rules::{Rules, Topic};
@@ -58,6 +59,7 @@ pub fn rules(journey: &str) -> Rules {
         default_zone: "UTC".into(),
         zones: Zones::bundled(),
         cap_per_day: None,
+        adaptive: Adaptive { enabled: false, hold_out: 0.0, min_outcomes: 20 },
         settings_version: "s1".into(),
         without: None,
     }

@@ -5,6 +5,7 @@ use super::testing::{at, customer, event, rules};
 use super::*;
 use crate::domain::{Channel, Decision};
 
+mod learned;
 mod rhythms;
 
 const RETURN: &str = r#"

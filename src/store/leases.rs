@@ -25,8 +25,7 @@ const RENEW: Either = either!(
     WITH held AS MATERIALIZED (
         SELECT id AS held_id FROM notification
          WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-           AND status IN ('claimed', 'sending') AND lease_until_ms > $3
-         ORDER BY id ",
+           AND status IN ('claimed', 'sending') AND lease_until_ms > $3 ",
     lock,
     ")
     UPDATE notification SET lease_until_ms = $2
@@ -39,7 +38,8 @@ const RING_LOST: Either = either!(
     |lock| "
     WITH rung AS MATERIALIZED (
         SELECT id AS rung_id FROM notification
-         WHERE status = 'planned' AND next_at_ms <= $1 AND ring_again_at_ms > $1 ORDER BY id ",
+         WHERE status = 'planned' AND urgency IN (0, 1, 2, 3) AND next_at_ms <= $1
+           AND ring_again_at_ms > $1 ",
     lock,
     ")
     UPDATE notification SET ring_again_at_ms = 0 FROM rung WHERE id = rung_id"
@@ -49,7 +49,7 @@ const LEAVE_IN_DOUBT: Either = either!(
     |lock| "
     WITH lost AS MATERIALIZED (
         SELECT id AS lost_id FROM notification
-         WHERE status = 'sending' AND lease_until_ms <= $1 ORDER BY id ",
+         WHERE status IN ('claimed', 'sending') AND status = 'sending' AND lease_until_ms <= $1 ",
     lock,
     ")
     UPDATE notification SET status = 'in_doubt', reason = 'lease_lost', next_at_ms = $2,
@@ -62,7 +62,7 @@ const TAKE_BACK: Either = either!(
     |lock| "
     WITH lost AS MATERIALIZED (
         SELECT id AS lost_id FROM notification
-         WHERE status = 'claimed' AND lease_until_ms <= $1 ORDER BY id ",
+         WHERE status IN ('claimed', 'sending') AND status = 'claimed' AND lease_until_ms <= $1 ",
     lock,
     ")
     UPDATE notification SET

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::domain::time::Instant;
 
-mod answers;
+pub mod answers;
 pub mod attempts;
 pub mod balance;
 pub mod callbacks;

@@ -24,7 +24,7 @@ const TAKE_DUE: Either = either!(
     |lock| "
     WITH due AS MATERIALIZED (
         SELECT id AS due_id FROM notification
-         WHERE status = 'planned' AND urgency >= $4 AND urgency <= $5
+         WHERE status = 'planned' AND urgency IN (0, 1, 2, 3) AND urgency >= $4 AND urgency <= $5
            AND next_at_ms <= $1 AND ring_again_at_ms <= $1
          ORDER BY next_at_ms LIMIT $3 ",
     lock,
@@ -180,9 +180,9 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn lanes_due(&self, now: Instant) -> Result<Vec<Lane>> {
         let (soon, bulk): (bool, bool) = query(
-            "SELECT EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency >= 2
+            "SELECT EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency IN (2, 3)
                             AND next_at_ms <= $1 AND ring_again_at_ms <= $1),
-                    EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency <= 1
+                    EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency IN (0, 1)
                             AND next_at_ms <= $1 AND ring_again_at_ms <= $1)",
         )
         .bind(now.timestamp_millis())

@@ -18,6 +18,7 @@ use crate::planning::schedule::midnight;
 use crate::store::Result;
 
 use super::dispatch::{Claimed, read_up};
+use super::learning::evidence;
 use super::{Engine, Live};
 
 /// A slot matters until the next one; a week, and a day for clock changes and late hours.
@@ -78,7 +79,9 @@ pub async fn with_heard(
     let everybody: BTreeSet<_> = claimed.iter().map(|c| &c.customer.id).collect();
     let first: BTreeSet<CustomerId> =
         engine.store.never_told(everybody).await?.into_iter().collect();
+    let evidence = evidence(engine, live, &claimed, now).await?;
     let heard = |c: &Claimed| Heard {
+        evidence: evidence(c),
         last_word: words.get(&c.notification.case).copied(),
         today: today.get(&c.customer.id).copied().unwrap_or(0),
         slots: slots.get(&c.customer.id).cloned().unwrap_or_default(),

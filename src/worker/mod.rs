@@ -10,6 +10,7 @@ mod company;
 pub mod dispatch;
 pub mod held;
 pub mod lane;
+pub mod learning;
 mod opener;
 pub mod outcome;
 mod patience;
@@ -86,6 +87,7 @@ pub struct Engine {
     pub activity: Activity,
     pub held: Held,
     pub desk: Arc<plan::Desk>,
+    pub lessons: Arc<learning::Lessons>,
     /// Rung when something may be due at once.
     pub wake: Arc<Notify>,
     pub lanes: ChannelMap<Option<LaneHandle>>,
@@ -125,6 +127,7 @@ impl Engine {
             activity: self.activity.clone(),
             held: self.held.clone(),
             desk: Arc::clone(&self.desk),
+            lessons: Arc::clone(&self.lessons),
             wake: Arc::clone(&self.wake),
             lanes,
             health: Arc::clone(&self.health),

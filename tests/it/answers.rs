@@ -1,6 +1,7 @@
 //! Questions are answered by a button, a text or a key; the first answer wins.
 
 use serde_json::json;
+use tidings::app::reports::answers::report;
 use tidings::domain::Channel;
 use tidings::store::intake::Accepted;
 
@@ -46,6 +47,27 @@ fn mailed_link(app: &TestApp) -> String {
     let start = mail.find("https://tidings.example.com/a/").expect("a link");
     let link = mail[start..].split(['?', '"', ' ', '\n', '\r']).next().expect("its end");
     link.trim_start_matches("https://tidings.example.com").to_owned()
+}
+
+#[tokio::test]
+async fn what_was_answered_is_counted_beside_what_was_asked() {
+    let app = asked(Channel::Email).await;
+    let all = || 0..i64::MAX;
+    let figures = async |period| {
+        let live = app.app.engine.live.load();
+        let report = report(app.store(), &live.rules.journeys, period).await.expect("the store");
+        serde_json::to_value(report).expect("plain data")
+    };
+    assert_eq!(figures(all()).await[0]["answered"], 0);
+    app.advance_to("2026-11-23T16:00:00Z").await;
+    app.post_form(&mailed_link(&app), &[("answer", "refund")], None).await;
+    let question = json!({
+        "message": "return/out-of-stock", "asked": 1, "answered": 1, "rate": 1.0,
+        "mean_hours": 6.0, "answers": [{"answer": "replacement", "times": 0, "share": 0.0},
+                                       {"answer": "refund", "times": 1, "share": 1.0}]
+    });
+    assert_eq!(figures(all()).await, json!([question]));
+    assert_eq!(figures(0..1).await, json!([]), "asked in the period");
 }
 
 #[tokio::test]

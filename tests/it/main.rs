@@ -27,6 +27,7 @@ mod import_and_preferences;
 mod in_doubt;
 mod journeys_of_a_stranger;
 mod kill_nine;
+mod learning;
 mod life_under_faults;
 mod links;
 mod lives;

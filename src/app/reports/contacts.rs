@@ -9,6 +9,8 @@ use crate::store::balance::Period;
 use crate::store::reports::Contacts;
 use crate::store::{Result, Store};
 
+use super::share;
+
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -54,11 +56,6 @@ pub async fn report(store: &Store, within_days: u16, period: Period) -> Result<R
         .collect();
     steps.sort_by(worst_first);
     Ok(Report { within_days, contacts, steps })
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a share for people")]
-fn share(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 fn worst_first(a: &Step, b: &Step) -> Ordering {

@@ -1,7 +1,8 @@
 use clap::Args;
 
-use crate::app::adaptive::{Clocks, Effect, Report, learn, report};
-use crate::clock::newest_zones;
+use crate::app::adaptive::{Effect, Report, learn, report};
+use crate::clock::{Clock, newest_zones};
+use crate::worker::learning::Clocks;
 
 use super::super::{BadInput, Context, ExitCode, Outcome, print};
 
@@ -23,7 +24,7 @@ impl Adaptive {
             .map_err(|why| BadInput(format!("[locales] time_zone: {why}")))?;
         let clocks =
             Clocks { zones: &zones, default: &default, default_locale: &settings.locales.default };
-        let learned = learn(&store, &settings.adaptive, clocks).await?;
+        let learned = learn(&store, &settings.adaptive, clocks, Clock::System.now()).await?;
         let report = report(&learned, settings.adaptive);
         if self.json {
             print::json(&report)?;

@@ -35,7 +35,7 @@ fn ask(
     group: &History,
 ) -> Suggestion {
     let customer = CustomerId("C-1".into());
-    settings.suggest(&Question { customer: &customer, allowed, hours: DAYTIME, own, group })
+    settings.suggest(&Question { customer: &customer, allowed, hours: &|_| DAYTIME, own, group })
 }
 
 const UNRANKED: [(Channel, Voice); 2] =
@@ -178,7 +178,7 @@ proptest! {
         let settings = Adaptive { enabled: true, hold_out, min_outcomes };
         let customer = CustomerId(customer);
         let question =
-            Question { customer: &customer, allowed: &allowed, hours, own: &own, group: &group };
+            Question { customer: &customer, allowed: &allowed, hours: &|_| hours, own: &own, group: &group };
         let suggestion = settings.suggest(&question);
         let mut sorted = (suggestion.order.clone(), channels.clone());
         sorted.0.sort();
