@@ -20,7 +20,7 @@ pub const LEASE_MS: i64 = 30_000;
 /// Claims without an attempt after which a notification is set aside.
 const MAX_CLAIMS: i64 = 5;
 
-const RENEW: Either = either!(
+pub(super) const RENEW: Either = either!(
     |lock| "
     WITH held AS MATERIALIZED (
         SELECT id AS held_id FROM notification
@@ -34,7 +34,7 @@ const RENEW: Either = either!(
       AND CAST(x.value->>'epoch' AS BIGINT) = notification.epoch"
 );
 
-const RING_LOST: Either = either!(
+pub(super) const RING_LOST: Either = either!(
     |lock| "
     WITH rung AS MATERIALIZED (
         SELECT id AS rung_id FROM notification
@@ -45,7 +45,7 @@ const RING_LOST: Either = either!(
     UPDATE notification SET ring_again_at_ms = 0 FROM rung WHERE id = rung_id"
 );
 
-const LEAVE_IN_DOUBT: Either = either!(
+pub(super) const LEAVE_IN_DOUBT: Either = either!(
     |lock| "
     WITH lost AS MATERIALIZED (
         SELECT id AS lost_id FROM notification
@@ -58,7 +58,7 @@ const LEAVE_IN_DOUBT: Either = either!(
     RETURNING id"
 );
 
-const TAKE_BACK: Either = either!(
+pub(super) const TAKE_BACK: Either = either!(
     |lock| "
     WITH lost AS MATERIALIZED (
         SELECT id AS lost_id FROM notification

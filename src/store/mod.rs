@@ -22,6 +22,8 @@ pub mod customers;
 mod group_commit;
 pub mod heard;
 pub mod history;
+#[cfg(test)]
+mod indexed;
 pub mod intake;
 pub mod journeys;
 pub mod kept_answers;

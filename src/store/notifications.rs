@@ -20,7 +20,7 @@ use super::{Result, Store, batch, ids, in_tx, query};
 /// How long a rung bell is trusted before it is rung again.
 pub const RING_AGAIN_MS: i64 = 10_000;
 
-const TAKE_DUE: Either = either!(
+pub(super) const TAKE_DUE: Either = either!(
     |lock| "
     WITH due AS MATERIALIZED (
         SELECT id AS due_id FROM notification
@@ -35,7 +35,7 @@ const TAKE_DUE: Either = either!(
 
 /// What waits for company travels in one ticket with the others of its customer, however
 /// urgent each is.
-const TAKE_COMPANY: Either = either!(
+pub(super) const TAKE_COMPANY: Either = either!(
     |lock| "
     WITH due AS MATERIALIZED (
         SELECT id AS due_id FROM notification
@@ -48,7 +48,7 @@ const TAKE_COMPANY: Either = either!(
     RETURNING id, customer_id, true"
 );
 
-const CLAIM: Either = either!(
+pub(super) const CLAIM: Either = either!(
     |lock| "
     WITH wanted AS MATERIALIZED (
         SELECT id AS wanted_id FROM notification
@@ -112,7 +112,7 @@ struct EndRow {
 
 /// What waits for a message to ride in: over the cap whenever one goes, a member of a digest
 /// once its slot has come.
-const CLAIM_HELD: Either = either!(
+pub(super) const CLAIM_HELD: Either = either!(
     |lock| "
     WITH wanted AS MATERIALIZED (
         SELECT id AS wanted_id FROM notification
