@@ -161,6 +161,7 @@ impl App {
             held: crate::worker::held::Held::default(),
             desk: Arc::default(),
             lessons: Arc::default(),
+            resolved_with: Arc::default(),
             wake: Arc::default(),
             lanes,
             health: Arc::new(health),

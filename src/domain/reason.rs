@@ -21,6 +21,7 @@ pub enum Reason {
     ByCalendar { rule: String, slot: String },
     Escalated { after: String, channel: Channel },
     FactChanged { fact: String, due: Instant },
+    RulesChanged { due: Instant },
     Replaces { notice: String, state: Option<String> },
 
     // The case.
@@ -177,6 +178,10 @@ impl Reason {
             Self::FactChanged { fact, due } => {
                 format!("The fact “{fact}” changed; now due {}.", at(due))
             }
+            Self::RulesChanged { due } => format!(
+                "Rules, calendars or time zones changed since it was planned; now due {}.",
+                at(due)
+            ),
             Self::Replaces { notice, state } => {
                 format!("Replaces “{notice}” about {}, which was not said yet.", state_name(state))
             }

@@ -18,6 +18,7 @@ pub mod journey_file;
 pub mod legal_hours;
 pub mod openings;
 pub mod promise;
+pub mod resolve;
 pub mod retry;
 pub mod routing;
 pub mod rules;

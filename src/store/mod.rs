@@ -40,6 +40,7 @@ mod postgres;
 pub mod promises;
 pub mod receipts;
 pub mod reports;
+pub mod resolving;
 mod riders;
 mod row_locks;
 mod rows;

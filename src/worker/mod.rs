@@ -17,6 +17,7 @@ mod patience;
 pub mod plan;
 mod promises;
 pub mod reconcile;
+pub mod resolve;
 pub mod scheduler;
 pub mod seams;
 pub mod writing;
@@ -88,6 +89,7 @@ pub struct Engine {
     pub held: Held,
     pub desk: Arc<plan::Desk>,
     pub lessons: Arc<learning::Lessons>,
+    pub resolved_with: Arc<resolve::ResolvedWith>,
     /// Rung when something may be due at once.
     pub wake: Arc<Notify>,
     pub lanes: ChannelMap<Option<LaneHandle>>,
@@ -128,6 +130,7 @@ impl Engine {
             held: self.held.clone(),
             desk: Arc::clone(&self.desk),
             lessons: Arc::clone(&self.lessons),
+            resolved_with: Arc::clone(&self.resolved_with),
             wake: Arc::clone(&self.wake),
             lanes,
             health: Arc::clone(&self.health),
@@ -183,6 +186,7 @@ impl Engine {
         for _ in 0..MAX_ROUNDS {
             self.activity.idle().await;
             let now = self.clock.now();
+            resolve::run_once(self, now).await?;
             if let Outlook::Quiet { until } = self.store.outlook(now).await? {
                 return Ok(until);
             }

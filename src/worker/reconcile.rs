@@ -1,5 +1,5 @@
 //! Repairs what was lost: bells nobody heard, leases of processes that are gone, doubts whose
-//! time has come, receipts that waited, promises about to break.
+//! time has come, receipts that waited, promises about to break, times that are others now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::store::Result;
 
 use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
-use super::{audit, promises};
+use super::{audit, promises, resolve};
 
 /// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -29,6 +29,7 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
         tracing::warn!(planned_again, doubtful, "took back what a lost process held");
     }
     settle_doubts(engine, now).await?;
+    resolve::run_once(engine, now).await?;
     promises::run_once(engine, now).await?;
     if engine.store.apply_receipts(now).await? {
         engine.wake.notify_one();

@@ -42,6 +42,7 @@ mod quiet_hours;
 mod rate_limits;
 mod receipts;
 mod reports;
+mod resolved_again;
 mod same_on_every_engine;
 mod store_contract;
 mod stream_door;

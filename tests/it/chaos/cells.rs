@@ -1,5 +1,7 @@
 //! The cells: what strikes, on which engines, under which weather.
 
+mod figures;
+
 use std::time::Duration;
 
 use rand::RngExt;

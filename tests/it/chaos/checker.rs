@@ -144,14 +144,18 @@ impl Verdict {
         format!("| cell | blows | events | hand-overs |{} p50 ms | p99 ms |", names.concat())
     }
 
+    /// The delay that so many of a hundred do not exceed, in ms.
+    pub fn delay_ms(&self, percent: usize) -> i64 {
+        let mut delays = self.delays_ms.clone();
+        delays.sort_unstable();
+        delays.get(delays.len() * percent / 100).copied().unwrap_or(0)
+    }
+
     /// One row of the table.
     pub fn row(&self, name: &str) -> String {
         let Self { blows, events, hand_overs, .. } = self;
         let counts = Count::ALL.map(|count| format!(" {} |", self.of(count)));
-        let mut delays = self.delays_ms.clone();
-        delays.sort_unstable();
-        let at = |percent: usize| delays.get(delays.len() * percent / 100).copied().unwrap_or(0);
-        let (p50, p99) = (at(50), at(99));
+        let (p50, p99) = (self.delay_ms(50), self.delay_ms(99));
         format!("| {name} | {blows} | {events} | {hand_overs} |{} {p50} | {p99} |", counts.concat())
     }
 }

@@ -166,6 +166,25 @@ impl Load {
         }
     }
 
+    /// Hands in the first event of so many cases, a hundred at a time.
+    pub async fn at_once(&self, cases: usize) {
+        for some in (0..cases).collect::<Vec<_>>().chunks(100) {
+            let events = some.iter().map(|n| {
+                let customer = n % self.people.len();
+                sent(&format!("B{n}"), 1, (customer, &self.people[customer].id), None)
+            });
+            let mut events: Vec<Sent> = events.collect();
+            let bodies: Vec<&Value> = events.iter().map(|event| &event.body).collect();
+            let answer = self.doors.send(Method::POST, "/v1/events", &json!(bodies), TRIES).await;
+            let (status, answer) = answer.expect("a door opens");
+            assert_eq!(status, 202, "{answer}");
+            for event in &mut events {
+                event.accepted_ms = Some(now_ms());
+            }
+            self.said.lock().expect("lock").sent.extend(events);
+        }
+    }
+
     /// One case: its versions after one another, or all at once in no order.
     fn case(&self, n: usize) -> impl Future<Output = ()> + Send + use<> {
         let mut rng = SmallRng::seed_from_u64(self.seed.wrapping_mul(1_000_003) + n as u64);

@@ -13,7 +13,7 @@ use tidings::domain::token::Keyring;
 use super::checker::{Account, Evidence, Verdict, check};
 use super::cluster::{Cluster, KEY, Providers, Shared};
 use super::doors::Doors;
-use super::ledger::Ledger;
+use super::ledger::{Entry, Ledger};
 use super::load::{Load, Size};
 use super::phone::Phone;
 use super::servers::Servers;
@@ -61,7 +61,7 @@ pub struct Stage {
     pub blows: usize,
     ledger: Ledger,
     phone: Arc<Phone>,
-    load: Arc<Load>,
+    pub load: Arc<Load>,
     loading: tokio::task::JoinHandle<()>,
     /// When fate has struck long enough.
     calm_from: Instant,
@@ -161,6 +161,16 @@ impl Stage {
             window_ms: WINDOW_MS,
             lag_ms,
         })
+    }
+
+    /// When each hand-over so far began that a provider took, in ms since 1970.
+    pub fn taken_ms(&self) -> Vec<i64> {
+        let entries = self.ledger.entries().into_iter();
+        let taken = entries.filter_map(|entry| match entry {
+            Entry::HandOver(hand_over) if hand_over.taken => Some(hand_over.at_ms),
+            _ => None,
+        });
+        taken.collect()
     }
 
     async fn is_quiet(&self) -> bool {
