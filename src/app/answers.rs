@@ -12,7 +12,8 @@ use crate::domain::{CaseEvent, Channel, ChannelMap, Message, Notification, Notif
 use crate::planning::eligibility::{Heard, Matter, still_asked};
 use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Result, StoreError};
-use crate::worker::writing::{Riding, Telling, write_message};
+use crate::planning::Telling;
+use crate::worker::writing::{Riding, write_message};
 
 use super::App;
 
@@ -68,7 +69,7 @@ async fn question_of(app: &App, notification: &Notification, now: Instant) -> Re
     let customer = engine.store.customer(&notification.customer, now).await?;
     let telling = Telling { notification, notice, journey, case: &case, customer: &customer };
     let alone = Riding::default();
-    let written = write_message(engine, &live, telling, &alone, Channel::Email, now);
+    let written = write_message(engine.pen(), &live, telling, &alone, Channel::Email, now);
     let message = written.map_err(|_| missing())?.message;
     let matter = Matter {
         notification,

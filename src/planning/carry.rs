@@ -1,8 +1,14 @@
 //! Which messages of one customer go together: one carries, the others ride in it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::domain::{CaseId, Channel, CustomerId};
+use crate::domain::customer::Address;
+use crate::domain::time::Instant;
+use crate::domain::{CaseId, Channel, CustomerId, Held, Notification, NotificationId, Urgency};
+
+use super::fit::{ChannelNeed, unmet};
+use super::rules::Rules;
 
 /// A message that may go now, as far as it matters for going together. In the order of
 /// priority: urgency, due instant, id.
@@ -22,6 +28,48 @@ pub struct Going {
     /// It asks a question, whose buttons need a message of their own, or is private where
     /// others may look.
     pub alone: bool,
+}
+
+impl Going {
+    /// What matters of a notification that may go this way; `rides` when only in another.
+    #[must_use]
+    pub fn of(
+        notification: &Notification,
+        rules: &Rules,
+        way: (Channel, &Address),
+        digest: Option<&str>,
+        rides: bool,
+    ) -> Self {
+        let (channel, address) = way;
+        let journey = rules.journeys.get(&notification.case_type);
+        let notice = journey.and_then(|journey| journey.notice(&notification.notice));
+        Self {
+            customer: notification.customer.clone(),
+            case: notification.case.clone(),
+            channel,
+            address: address.compare_key(),
+            collapse: notification.collapse.clone(),
+            digest: digest.map(str::to_owned),
+            over_cap: notification.held == Some(Held::Cap),
+            only_rides: rides,
+            alone: notice.is_some_and(|notice| {
+                let private = unmet(&notice.needs, channel).contains(&ChannelNeed::Private);
+                private || !notice.answers.is_empty()
+            }),
+        }
+    }
+}
+
+/// Who goes first: urgency, then due, then id.
+#[must_use]
+pub fn priority(notification: &Notification) -> (Reverse<Urgency>, Instant, NotificationId) {
+    (Reverse(notification.urgency), notification.due_at, notification.id)
+}
+
+/// Does it wait for another message to ride in, the cap of the day being reached?
+#[must_use]
+pub fn waits_to_ride(notification: &Notification, now: Instant) -> bool {
+    notification.held == Some(Held::Cap) && notification.next_at > now
 }
 
 /// The most messages one carries; the rest waits for the next one.

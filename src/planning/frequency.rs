@@ -3,7 +3,7 @@
 use crate::domain::plan::{Decision, Outcome};
 use crate::domain::preference::Digest;
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Held, Reason, Urgency};
+use crate::domain::{Channel, Customer, Held, Notification, Reason, Urgency};
 
 use super::digest::{Slot, first_slot, last_slot};
 use super::eligibility::Matter;
@@ -49,6 +49,14 @@ pub fn rhythm(asked: &Frequency<'_>, rules: &Rules) -> Option<Rhythm> {
 #[must_use]
 pub fn slot_name(channel: Channel, slot: &str) -> String {
     format!("{channel} {slot}")
+}
+
+/// The cap a message counts against. Urgent and mandatory ones pass it.
+#[must_use]
+pub fn counted(notification: &Notification, customer: &Customer, rules: &Rules) -> Option<u32> {
+    let limit = rules.cap_of(customer)?;
+    let passes = rules.is_mandatory(&notification.topic) || notification.urgency == Urgency::Urgent;
+    (!passes).then_some(limit)
 }
 
 /// Holds back what would be a second digest of one slot, or more than the customer's cap.

@@ -72,6 +72,16 @@ impl CaseFile {
     }
 }
 
+/// What a notification tells, of which case and to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    pub notification: &'a Notification,
+    pub notice: &'a Notice,
+    pub journey: &'a Journey,
+    pub case: &'a Case,
+    pub customer: &'a Customer,
+}
+
 /// Plans one event: what is to be said, what is no longer, and why.
 ///
 /// `seq` is the event's place in the store; `customer` is the one the event names.
@@ -527,7 +537,7 @@ impl Planner<'_> {
     }
 }
 
-pub use watch::{Ended, followers};
+pub use watch::{Ended, followers, is_unsaid};
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,16 @@ pub enum Ended {
     Unsaid,
 }
 
+/// Did it end unsaid in a way after which its watch goes on?
+#[must_use]
+pub fn is_unsaid(status: Status, reasons: &[Reason]) -> bool {
+    match status {
+        Status::Suppressed | Status::Expired | Status::Failed => true,
+        Status::Cancelled => matches!(reasons.last(), Some(Reason::ConditionFalse { .. })),
+        _ => false,
+    }
+}
+
 /// What is planned because a notification ended at `at`: its next time, and the next channel.
 #[must_use]
 pub fn followers(

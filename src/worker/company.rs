@@ -8,10 +8,9 @@ use chrono::TimeDelta;
 use crate::domain::customer::Address;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
-use crate::domain::{Channel, CustomerId, Held, Notification, NotificationId};
+use crate::domain::{Channel, CustomerId, Notification, NotificationId};
 use crate::planning::carry;
 use crate::planning::eligibility::Heard;
-use crate::planning::fit::{ChannelNeed, unmet};
 use crate::planning::journey::{Notice, Trigger};
 use crate::planning::rules::Rules;
 use crate::planning::schedule::midnight;
@@ -86,7 +85,7 @@ pub async fn with_heard(
         today: today.get(&c.customer.id).copied().unwrap_or(0),
         slots: slots.get(&c.customer.id).cloned().unwrap_or_default(),
         sign: c.notification.escalates.and_then(|id| signs.get(&id).copied()),
-        rides: c.notification.held == Some(Held::Cap) && c.notification.next_at > now,
+        rides: carry::waits_to_ride(&c.notification, now),
         first: first.contains(&c.customer.id),
     };
     let with = |claimed: Claimed| {
@@ -119,30 +118,15 @@ pub async fn gather(
     with_heard(engine, live, claimed, now).await
 }
 
-/// By priority: urgency, then due, then id.
+/// By priority.
 pub fn in_order(going: &mut [Going]) {
-    going.sort_by_key(|message| {
-        let n = &message.claimed.notification;
-        (std::cmp::Reverse(n.urgency), n.due_at, n.id)
-    });
+    going.sort_by_key(|message| carry::priority(&message.claimed.notification));
 }
 
 /// What matters for going together.
 #[must_use]
 pub fn outline(rules: &Rules, going: &Going) -> carry::Going {
-    let notification = &going.claimed.notification;
-    carry::Going {
-        customer: notification.customer.clone(),
-        case: notification.case.clone(),
-        channel: going.channel,
-        address: going.address.compare_key(),
-        collapse: notification.collapse.clone(),
-        digest: going.digest.clone(),
-        over_cap: notification.held == Some(Held::Cap),
-        only_rides: going.heard.rides,
-        alone: notice_of(rules, notification).is_some_and(|notice| {
-            let private = unmet(&notice.needs, going.channel).contains(&ChannelNeed::Private);
-            private || !notice.answers.is_empty()
-        }),
-    }
+    let way = (going.channel, &going.address);
+    let (digest, rides) = (going.digest.as_deref(), going.heard.rides);
+    carry::Going::of(&going.claimed.notification, rules, way, digest, rides)
 }

@@ -12,13 +12,13 @@ use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::{Reason, Verdict, Voice};
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Status, Urgency,
+    Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Status,
 };
 use crate::planning::carry::{Load, carry};
 use crate::planning::eligibility::{Heard, Matter, decide};
 use crate::planning::rules::Rules;
 use crate::planning::schedule::midnight;
-use crate::planning::{Ended, followers, frequency};
+use crate::planning::{Ended, Telling, followers, frequency, is_unsaid};
 use crate::store::Result;
 use crate::store::attempts::{Cap, Opening, Rider};
 use crate::store::notifications::EndOfClaim;
@@ -27,7 +27,7 @@ use super::activity::Busy;
 use super::company::{self, Going};
 use super::held::Hold;
 use super::seams::Seam;
-use super::writing::{Riding, Telling, address_it, rider_words, write_message};
+use super::writing::{Riding, address_it, rider_words, write_message};
 use super::{Engine, Live};
 
 /// How long one ticket's messages wait for room in their lanes, all together.
@@ -273,13 +273,8 @@ fn look_at(
 ) -> Look {
     let rules = &live.rules;
     let over = |claimed: &Claimed, status, next_at, reasons: Vec<Reason>, task, held| {
-        let unsaid = match status {
-            Status::Suppressed | Status::Expired | Status::Failed => true,
-            Status::Cancelled => matches!(reasons.last(), Some(Reason::ConditionFalse { .. })),
-            _ => false,
-        };
         let followers =
-            if unsaid { claimed.followers(engine, rules, Ended::Unsaid, now) } else { Vec::new() };
+            if is_unsaid(status, &reasons) { claimed.followers(engine, rules, Ended::Unsaid, now) } else { Vec::new() };
         Look::Over(Box::new(EndOfClaim {
             notification: claimed.notification.clone(),
             status,
@@ -335,7 +330,7 @@ fn load_up(
     let mut riders = Vec::new();
     let mut words = Vec::new();
     for rider in load.riders.into_iter().map(&mut take) {
-        match rider_words(engine, live, &telling(rules, &rider.claimed), now) {
+        match rider_words(engine.pen(), live, &telling(rules, &rider.claimed), now) {
             Ok(written) => {
                 words.push(written);
                 riders.push(rider.claimed);
@@ -348,7 +343,7 @@ fn load_up(
     }
     let riding = Riding { words, digest: load.digest, first: heard.first.then(|| by(&reasons)) };
     let told = telling(rules, &claimed);
-    let written = match write_message(engine, live, told, &riding, channel, now) {
+    let written = match write_message(engine.pen(), live, told, &riding, channel, now) {
         Ok(written) => written,
         Err(detail) => {
             over.push(aside(&claimed, reasons, detail));
@@ -416,13 +411,12 @@ fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {
     Telling { notification, notice, journey, case, customer }
 }
 
-/// The cap a message counts against. Urgent and mandatory ones pass it.
+/// The cap a message counts against.
 fn cap(rules: &Rules, claimed: &Claimed, now: Instant) -> Option<Cap> {
     let Claimed { notification, customer, .. } = claimed;
-    let limit = rules.cap_of(customer)?;
-    let passes = rules.is_mandatory(&notification.topic) || notification.urgency == Urgency::Urgent;
+    let limit = frequency::counted(notification, customer, rules)?;
     let since = midnight(now, &rules.zone_of(customer));
-    (!passes).then(|| Cap { limit, since, beside: rules.mandatory_topics() })
+    Some(Cap { limit, since, beside: rules.mandatory_topics() })
 }
 
 /// Ready messages by id, for matching with what the store opened.

@@ -34,12 +34,12 @@ use crate::channel::health::Health;
 use crate::clock::Clock;
 use crate::domain::notification::Lane;
 use crate::domain::time::Instant;
-use crate::domain::token::{Grant, Keyring};
-use crate::domain::{Channel, ChannelMap, Customer, CustomerId, NotificationId, Span};
+use crate::domain::token::Keyring;
+use crate::domain::{ChannelMap, CustomerId, NotificationId, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Rules;
 use crate::queue::{MAX_IDS, Queue, Ticket};
-use crate::render::message::{Links, Messages, Sender};
+use crate::render::message::{Messages, Sender};
 use crate::render::presentation::Presentation;
 use crate::store::notifications::Outlook;
 use crate::store::{Result, Store, StoreError};
@@ -48,6 +48,7 @@ use activity::Activity;
 use held::Held;
 use lane::LaneHandle;
 use seams::Seams;
+use writing::Pen;
 
 /// The version in force and how it is presented; swapped as a whole.
 #[derive(Debug, Clone)]
@@ -109,9 +110,6 @@ pub type Stopping = tokio::sync::watch::Receiver<bool>;
 pub async fn stopped(stopping: &mut Stopping) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
-
-/// How long a link in a message opens the customer's page.
-const CENTRE_LINK_DAYS: i64 = 30;
 
 impl Engine {
     /// One more worker beside this one, who claims under a name of its own and sends through
@@ -202,56 +200,22 @@ impl Engine {
         Err(StoreError::Damaged("something stays due however often it is rung".into()))
     }
 
-    /// The links of one notification.
+    /// What texts and links are made with.
     #[must_use]
-    pub fn links(
-        &self,
-        customer: &Customer,
-        notification: NotificationId,
-        code: &str,
-        topic: &str,
-        channel: Channel,
-        now: Instant,
-    ) -> Links {
-        let base = &self.behaviour.public_url;
-        let until_s = link_until_s(now);
-        let centre = self.centre_link(&customer.id, until_s);
-        Links {
-            callback: format!("{centre}#call"),
-            centre,
-            verify: format!("{base}/m/{code}"),
-            answer: format!("{base}/a/{}", self.answer_token(notification, now)),
-            unsubscribe: self.unsubscribe_link(&customer.id, topic, channel),
-        }
-    }
-
-    fn answer_token(&self, notification: NotificationId, now: Instant) -> String {
-        self.keys.token(&Grant::Answer { notification, until_s: link_until_s(now) })
+    pub const fn pen(&self) -> Pen<'_> {
+        Pen { behaviour: &self.behaviour, keys: &self.keys }
     }
 
     /// Where a provider tells which key was pressed during a call.
     #[must_use]
     pub fn keys_link(&self, notification: NotificationId, now: Instant) -> String {
-        let token = self.answer_token(notification, now);
+        let token = self.pen().answer_token(notification, now);
         format!("{}/v1/inbound/twilio/keys?a={token}", self.behaviour.public_url)
     }
 
     /// A link to a customer's own page that works until `until_s` (seconds since 1970).
     #[must_use]
     pub fn centre_link(&self, customer: &CustomerId, until_s: i64) -> String {
-        let token = self.keys.token(&Grant::Centre { customer: customer.clone(), until_s });
-        format!("{}/c/{token}", self.behaviour.public_url)
+        self.pen().centre_link(customer, until_s)
     }
-
-    fn unsubscribe_link(&self, customer: &CustomerId, topic: &str, channel: Channel) -> String {
-        let grant =
-            Grant::Unsubscribe { customer: customer.clone(), topic: topic.to_owned(), channel };
-        format!("{}/u/{}", self.behaviour.public_url, self.keys.token(&grant))
-    }
-}
-
-/// When the links of a message written at `now` end. Whole days, so that a message written
-/// twice on one day has the same bytes.
-fn link_until_s(now: Instant) -> i64 {
-    (now + TimeDelta::days(CENTRE_LINK_DAYS)).timestamp() / 86_400 * 86_400
 }

@@ -1,29 +1,77 @@
 //! Writes what is due: the words of a message on its channel, with what rides in it, and the
 //! headers and links that go with them.
 
+use chrono::TimeDelta;
+
 use crate::channel::Outgoing;
 use crate::domain::customer::Address;
 use crate::domain::reason::Voice;
 use crate::domain::time::Instant;
-use crate::domain::token::Grant;
-use crate::domain::{Case, Channel, Customer, Notification};
+use crate::domain::token::{Grant, Keyring};
+use crate::domain::{Channel, CustomerId, Notification, NotificationId};
+use crate::planning::Telling;
 use crate::planning::fit::{ChannelNeed, unmet};
-use crate::planning::journey::{Journey, Notice};
 use crate::planning::promise::promise;
-use crate::render::message::{RenderError, Scene, SkippedStep};
+use crate::render::message::{Links, RenderError, Scene, SkippedStep};
 use crate::render::{Company, Manner, RiderWords, Written, rider, write};
 
 use super::dispatch::Claimed;
-use super::{Engine, Live};
+use super::{Behaviour, Engine, Live};
 
-/// What a notification tells, and on what it is written.
+/// How long a link in a message opens the customer's page.
+const CENTRE_LINK_DAYS: i64 = 30;
+
+/// Who writes: what texts and links are made with.
 #[derive(Debug, Clone, Copy)]
-pub struct Telling<'a> {
-    pub notification: &'a Notification,
-    pub notice: &'a Notice,
-    pub journey: &'a Journey,
-    pub case: &'a Case,
-    pub customer: &'a Customer,
+pub struct Pen<'a> {
+    pub behaviour: &'a Behaviour,
+    pub keys: &'a Keyring,
+}
+
+impl Pen<'_> {
+    /// The links of one notification.
+    #[must_use]
+    pub fn links(
+        self,
+        customer: &CustomerId,
+        notification: &Notification,
+        channel: Channel,
+        now: Instant,
+    ) -> Links {
+        let base = &self.behaviour.public_url;
+        let until_s = link_until_s(now);
+        let centre = self.centre_link(customer, until_s);
+        Links {
+            callback: format!("{centre}#call"),
+            centre,
+            verify: format!("{base}/m/{}", notification.code),
+            answer: format!("{base}/a/{}", self.answer_token(notification.id, now)),
+            unsubscribe: self.unsubscribe_link(customer, &notification.topic, channel),
+        }
+    }
+
+    pub(super) fn answer_token(self, notification: NotificationId, now: Instant) -> String {
+        self.keys.token(&Grant::Answer { notification, until_s: link_until_s(now) })
+    }
+
+    /// A link to a customer's own page that works until `until_s` (seconds since 1970).
+    #[must_use]
+    pub fn centre_link(self, customer: &CustomerId, until_s: i64) -> String {
+        let token = self.keys.token(&Grant::Centre { customer: customer.clone(), until_s });
+        format!("{}/c/{token}", self.behaviour.public_url)
+    }
+
+    fn unsubscribe_link(self, customer: &CustomerId, topic: &str, channel: Channel) -> String {
+        let grant =
+            Grant::Unsubscribe { customer: customer.clone(), topic: topic.to_owned(), channel };
+        format!("{}/u/{}", self.behaviour.public_url, self.keys.token(&grant))
+    }
+}
+
+/// When the links of a message written at `now` end. Whole days, so that a message written
+/// twice on one day has the same bytes.
+fn link_until_s(now: Instant) -> i64 {
+    (now + TimeDelta::days(CENTRE_LINK_DAYS)).timestamp() / 86_400 * 86_400
 }
 
 /// What rides in a message, and whether it is the first its customer gets.
@@ -41,7 +89,7 @@ pub struct Riding {
 /// # Errors
 /// A sentence that names the message and what it misses.
 pub fn write_message(
-    engine: &Engine,
+    pen: Pen<'_>,
     live: &Live,
     telling: Telling<'_>,
     riding: &Riding,
@@ -49,7 +97,7 @@ pub fn write_message(
     now: Instant,
 ) -> Result<Written, String> {
     let Telling { notification, notice, customer, .. } = telling;
-    let behaviour = &engine.behaviour;
+    let behaviour = pen.behaviour;
     let discreet = customer.preferences.discreet.unwrap_or(false)
         || unmet(&notice.needs, channel).contains(&ChannelNeed::Private);
     let manner = Manner {
@@ -64,7 +112,7 @@ pub fn write_message(
             first: riding.first.map(|by| by != Voice::TopicDefault),
         },
     };
-    set_scene(engine, live, telling, channel, now, |scene| {
+    set_scene(pen, live, telling, channel, now, |scene| {
         write(&live.messages, &live.presentation, &notice.message, scene, manner)
     })
 }
@@ -74,19 +122,19 @@ pub fn write_message(
 /// # Errors
 /// A sentence that names the message and what it misses.
 pub fn rider_words(
-    engine: &Engine,
+    pen: Pen<'_>,
     live: &Live,
     telling: &Telling<'_>,
     now: Instant,
 ) -> Result<RiderWords, String> {
     let name = &telling.notice.message;
-    set_scene(engine, live, *telling, Channel::Email, now, |scene| {
+    set_scene(pen, live, *telling, Channel::Email, now, |scene| {
         rider(&live.messages, name, scene)
     })
 }
 
 fn set_scene<T>(
-    engine: &Engine,
+    pen: Pen<'_>,
     live: &Live,
     telling: Telling<'_>,
     channel: Channel,
@@ -106,15 +154,8 @@ fn set_scene<T>(
             })
         })
         .collect();
-    let behaviour = &engine.behaviour;
-    let links = engine.links(
-        customer,
-        notification.id,
-        &notification.code,
-        &notification.topic,
-        channel,
-        now,
-    );
+    let behaviour = pen.behaviour;
+    let links = pen.links(&customer.id, notification, channel, now);
     let zone = live.rules.zone_of(customer);
     let next_word = journey.promise.map(|every| {
         let calendar = live.rules.calendar(journey);
@@ -147,7 +188,7 @@ pub fn address_it(
     let Claimed { notification, customer, .. } = claimed;
     let behaviour = &engine.behaviour;
     let unsubscribe = (!live.rules.is_mandatory(&notification.topic))
-        .then(|| engine.unsubscribe_link(&customer.id, &notification.topic, channel));
+        .then(|| engine.pen().unsubscribe_link(&customer.id, &notification.topic, channel));
     Outgoing {
         notification: notification.id,
         no: 0,

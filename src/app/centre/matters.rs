@@ -157,7 +157,7 @@ fn title(app: &App, person: &Person, case: &Case, n: &Notification, now: Instant
         return topic();
     }
     let case = Case { state: n.state.clone().or_else(|| case.state.clone()), ..case.clone() };
-    let links = engine.links(customer, n.id, &n.code, &n.topic, Channel::Email, now);
+    let links = engine.pen().links(&customer.id, n, Channel::Email, now);
     let scene = Scene {
         case: &case,
         customer,
