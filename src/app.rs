@@ -16,6 +16,7 @@ mod queue;
 pub mod redis;
 pub mod reports;
 pub mod roles;
+pub mod simulate;
 pub mod stream;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

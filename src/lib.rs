@@ -45,6 +45,7 @@ pub mod domain;
 pub mod planning;
 pub mod queue;
 pub mod render;
+pub mod simulate;
 pub mod store;
 pub mod web;
 pub mod worker;

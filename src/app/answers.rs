@@ -9,10 +9,10 @@ use crate::domain::case::OWN_SOURCE;
 use crate::domain::customer::Address;
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, Channel, ChannelMap, Message, Notification, NotificationId};
+use crate::planning::Telling;
 use crate::planning::eligibility::{Heard, Matter, still_asked};
 use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Result, StoreError};
-use crate::planning::Telling;
 use crate::worker::writing::{Riding, write_message};
 
 use super::App;

@@ -201,29 +201,7 @@ pub async fn import_customers(
 ) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let mut batch: Vec<CustomerRecord> = Vec::new();
-    let mut header: Option<Vec<String>> = None;
-    let mut first = true;
-    for (line, text) in lines(reader) {
-        let value = match text {
-            Err(why) => Err(why),
-            Ok(text) if std::mem::take(&mut first) && !text.trim_start().starts_with('{') => {
-                match csv_header(&text) {
-                    Ok(names) => header = Some(names),
-                    Err(why) => {
-                        report.refuse(line, why);
-                        return Ok(report);
-                    }
-                }
-                continue;
-            }
-            Ok(text) => match &header {
-                Some(header) => csv_record(header, &text),
-                None => serde_json::from_str(&text).map_err(|error| format!("is no JSON: {error}")),
-            },
-        };
-        let record = value.and_then(|value| {
-            CustomerRecord::from_json(&value, None, zones).map_err(|faults| joined(&faults))
-        });
+    for (line, record) in customer_records(reader, zones) {
         match record {
             Ok(record) => batch.push(record),
             Err(why) => report.refuse(line, why),
@@ -235,6 +213,62 @@ pub async fn import_customers(
     }
     take_customers(store, batch, now(), &mut report).await?;
     Ok(report)
+}
+
+/// The customers of a file, for who keeps them in memory; the later line of one customer holds.
+pub fn import_records(reader: impl Read, zones: &Zones) -> (Vec<CustomerRecord>, Report) {
+    let mut report = Report::default();
+    let mut records = Vec::new();
+    for (line, record) in customer_records(reader, zones) {
+        match record {
+            Ok(record) => {
+                report.accepted += 1;
+                records.push(record);
+            }
+            Err(why) => report.refuse(line, why),
+        }
+    }
+    (records, report)
+}
+
+/// The customers of a file, each with its line. A header that cannot be used is the last line.
+fn customer_records(
+    reader: impl Read,
+    zones: &Zones,
+) -> impl Iterator<Item = (usize, Result<CustomerRecord, String>)> {
+    let mut header: Option<Vec<String>> = None;
+    let mut first = true;
+    let mut ended = false;
+    let mut lines = lines(reader);
+    std::iter::from_fn(move || {
+        while !ended {
+            let (line, text) = lines.next()?;
+            let value = match text {
+                Err(why) => Err(why),
+                Ok(text) if std::mem::take(&mut first) && !text.trim_start().starts_with('{') => {
+                    match csv_header(&text) {
+                        Ok(names) => header = Some(names),
+                        Err(why) => {
+                            ended = true;
+                            return Some((line, Err(why)));
+                        }
+                    }
+                    continue;
+                }
+                Ok(text) => match &header {
+                    Some(header) => csv_record(header, &text),
+                    None => {
+                        serde_json::from_str(&text).map_err(|error| format!("is no JSON: {error}"))
+                    }
+                },
+            };
+            let record = value.and_then(|value| {
+                CustomerRecord::from_json(&value, None, zones).map_err(|faults| joined(&faults))
+            });
+            return Some((line, record));
+        }
+        None
+    })
 }
 
 async fn take_customers(

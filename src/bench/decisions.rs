@@ -12,7 +12,7 @@ use crate::app::files::{event_of, lines};
 use crate::clock::{Clock, newest_zones};
 use crate::config::Settings;
 use crate::domain::customer::CustomerRecord;
-use crate::domain::{CaseChoice, CaseEvent, ChannelMap, Customer, Preferences};
+use crate::domain::{CaseChoice, CaseEvent, ChannelMap, Customer};
 use crate::planning::eligibility::{Heard, Matter, decide};
 use crate::planning::rules::Rules;
 use crate::planning::{CaseFile, plan};
@@ -101,14 +101,5 @@ fn shipped_rules() -> Result<Rules, anyhow::Error> {
 fn somebody() -> Result<Customer, anyhow::Error> {
     let record = CustomerRecord::from_json(&measure::customer(0), None, &newest_zones())
         .map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-    Ok(Customer {
-        id: record.id,
-        profile: record.profile,
-        chosen: Preferences::default(),
-        imported: record.preferences.clone(),
-        preferences: record.preferences,
-        contact_points: record.contact_points,
-        erased: false,
-        revision: 1,
-    })
+    Ok(Customer::imported(record))
 }

@@ -154,6 +154,24 @@ pub struct Customer {
     pub revision: i64,
 }
 
+impl Customer {
+    /// A customer as a case system tells them who has chosen nothing themselves yet.
+    #[must_use]
+    pub fn imported(record: CustomerRecord) -> Self {
+        let chosen = Preferences::default();
+        Self {
+            id: record.id,
+            profile: record.profile,
+            preferences: Preferences::effective(&chosen, &record.preferences),
+            chosen,
+            imported: record.preferences,
+            contact_points: record.contact_points,
+            erased: false,
+            revision: 1,
+        }
+    }
+}
+
 /// Who the customer is, as the case system tells it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Profile {

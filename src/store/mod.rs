@@ -39,6 +39,7 @@ pub mod plans;
 mod postgres;
 pub mod promises;
 pub mod receipts;
+pub mod recorded;
 pub mod reports;
 pub mod resolving;
 mod riders;

@@ -11,9 +11,7 @@ use crate::channel::Outgoing;
 use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::{Reason, Verdict, Voice};
 use crate::domain::time::Instant;
-use crate::domain::{
-    Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Status,
-};
+use crate::domain::{Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Status};
 use crate::planning::carry::{Load, carry};
 use crate::planning::eligibility::{Heard, Matter, decide};
 use crate::planning::rules::Rules;
@@ -273,8 +271,11 @@ fn look_at(
 ) -> Look {
     let rules = &live.rules;
     let over = |claimed: &Claimed, status, next_at, reasons: Vec<Reason>, task, held| {
-        let followers =
-            if is_unsaid(status, &reasons) { claimed.followers(engine, rules, Ended::Unsaid, now) } else { Vec::new() };
+        let followers = if is_unsaid(status, &reasons) {
+            claimed.followers(engine, rules, Ended::Unsaid, now)
+        } else {
+            Vec::new()
+        };
         Look::Over(Box::new(EndOfClaim {
             notification: claimed.notification.clone(),
             status,

@@ -14,6 +14,7 @@ use crate::channel::HandOverWindow;
 use crate::channel::health::{Admission, Call};
 use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId};
+use crate::planning::carry::priority;
 use crate::store::attempts::Opened;
 
 use super::dispatch::{ById, LOOK_AGAIN_MS, Ready};
@@ -143,7 +144,10 @@ impl Opener {
         if batch.is_empty() {
             return Ok(0);
         }
-        let openings = batch.values().map(|message| message.opening.clone()).collect();
+        // The last place under a cap, or in a digest's slot, goes to who comes first.
+        let mut in_order: Vec<&Ready> = batch.values().collect();
+        in_order.sort_by_key(|message| priority(message.notification()));
+        let openings = in_order.into_iter().map(|message| message.opening.clone()).collect();
         let opened = match engine.store.open_attempts(openings, now).await {
             Ok(opened) => opened,
             Err(error) => {

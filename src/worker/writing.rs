@@ -128,9 +128,7 @@ pub fn rider_words(
     now: Instant,
 ) -> Result<RiderWords, String> {
     let name = &telling.notice.message;
-    set_scene(pen, live, *telling, Channel::Email, now, |scene| {
-        rider(&live.messages, name, scene)
-    })
+    set_scene(pen, live, *telling, Channel::Email, now, |scene| rider(&live.messages, name, scene))
 }
 
 fn set_scene<T>(

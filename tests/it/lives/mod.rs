@@ -8,6 +8,7 @@
 mod oracle;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
@@ -15,11 +16,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidings::app::App;
 use tidings::app::play::{Script, play};
+use tidings::app::simulate::{Version, history_of, reproduced};
 use tidings::channel::{Gateway, Gateways, HandOverWindow, Outgoing, SendError, Taken, Wire};
 use tidings::clock::Clock;
 use tidings::domain::time::Instant;
 use tidings::domain::{ChannelMap, NotificationId, Span};
 use tidings::planning::rules::Guard;
+use tidings::simulate::Ending;
 use tidings::store::Store;
 use tidings::worker::seams::Seams;
 
@@ -61,11 +64,26 @@ impl Wire for Taker {
     }
 }
 
+/// How long a life goes on after its last event.
+const TAIL_DAYS: i64 = 20;
+
 /// Plays a world with so many cases and judges what became of it.
 async fn live(seed: u64, cases: u32, without: Option<Guard>) -> Verdict {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let world = World::new(seed, cases);
-    let url = crate::support::fresh_store(folder.path());
+    let (url, _, ledger) = play_world(&world, folder.path(), without).await;
+    let rows = oracle::rows(&url).await;
+    let ledger = ledger.lock().expect("lock").clone();
+    let ends_at = world.ends_at() + TimeDelta::days(TAIL_DAYS);
+    oracle::judge(&world, &rows, &ledger, ends_at)
+}
+
+async fn play_world(
+    world: &World,
+    folder: &std::path::Path,
+    without: Option<Guard>,
+) -> (String, Arc<App>, Ledger) {
+    let url = crate::support::fresh_store(folder);
     let text = format!("[store]\nurl = \"{url}\"\n{SETTINGS}");
     let settings = tidings::config::Settings::read("test settings", &text, []);
     let settings = settings.unwrap_or_else(|finding| panic!("{finding}"));
@@ -85,13 +103,10 @@ async fn live(seed: u64, cases: u32, without: Option<Guard>) -> Verdict {
         done.await.expect("the store is there");
     }
     let workers = app.start_driven();
-    let tail = Span::Days(20);
+    let tail = Span::Days(TAIL_DAYS.try_into().expect("few"));
     play(&app, Script::of(world.events()), tail, |_| ()).await.expect("the store is there");
     workers.stop().await;
-    let rows = oracle::rows(&url).await;
-    let ledger = ledger.lock().expect("lock").clone();
-    let ends_at = world.ends_at() + TimeDelta::days(20);
-    oracle::judge(&world, &rows, &ledger, ends_at)
+    (url, Arc::new(app), ledger)
 }
 
 fn asked(name: &str, default: u32) -> u32 {
@@ -128,5 +143,32 @@ async fn each_guard_that_is_taken_away_is_missed() {
         let verdict = live(7, 40, Some(guard)).await;
         let noticed = verdict.findings.iter().any(|finding| finding.starts_with(missed));
         assert!(noticed, "nobody missed {guard:?}: {:?}", verdict.findings.first());
+    }
+}
+
+/// What a play decided, a simulation decides again from the record: status, reason, channel and
+/// instant of every notification; and the reason of every silent event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulation_under_the_same_rules_decides_every_notification_as_it_was_recorded() {
+    for seed in 1..=u64::from(asked("TIDINGS_SIMULATED", 2)) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let world = World::new(seed, 80);
+        let (_, app, _) = play_world(&world, folder.path(), None).await;
+        let store = &app.engine.store;
+        let (_, files) = store.published().await.expect("a store").expect("a version");
+        let version = Version::compile(&app.settings, &files, &app.zones).expect("as published");
+        let ends_at = world.ends_at() + TimeDelta::days(TAIL_DAYS);
+        let history = history_of(store, ends_at).await.expect("a store");
+        let run = version.run(&history, Ending::Cancel(ends_at));
+        let recorded = store.recorded_outcomes().await.expect("a store");
+        let compared = reproduced(&run, &recorded);
+        assert!(compared.differences.is_empty(), "seed {seed}: {:#?}", compared.differences);
+        assert!(compared.same > 300, "seed {seed}: {compared:?}");
+        let silent = run.events.iter().filter_map(|event| event.silent.as_ref());
+        let mut by_reason = BTreeMap::new();
+        for reason in silent {
+            *by_reason.entry(reason.code()).or_insert(0) += 1;
+        }
+        assert_eq!(by_reason, store.silent_reasons().await.expect("a store"), "seed {seed}");
     }
 }
