@@ -15,6 +15,7 @@ mod print;
 mod ready;
 mod report;
 mod serve;
+mod simulate;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -63,6 +64,8 @@ enum Command {
     /// Figures for tuning: contacts after messages, cost, load, silence
     #[command(subcommand)]
     Report(report::Report),
+    /// See what changed journeys or settings would have done to recorded events
+    Simulate(simulate::Simulate),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
@@ -129,6 +132,7 @@ impl Cli {
             Command::Explain(command) => command.run(&context).await,
             Command::Balance(command) => command.run(&context).await,
             Command::Report(command) => command.run(&context).await,
+            Command::Simulate(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
             Command::Key(command) => command.run(),

@@ -44,6 +44,7 @@ mod receipts;
 mod reports;
 mod resolved_again;
 mod same_on_every_engine;
+mod simulate;
 mod store_contract;
 mod stream_door;
 mod unknown_customer;

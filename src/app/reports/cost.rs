@@ -45,7 +45,9 @@ pub async fn report(store: &Store, prices: &Prices, by: CostBy, period: Period) 
     Ok(sum(&handed, prices))
 }
 
-fn sum(handed: &[Handed], prices: &Prices) -> Report {
+/// Adds up what was handed over, at these prices.
+#[must_use]
+pub fn sum(handed: &[Handed], prices: &Prices) -> Report {
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
     let mut total = Line { key: "total".into(), ..Line::default() };
     let mut missing_prices = BTreeSet::new();
@@ -89,6 +91,17 @@ fn sum(handed: &[Handed], prices: &Prices) -> Report {
         dearest.then(b.unpriced.cmp(&a.unpriced)).then_with(|| a.key.cmp(&b.key))
     });
     Report { currency: prices.currency.clone(), lines, total, missing_prices }
+}
+
+/// What a line costs, in words; a dash where nothing has a price.
+#[must_use]
+pub fn money(line: &Line, currency: &str) -> String {
+    if line.cost_millionths == 0 && line.unpriced > 0 {
+        return "–".into();
+    }
+    let cents = (line.cost_millionths + 5_000) / 10_000;
+    let more = if line.unpriced > 0 { " and more" } else { "" };
+    format!("{}.{:02} {currency}{more}", cents / 100, cents % 100)
 }
 
 /// The key that would price a row: all of a channel where it has no price at all.

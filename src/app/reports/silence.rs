@@ -25,7 +25,7 @@ const MAX_LISTED: usize = 100;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Where the rows of the histogram begin, in days.
-const ROWS: [i64; 13] = [0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 60, 90, 180];
+pub const ROWS: [i64; 13] = [0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 60, 90, 180];
 
 /// One case and the longest its customer heard nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,8 +72,7 @@ pub async fn report(store: &Store, journeys: &Journeys, now: Instant) -> Result<
             let silence = silence(&row, &case, is_open, now);
             let hours = silence.longest_hours;
             *all_hours.entry(hours).or_default() += 1;
-            let row = ROWS.iter().rfind(|days| **days <= hours / 24).copied().unwrap_or(0);
-            *histogram_days.entry(row).or_default() += 1;
+            *histogram_days.entry(row_of(hours / 24)).or_default() += 1;
             if is_open {
                 *open_hours.entry(hours).or_default() += 1;
                 open.push(silence);
@@ -91,6 +90,12 @@ pub async fn report(store: &Store, journeys: &Journeys, now: Instant) -> Result<
         all_hours: Spread::of(&all_hours),
         histogram_days,
     })
+}
+
+/// Where the row of the histogram begins that so many days fall into.
+#[must_use]
+pub fn row_of(days: i64) -> i64 {
+    ROWS.iter().rfind(|row| **row <= days).copied().unwrap_or(0)
 }
 
 fn silence(row: &CaseWords, case: &Case, is_open: bool, now: Instant) -> Silence {

@@ -4,6 +4,11 @@
 //! the workers; [`crate::simulate`] plays both in memory. Nothing is handed over and nothing
 //! is written.
 
+pub mod compare;
+pub mod figures;
+pub mod page;
+mod plots;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 

@@ -1,6 +1,6 @@
 use clap::{Args, ValueEnum};
 
-use crate::app::reports::cost::{CostBy, Line, Report, report};
+use crate::app::reports::cost::{CostBy, Line, Report, money, report};
 
 use super::super::{Context, ExitCode, Outcome, print};
 use super::Days;
@@ -72,14 +72,4 @@ fn show(report: &Report, left_out: usize) {
             keys.join(", ")
         );
     }
-}
-
-/// A dash where nothing has a price.
-fn money(line: &Line, currency: &str) -> String {
-    if line.cost_millionths == 0 && line.unpriced > 0 {
-        return "–".into();
-    }
-    let cents = (line.cost_millionths + 5_000) / 10_000;
-    let more = if line.unpriced > 0 { " and more" } else { "" };
-    format!("{}.{:02} {currency}{more}", cents / 100, cents % 100)
 }
