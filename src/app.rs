@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod files;
+pub mod journey_map;
 pub mod moving;
 pub mod pages;
 pub mod play;

@@ -101,6 +101,8 @@ pub enum Journeys {
     },
     /// How the files differ from the version in force; exit code 1 when they do
     Diff,
+    /// See each journey: its states, what is said in each, and where a customer hears nothing
+    Map(super::journey_map::Map),
     /// Put an earlier version in force again
     Rollback {
         /// The version, or the beginning of its name
@@ -129,6 +131,7 @@ impl Journeys {
                 }
                 Ok(ExitCode::Done)
             }
+            Self::Map(map) => map.run(&settings, &store).await,
             Self::Diff => {
                 let on_disk = content::version_files(&settings)?;
                 let in_force = store.published().await?.map(|(_, files)| files).unwrap_or_default();

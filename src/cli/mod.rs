@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod generate;
 mod import;
+mod journey_map;
 mod migrate;
 mod play;
 mod print;

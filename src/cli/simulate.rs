@@ -19,11 +19,14 @@ use crate::config::Settings;
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Finding, Span};
 use crate::planning::schedule::{Calendar, shift};
-use crate::simulate::{Ending, History, Run};
+use crate::simulate::{Ending, History};
 use crate::store::journeys::VersionFiles;
 use crate::store::recorded::RecordedOutcome;
 
 use super::{BadInput, Context, ExitCode, Outcome, print};
+
+/// The most cases named on the terminal.
+const MAX_SHOWN: usize = 10;
 
 /// See what changed journeys or settings would have done to recorded events; nothing is sent
 #[derive(Debug, Args)]
@@ -77,11 +80,14 @@ impl Simulate {
         }
         let settings = context.settings()?;
         let stage = match (&self.events, &self.customers) {
-            (Some(events), Some(customers)) => self.from_files(&settings, events, customers)?,
-            _ => self.from_store(context, &settings).await?,
+            (Some(events), Some(customers)) => self.set_by_files(&settings, events, customers)?,
+            _ => self.set_by_store(context, &settings).await?,
         };
         if stage.history.events.is_empty() {
             return Err(BadInput("there are no events to simulate in that time".into()).into());
+        }
+        if stage.base.live.rules.adaptive.enabled {
+            eprintln!("[adaptive] is on: what was learned from outcomes is left out here");
         }
         let changed = self.changed(&settings, &stage)?;
         let (Ending::Open(end) | Ending::Cancel(end)) = stage.ending;
@@ -131,11 +137,10 @@ impl Simulate {
                 println!("plots: {}", file.display());
             }
         }
-        drop::<(Run, Option<_>)>((base_run, other));
         Ok(if stage.bad_lines > 0 { ExitCode::BadInput } else { ExitCode::Done })
     }
 
-    fn from_files(
+    fn set_by_files(
         &self,
         settings: &Settings,
         events: &Path,
@@ -171,7 +176,7 @@ impl Simulate {
         })
     }
 
-    async fn from_store(
+    async fn set_by_store(
         &self,
         context: &Context,
         settings: &Settings,
@@ -284,8 +289,13 @@ fn show(names: &[String], versions: &[&Figures], comparison: Option<&Comparison>
     });
     let header = ["notice", "new", "gone", "later", "earlier", "another way", "as before"];
     println!("{}", print::table(&header, rows));
-    for promise in &comparison.newly_broken {
-        println!("would break: the promise about {} due {}", promise.case, day(promise.due_at));
+    let (more, fewer) = (&comparison.newly_broken, &comparison.no_longer_broken);
+    println!("more promises break about {} cases, fewer about {}", more.len(), fewer.len());
+    for promise in more.iter().take(MAX_SHOWN) {
+        println!("  {}, the first due {}", promise.case, day(promise.due_at));
+    }
+    if more.len() > MAX_SHOWN {
+        println!("  … and {} more; --json names them all", more.len() - MAX_SHOWN);
     }
 }
 

@@ -136,6 +136,8 @@ impl World<'_> {
             sign: n.escalates.and_then(|id| self.history.sign(id, now)),
             rides: waits_to_ride(n, now),
             first: got.is_none_or(|got| got.told.is_empty()),
+            // What was learned from real outcomes says nothing about simulated ones.
+            evidence: None,
         }
     }
 

@@ -112,7 +112,7 @@ impl Store {
             }
         }
         for versions in customers.values_mut() {
-            *versions = with_suppressions(std::mem::take(versions), &suppressions);
+            *versions = with_suppressions(versions, &suppressions);
         }
         Ok(customers)
     }
@@ -242,7 +242,7 @@ fn version_of(id: &CustomerId, revision: i64, body: &str) -> Result<Customer> {
 
 /// The versions, and one more wherever a suppression begins or ends between two of them.
 fn with_suppressions(
-    versions: Vec<(Instant, Customer)>,
+    versions: &[(Instant, Customer)],
     suppressions: &Suppressions,
 ) -> Vec<(Instant, Customer)> {
     let mut found = Vec::with_capacity(versions.len());

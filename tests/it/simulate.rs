@@ -116,3 +116,34 @@ fn what_cannot_be_simulated_is_said_with_what_to_do() {
         assert!(text.contains(said), "{args:?}: {text}");
     }
 }
+
+#[test]
+fn the_map_of_a_journey_shows_its_states_its_words_and_where_nothing_is_said() {
+    let here = installation();
+    let rules = here.run(&["journeys", "map", "ticket"]);
+    let text = String::from_utf8_lossy(&rules.stdout).into_owned();
+    for line in [
+        "  promised: another word every 10 working days",
+        "  closed (the end)",
+        "    waiting-for-you: at once; by email, sms, voice",
+        "    still-working-on-it: after 9 working days of silence; 09:00-18:00 working days; by email, sms",
+        "    nothing is said",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+    }
+    here.json(&["import", "customers", "customers.jsonl", "--json"]);
+    here.json(&["play", "story.jsonl", "--json"]);
+    let maps = here.json(&["journeys", "map", "ticket", "--json", "--html", "map.html"]);
+    let arrow = |from: &str, to: &str| {
+        let arrows = maps[0]["arrows"].as_array().expect("arrows");
+        let found = arrows.iter().find(|arrow| arrow["from"] == from && arrow["to"] == to);
+        found.and_then(|arrow| arrow["count"].as_i64())
+    };
+    assert_eq!(arrow("insert_ticket", "wait"), Some(2));
+    assert_eq!(arrow("wait", "resolve_ticket"), Some(1));
+    let page = std::fs::read_to_string(here.path().join("map.html")).expect("the page");
+    assert!(page.contains("<svg") && page.contains("<desc id="), "{page}");
+    let unknown = here.run(&["journeys", "map", "parcel"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there are appointment"));
+}

@@ -1,17 +1,17 @@
 //! Two runs of one history side by side: who hears more or less, later or earlier, another way.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use crate::app::reports::Spread;
 use crate::domain::time::{Instant, from_ms};
-use crate::domain::{Channel, CustomerId, NotificationId};
+use crate::domain::{CaseId, Channel, CustomerId, NotificationId};
 use crate::simulate::{Outcome, PromiseState, Run};
 
 use super::figures::Period;
 
-/// The most changed words, and the most promises, listed one by one.
+/// The most changed words listed one by one.
 const MAX_LISTED: usize = 100;
 
 /// How many customers get more messages, fewer, or as many.
@@ -53,10 +53,11 @@ pub struct Told {
     pub channel: Option<Channel>,
 }
 
-/// A promise that one of the two breaks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+/// A case about which one of the two breaks more promises than the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BrokenPromise {
     pub case: String,
+    /// The last day of the first that breaks is over.
     pub due_at: Instant,
 }
 
@@ -69,9 +70,9 @@ pub struct Comparison {
     /// How many minutes later, of those that come later; and earlier.
     pub later_min: Spread,
     pub earlier_min: Spread,
-    /// Promises that only the change breaks; the first hundred.
+    /// Cases about which the change breaks more promises than before.
     pub newly_broken: Vec<BrokenPromise>,
-    /// Promises that the change keeps or does not make; the first hundred.
+    /// Cases about which it breaks fewer.
     pub no_longer_broken: Vec<BrokenPromise>,
     /// The first hundred words that change.
     pub differences: Vec<Difference>,
@@ -184,17 +185,25 @@ fn customers(
     customers
 }
 
-fn broken(run: &Run, period: Period) -> HashSet<BrokenPromise> {
-    run.promises
-        .iter()
-        .filter(|p| p.state == PromiseState::Broken && period.holds(p.promise.due_at))
-        .map(|p| BrokenPromise { case: p.case.0.clone(), due_at: p.promise.due_at })
-        .collect()
+/// Broken promises of each case: how many, and when the first was due.
+fn broken(run: &Run, period: Period) -> BTreeMap<&CaseId, (usize, Instant)> {
+    let mut broken = BTreeMap::new();
+    for promise in &run.promises {
+        let due_at = promise.promise.due_at;
+        if promise.state == PromiseState::Broken && period.holds(due_at) {
+            broken.entry(&promise.case).or_insert((0, due_at)).0 += 1;
+        }
+    }
+    broken
 }
 
-fn beyond(these: &HashSet<BrokenPromise>, those: &HashSet<BrokenPromise>) -> Vec<BrokenPromise> {
-    let mut only: Vec<BrokenPromise> = these.difference(those).cloned().collect();
-    only.sort();
-    only.truncate(MAX_LISTED);
-    only
+fn beyond(
+    these: &BTreeMap<&CaseId, (usize, Instant)>,
+    those: &BTreeMap<&CaseId, (usize, Instant)>,
+) -> Vec<BrokenPromise> {
+    let more = these
+        .iter()
+        .filter(|(case, (count, _))| those.get(*case).is_none_or(|(before, _)| count > before));
+    more.map(|(case, (_, due_at))| BrokenPromise { case: case.0.clone(), due_at: *due_at })
+        .collect()
 }

@@ -12,7 +12,7 @@ use super::figures::{Figures, Flow};
 const WIDTH: f64 = 340.0;
 
 /// Beside the bars: room for the name of the row, and for the number behind the bar.
-const LABEL: f64 = 96.0;
+const LABEL: f64 = 98.0;
 const NUMBER: f64 = 44.0;
 
 /// A pair of bars per row.
@@ -81,8 +81,8 @@ pub fn per_week(versions: &[&Figures]) -> Bars {
             let fits = |n: &i64| if messages == MOST { *n >= MOST } else { *n == messages };
             weeks.filter(|(n, _)| fits(n)).map(|(_, weeks)| weeks).sum()
         };
-        let more = if messages == MOST { " and more" } else { "" };
-        (format!("{messages}{more} a week"), versions.iter().map(count).collect())
+        let more = if messages == MOST { " or more" } else { "" };
+        (format!("{messages}{more}"), versions.iter().map(count).collect())
     });
     bars(rows.collect())
 }
@@ -94,18 +94,25 @@ pub fn latency(versions: &[&Figures]) -> Bars {
     bars(rows.map(|(n, (name, _))| ((*name).to_owned(), of(n))).collect())
 }
 
+/// From the first row that has a case to the last.
 #[must_use]
 pub fn silence(versions: &[&Figures]) -> Bars {
     let rows = ROWS.iter().enumerate().map(|(n, row)| {
         let label = match ROWS.get(n + 1) {
+            Some(_) if *row == 1 => "1 day".to_owned(),
             Some(next) if *next == row + 1 => format!("{row} days"),
             Some(next) => format!("{row} to {} days", next - 1),
-            None => format!("{row} days or more"),
+            None => format!("{row} or more"),
         };
         let count = |figures: &&Figures| figures.silence_days.get(row).copied().unwrap_or(0);
-        (label, versions.iter().map(count).collect())
+        (label, versions.iter().map(count).collect::<Vec<i64>>())
     });
-    bars(rows.collect())
+    let is_empty = |(_, values): &(String, Vec<i64>)| values.iter().all(|value| *value == 0);
+    let mut rows: Vec<(String, Vec<i64>)> = rows.skip_while(is_empty).collect();
+    while rows.last().is_some_and(is_empty) {
+        rows.pop();
+    }
+    bars(rows)
 }
 
 /// A square of the week: a weekday and an hour.
