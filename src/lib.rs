@@ -15,6 +15,7 @@
 //! | [`queue`] | tickets of ids, handed round in this process or through Redis | what a ticket means |
 //! | [`channel`] | providers: SMTP, Twilio, an outbox of files; their limits and health | cases and consent |
 //! | [`worker`] | the desk that plans, the lanes that dispatch, the scheduler, the reconciler | HTTP |
+//! | [`simulate`] | a recorded history decided again in memory, for what-if | stores, queues, wires |
 //! | [`config`] | the settings, each with its default in one file | what the settings do |
 //! | [`web`] | the HTTP door: API, receipts, one-click, the customer's pages | rules and SQL |
 //! | [`app`] | puts the rooms together; what the doors have in common | the command line |
