@@ -113,9 +113,10 @@ const MAX_ARROWS: usize = 40;
 pub fn map(journey: &Journey, traffic: Option<&Traffic>) -> JourneyMap {
     let mut y = 8;
     let row = |notice: &Notice, y: &mut i64| {
+        let top = *y;
         *y += ROW;
         let told = traffic.map(|traffic| traffic.told.get(&notice.id).copied().unwrap_or(0));
-        NoticeRow { id: notice.id.clone(), words: words(notice), told, y: *y }
+        NoticeRow { id: notice.id.clone(), words: words(notice), told, y: top }
     };
     let mut states = Vec::with_capacity(journey.states.len());
     for name in &journey.states {

@@ -1,10 +1,9 @@
 //! WHAT IF: recorded events through the real planner on a virtual clock, in memory, without
 //! any hand-over.
 //!
-//! [`world`] plays a [`History`] under one set of rules and answers a [`Run`]; [`compare`] puts
-//! two runs side by side; [`figures`] draws up what one run means for customers and cost. All
-//! decisions are those of [`crate::planning`]; what this room adds is a clock that jumps from
-//! one due instant to the next, and hand-overs that always succeed. It knows no store.
+//! [`world`] plays a [`History`] under one set of rules and answers a [`Run`]. All decisions are
+//! those of [`crate::planning`]; what this room adds is a clock that jumps from one due instant
+//! to the next, and hand-overs that always succeed. It knows no store.
 
 mod promises;
 mod sending;
