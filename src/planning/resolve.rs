@@ -3,41 +3,41 @@
 
 use std::cmp::Ordering;
 
+use crate::domain::plan::Moved;
 use crate::domain::time::Instant;
-use crate::domain::{Case, Customer, Held, Notification, Span};
+use crate::domain::{Case, Customer, Held, Notification, Reason, Span};
 
 use super::journey::{FactOffset, Notice, Trigger};
 use super::rules::Rules;
 use super::schedule::{fact_instant, shift};
 use super::watch;
 
-/// The times of a planned notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    pub due_at: Instant,
-    pub next_at: Instant,
-    pub expires_at: Instant,
-}
-
-/// The times under `rules`, where they are others than those it was planned with. A member of a
-/// digest is looked at again at once: its slot is a local time, too. What was put off for another
+/// Where a planned notification moves whose times are others under `rules` than those it was
+/// planned with. A member of a digest is looked at again at once: its slot is a local time, too. What was put off for another
 /// reason stays put off; whether it may go is decided then.
 #[must_use]
-pub fn times_again(
+pub fn moved(
     planned: &Notification,
     case: &Case,
     customer: &Customer,
     rules: &Rules,
     now: Instant,
-) -> Option<Times> {
+) -> Option<Moved> {
     let journey = rules.journeys.get(&planned.case_type)?;
     let notice = journey.notice(&planned.notice)?;
     let zone = rules.zone_of(customer);
     let shifted = |from, span, back| shift(from, span, back, &zone, rules.calendar(journey));
     let due_at = due_again(planned, notice, case, customer, rules, shifted)?;
+    let to = |due_at, next_at, expires_at| Moved {
+        id: planned.id,
+        due_at,
+        next_at,
+        expires_at,
+        reasons: vec![Reason::RulesChanged { due: due_at }],
+    };
     let is_member = planned.held == Some(Held::Digest) && planned.next_at > now;
     if due_at == planned.due_at {
-        return is_member.then_some(Times { due_at, next_at: now, expires_at: planned.expires_at });
+        return is_member.then(|| to(due_at, now, planned.expires_at));
     }
     let next_at = match planned.next_at.cmp(&planned.due_at) {
         // The customer wants it sooner.
@@ -45,7 +45,7 @@ pub fn times_again(
         Ordering::Greater if !is_member => planned.next_at.max(due_at),
         _ => due_at.max(now),
     };
-    Some(Times { due_at, next_at, expires_at: shifted(due_at, notice.expires_after, false) })
+    Some(to(due_at, next_at, shifted(due_at, notice.expires_after, false)))
 }
 
 /// Counted from the same moment as when it was planned.

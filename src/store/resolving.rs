@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use crate::domain::Notification;
+use crate::domain::plan::Moved;
 use crate::domain::time::Instant;
-use crate::domain::{Notification, NotificationId, Reason};
-use crate::planning::resolve::Times;
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Lock, lock};
@@ -12,16 +12,6 @@ use super::rows::{NotificationRow, json, notification_columns, notifications};
 use super::{Result, Store, batch, ids, in_tx, query};
 
 const RESOLVED_WITH: &str = "resolved_with";
-
-/// A planned notification whose times are others now.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    pub id: NotificationId,
-    /// When it was due; if somebody moved it meanwhile, it stays.
-    pub was_due_at: Instant,
-    pub times: Times,
-    pub reason: Reason,
-}
 
 #[derive(Serialize)]
 struct Row {
@@ -92,35 +82,35 @@ impl Store {
         notifications(rows)
     }
 
-    /// Moves notifications that are still planned as they were read, and says why on each.
-    /// Answers how many.
+    /// Moves notifications that are still planned for the instant they were read with, and says
+    /// why on each. Answers how many.
     ///
     /// # Errors
     /// `Unavailable`; nothing changed then.
     pub async fn resolve(
         &self,
-        resolved: Vec<Resolved>,
+        moves: Vec<(Instant, Moved)>,
         versions: String,
         now: Instant,
     ) -> Result<usize> {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            lock(tx, Lock::Notifications, ids(resolved.iter().map(|moved| &moved.id))).await?;
-            let rows = resolved.iter().map(|Resolved { id, was_due_at, times, .. }| Row {
-                id: id.to_string(),
+            lock(tx, Lock::Notifications, ids(moves.iter().map(|(_, to)| &to.id))).await?;
+            let rows = moves.iter().map(|(was_due_at, to)| Row {
+                id: to.id.to_string(),
                 was_due: was_due_at.timestamp_millis(),
-                due: times.due_at.timestamp_millis(),
-                next: times.next_at.timestamp_millis(),
-                expires: times.expires_at.timestamp_millis(),
+                due: to.due_at.timestamp_millis(),
+                next: to.next_at.timestamp_millis(),
+                expires: to.expires_at.timestamp_millis(),
             });
             let moved: Vec<(String,)> =
                 query(RESOLVE).bind(batch(rows)).fetch_all(&mut *tx).await?;
             let decisions = moved.iter().filter_map(|(id,)| {
-                let resolved = resolved.iter().find(|resolved| resolved.id.to_string() == *id)?;
+                let (_, to) = moves.iter().find(|(_, to)| to.id.to_string() == *id)?;
                 Some(DecisionRow {
                     id: id.clone(),
                     what: "moved",
-                    reasons: json(&[&resolved.reason]),
+                    reasons: json(&to.reasons),
                     versions: versions.clone(),
                 })
             });

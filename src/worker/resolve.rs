@@ -4,12 +4,10 @@
 use tokio::sync::Mutex;
 
 use crate::domain::plan::versions;
-use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
-use crate::planning::resolve::times_again;
+use crate::planning::resolve;
 use crate::planning::rules::Rules;
 use crate::store::Result;
-use crate::store::resolving::Resolved;
 
 use super::Engine;
 
@@ -61,19 +59,18 @@ async fn resolve_all(engine: &Engine, rules: &Rules, now: Instant) -> Result<usi
         let cases = engine.store.cases(page.iter().map(|planned| &planned.case)).await?;
         let customers = page.iter().map(|planned| &planned.customer);
         let customers = engine.store.customers(customers, now).await?;
-        let resolved: Vec<Resolved> = page
+        let moves: Vec<_> = page
             .iter()
             .filter_map(|planned| {
                 let case = &cases.get(&planned.case)?.case;
                 let customer = customers.get(&planned.customer)?;
-                let times = times_again(planned, case, customer, rules, now)?;
-                let reason = Reason::RulesChanged { due: times.due_at };
-                Some(Resolved { id: planned.id, was_due_at: planned.due_at, times, reason })
+                let moved = resolve::moved(planned, case, customer, rules, now)?;
+                Some((planned.due_at, moved))
             })
             .collect();
-        if !resolved.is_empty() {
+        if !moves.is_empty() {
             let versions = versions(&rules.journeys.version, &rules.settings_version, 0, 0);
-            moved += engine.store.resolve(resolved, versions.to_string(), now).await?;
+            moved += engine.store.resolve(moves, versions.to_string(), now).await?;
         }
     }
 }

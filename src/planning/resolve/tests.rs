@@ -34,10 +34,10 @@ fn planned(rules: &Rules) -> (CaseFile, Customer) {
     (file, ada)
 }
 
-fn again(file: &CaseFile, ada: &Customer, rules: &Rules, notice: &str) -> Option<Times> {
+fn again(file: &CaseFile, ada: &Customer, rules: &Rules, notice: &str) -> Option<Moved> {
     let planned = file.notifications.iter().find(|n| n.notice == notice).expect("planned");
     let case = file.case.as_ref().expect("a case");
-    times_again(planned, case, ada, rules, at("2026-11-23T12:00:00Z"))
+    moved(planned, case, ada, rules, at("2026-11-23T12:00:00Z"))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn another_delay_counts_from_the_same_moment() {
     ] {
         reminder.next_at = at(put_to);
         let case = file.case.as_ref().expect("a case");
-        let times = times_again(reminder, case, &ada, &sooner, at("2026-11-23T12:00:00Z"));
+        let times = moved(reminder, case, &ada, &sooner, at("2026-11-23T12:00:00Z"));
         assert_eq!(times.expect("moved").next_at, at(then), "{put_to}");
     }
 }
