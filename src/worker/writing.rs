@@ -12,6 +12,7 @@ use crate::planning::journey::{Journey, Notice};
 use crate::planning::promise::promise;
 use crate::render::message::{RenderError, Scene, SkippedStep};
 use crate::render::{Company, Manner, RiderWords, Written, rider, write};
+use crate::store::callbacks::WaitTime;
 
 use super::dispatch::Claimed;
 use super::{Engine, Live};
@@ -26,7 +27,8 @@ pub struct Telling<'a> {
     pub customer: &'a Customer,
 }
 
-/// What rides in a message, and whether it is the first its customer gets.
+/// What goes with a message: what rides in it, whether it is the first its customer gets, and
+/// how long people wait for a person now.
 #[derive(Debug, Default)]
 pub struct Riding {
     pub words: Vec<RiderWords>,
@@ -34,6 +36,8 @@ pub struct Riding {
     pub digest: bool,
     /// The first one says whose word chose the channel.
     pub first: Option<Voice>,
+    /// How long a call back takes now.
+    pub wait: Option<WaitTime>,
 }
 
 /// Writes what a notification says at `now`, for one channel.
@@ -64,8 +68,10 @@ pub fn write_message(
             first: riding.first.map(|by| by != Voice::TopicDefault),
         },
     };
+    let wait_min = riding.wait.map(|wait| wait.minutes());
     set_scene(engine, live, telling, channel, now, |scene| {
-        write(&live.messages, &live.presentation, &notice.message, scene, manner)
+        let scene = Scene { wait_min, ..scene.clone() };
+        write(&live.messages, &live.presentation, &notice.message, &scene, manner)
     })
 }
 
@@ -129,6 +135,7 @@ fn set_scene<T>(
         now,
         zone,
         next_word,
+        wait_min: None,
         locale: customer.profile.locale.clone().unwrap_or_else(|| behaviour.default_locale.clone()),
     };
     write(&scene).map_err(|error| error.to_string())
