@@ -200,7 +200,7 @@ impl Store {
             .await?
             .remove(id)
             .filter(|customer| !customer.erased)
-            .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })
+            .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id}") })
     }
 
     /// Sets up to 500 customers as a case system tells them: name, locale, zone, attributes,
@@ -326,7 +326,7 @@ impl Store {
             let mut customer = customers
                 .remove(&id)
                 .filter(|customer| !customer.erased)
-                .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })?;
+                .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id}") })?;
             let mut chosen = customer.chosen.clone();
             change(&mut chosen);
             if chosen == customer.chosen {
@@ -449,7 +449,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if erased == 0 {
-                return Err(StoreError::NotFound { what: format!("the customer {id:?}") });
+                return Err(StoreError::NotFound { what: format!("the customer {id}") });
             }
             for sql in ERASE {
                 query(sql).bind(&id).execute(&mut *tx).await?;
@@ -600,7 +600,7 @@ async fn customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
         .await?;
     customer
         .map(|(id,)| id)
-        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case:?}") })
+        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case}") })
 }
 
 /// Locks these addresses and everyone who has one, before anything else is locked.

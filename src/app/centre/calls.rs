@@ -21,8 +21,11 @@ use super::{App, Person};
 /// How long a window is, in minutes.
 pub(super) const WINDOW_MIN: i64 = 15;
 
-/// Windows that are offered, and how far ahead they are looked for, in days.
-const MAX_WINDOWS: usize = 16;
+/// Windows that are offered: so many of a day, spread over it, on so many days.
+const WINDOWS_A_DAY: usize = 8;
+const DAYS_OFFERED: usize = 3;
+
+/// How far ahead windows are looked for, in days.
 const MAX_DAYS: i64 = 10;
 
 /// As soon as possible ends, where the switchboard said nothing: a working day, in hours.
@@ -75,7 +78,7 @@ pub async fn calls(app: &App, person: &Person, now: Instant) -> Result<Calls> {
     let points = &person.customer.contact_points;
     Ok(Calls {
         open: open.map(open_call),
-        windows: windows.into_iter().take(MAX_WINDOWS).map(line).collect(),
+        windows: offered(&windows, &house_zone(app)).into_iter().map(line).collect(),
         wait: wait.map(|wait| wait.minutes()),
         kept_percent: (kept.ended >= MIN_ENDED).then(|| kept.kept * 100 / kept.ended.max(1)),
         reachable: points.iter().any(|point| point.channel != Channel::Email),
@@ -94,11 +97,25 @@ fn line(from: Instant) -> WindowLine {
     }
 }
 
+/// The clock of the house.
+fn house_zone(app: &App) -> jiff::tz::TimeZone {
+    app.zones.get(&app.settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC)
+}
+
+/// What is shown of the windows that have room: a few of each of the next days.
+fn offered(free: &[Instant], zone: &jiff::tz::TimeZone) -> Vec<Instant> {
+    let days = free.chunk_by(|one, next| local(*one, zone).date() == local(*next, zone).date());
+    let spread = |day: &[Instant]| -> Vec<Instant> {
+        day.iter().step_by(day.len().div_ceil(WINDOWS_A_DAY)).copied().collect()
+    };
+    days.take(DAYS_OFFERED).flat_map(spread).collect()
+}
+
 /// The windows that have room, soonest first.
 pub(super) async fn free_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
     let settings = &app.settings;
     let live = app.engine.live.load_full();
-    let zone = app.zones.get(&settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let zone = house_zone(app);
     let calendar = live.rules.calendars.get(&settings.calendars.default).cloned();
     let end = now + TimeDelta::days(MAX_DAYS);
     let taken: HashMap<i64, i64> =
@@ -147,9 +164,9 @@ pub async fn ask(app: &Arc<App>, person: &Person, when: &str, now: Instant) -> R
     let from = if soon {
         None
     } else {
-        let wanted = free_windows(app, now).await?.into_iter().take(MAX_WINDOWS);
-        let mut wanted = wanted.filter(|from| from.timestamp_millis().to_string() == when);
-        Some(wanted.next().ok_or_else(|| StoreError::Refused("fault_window_taken".into()))?)
+        let mut free = free_windows(app, now).await?.into_iter();
+        let wanted = free.find(|from| from.timestamp_millis().to_string() == when);
+        Some(wanted.ok_or_else(|| StoreError::Refused("fault_window_taken".into()))?)
     };
     let wait = store.wait_time(Channel::Voice, now).await?;
     let to = match (from, wait) {
@@ -190,7 +207,7 @@ fn task_text(app: &App, id: &CustomerId, from: Option<Instant>, to: Instant) -> 
 
 /// A promised time, on the clock of the house.
 pub(super) fn on_the_clock(app: &App, from: Option<Instant>, to: Instant) -> String {
-    let zone = app.zones.get(&app.settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let zone = house_zone(app);
     let clock = |at: Instant| local(at, &zone).strftime("%a %-d %b %H:%M %Z").to_string();
     match from {
         Some(from) => format!("between {} and {}", clock(from), clock(to)),
@@ -213,5 +230,19 @@ mod tests {
         let shown: Vec<String> =
             windows.iter().take(4).map(|at| at.format("%a %H:%M").to_string()).collect();
         assert_eq!(shown, ["Fri 09:30", "Fri 09:45", "Mon 09:00", "Mon 09:15"]);
+    }
+
+    #[test]
+    fn what_is_offered_is_spread_over_each_of_the_next_days() {
+        let hours = "09:00-17:00 working days".parse().expect("a window");
+        let now = parse_instant("2026-11-27T16:20:00Z").expect("an instant");
+        let free = windows(hours, &Calendar::default(), &TimeZone::UTC, now);
+        let shown: Vec<String> = offered(&free, &TimeZone::UTC)
+            .iter()
+            .map(|at| at.format("%a %H:%M").to_string())
+            .collect();
+        assert_eq!(shown.len(), 2 + 8 + 8);
+        assert_eq!(shown[..4], ["Fri 16:30", "Fri 16:45", "Mon 09:00", "Mon 10:00"]);
+        assert!(offered(&[], &TimeZone::UTC).is_empty());
     }
 }

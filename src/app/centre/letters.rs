@@ -162,9 +162,11 @@ fn shape(app: &App, reader: &Reader, channel: Channel, letter: &Letter) -> Resul
         Letter::Call { word: key, .. } => (word("letter_call"), word(key), "", ""),
     };
     let spoken: Vec<String> = code.chars().map(String::from).collect();
-    let values = context! { title => title.as_str(), line, code, link, spoken => spoken.join(", "), from, to,
-    // Of what we did there is nothing to doubt.
-    was_it_you => !matches!(letter, Letter::Call { .. }) };
+    // Of what we did ourselves there is nothing to doubt.
+    let was_it_you = !matches!(letter, Letter::Call { .. });
+    let spoken = spoken.join(", ");
+    let values =
+        context! { title => title.as_str(), line, code, link, spoken, from, to, was_it_you };
     Ok(match channel {
         Channel::Email => Shaped::Email(EmailText {
             subject: title,

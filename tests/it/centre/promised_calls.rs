@@ -25,7 +25,7 @@ async fn look(app: &TestApp) {
 /// The last mail to Ada.
 async fn told(app: &TestApp) -> String {
     app.drain().await;
-    app.smtp.taken().last().map(|mail| mail.text()).unwrap_or_default()
+    app.smtp.taken().last().map(crate::support::smtp::Mail::text).unwrap_or_default()
 }
 
 /// Ada, who is promised a call in the first window: 10:15 to 10:30.

@@ -1,13 +1,13 @@
 use chrono::TimeDelta;
 use tidings::domain::customer::Address;
-use tidings::domain::{CaseId, Channel, NotificationId, Status};
+use tidings::domain::{CaseId, Channel, CustomerId, NotificationId, Status};
 use tidings::store::StoreError;
-use tidings::store::callbacks::Wish;
+use tidings::store::callbacks::{Unheld, Wish};
 use tidings::store::consent::Act;
 use tidings::store::steering::Steer;
 use tidings::store::visits::{MAX_CODES_PER_HOUR, MAX_TRIES};
 
-use super::bed::{after_s, know, monday, on_both, planned, status, told};
+use super::bed::{after_s, claimed, closing, know, monday, on_both, opened, planned, status, told};
 
 fn act() -> Act {
     Act { who: "customer".into(), source: "centre".into(), text_version: "ab12".into() }
@@ -288,7 +288,7 @@ async fn a_call_that_was_not_held_moves_once_and_is_late_or_missed_for_good() {
         let overdue = async |at| store.overdue_callbacks(after_s(at), 10).await.expect("the store");
         store.ask_for_callback(wish(None, 60), monday()).await.expect("promised");
         assert!(overdue(60).await.is_empty());
-        assert_eq!(overdue(61).await, [id.clone()]);
+        assert_eq!(overdue(61).await, std::slice::from_ref(&id));
         let call = open().await.expect("promised");
         let next = Some(wish(Some(900), 1_800));
         let moved = async |next| {
