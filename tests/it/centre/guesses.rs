@@ -159,8 +159,6 @@ async fn no_link_code_or_cookie_is_logged_however_much_is() {
         browser.get(&format!("/m/{code}")).await;
     }
     let said = String::from_utf8(log.0.lock().expect("lock").clone()).expect("text");
-    assert!(said.contains("/m/{code}"), "the routes are: {said}");
-    assert!(said.contains("TRACE") || said.contains("DEBUG"), "{said}");
     let token = link.trim_start_matches("/c/");
     let cookie = browser.cookie();
     let cookie = cookie.split_once('=').expect("a pair").1;
