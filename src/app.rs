@@ -7,8 +7,10 @@ pub mod centre;
 pub mod content;
 pub mod demo;
 pub mod doctor;
+pub mod drift;
 pub mod explain;
 pub mod files;
+pub mod guesses;
 pub mod journey_map;
 pub mod moving;
 pub mod pages;
@@ -72,6 +74,8 @@ pub struct App {
     pub zones: Zones,
     /// The customer's pages.
     pub pages: pages::Pages,
+    /// Who guesses their links.
+    pub guesses: guesses::Guesses,
     /// The files on disk differ from the version in force.
     pub files_differ: bool,
     parts: Mutex<Option<Parts>>,
@@ -176,6 +180,7 @@ impl App {
             settings: Arc::new(settings),
             zones,
             pages,
+            guesses: guesses::Guesses::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),
         })
@@ -251,7 +256,7 @@ impl App {
     /// # Panics
     /// When the workers were started before.
     #[must_use]
-    pub fn start(&self, roles: Roles) -> Workers {
+    pub fn start(self: &Arc<Self>, roles: Roles) -> Workers {
         let (stop, stopping) = watch::channel(false);
         let engine = || Arc::clone(&self.engine);
         let (mut tasks, senders) =
@@ -262,6 +267,8 @@ impl App {
         if roles.scheduler {
             tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
             tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
+            let calls = centre::promised_calls::run(Arc::clone(self), stopping.clone());
+            tasks.push(tokio::spawn(calls));
         }
         tasks.push(tokio::spawn(roles::keep_clock(engine(), stopping.clone())));
         let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());

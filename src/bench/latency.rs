@@ -46,14 +46,14 @@ pub async fn run(
 
 /// Events a second, for so long.
 #[derive(Clone, Copy)]
-struct Load<'a> {
-    sinks: &'a Sinks,
-    rate: u32,
-    seconds: u32,
+pub(super) struct Load<'a> {
+    pub sinks: &'a Sinks,
+    pub rate: u32,
+    pub seconds: u32,
 }
 
 impl Load<'_> {
-    async fn on(self, port: u16) -> Result<Latency, anyhow::Error> {
+    pub async fn on(self, port: u16) -> Result<Latency, anyhow::Error> {
         let load = reqwest::Url::parse_with_params(
             &format!("{}/load", self.sinks.http),
             [

@@ -20,6 +20,12 @@ pub fn resident_mb() -> f64 {
     kb.unwrap_or(0.0) / 1024.0
 }
 
+/// The value that `share` of a hundred sorted values do not exceed; 0 where there are none.
+pub fn percentile(sorted: &[f64], share: usize) -> f64 {
+    let place = (sorted.len() * share / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(place).copied().unwrap_or(0.0)
+}
+
 /// Customers the benchmark writes to: of ten six by e-mail, three by text, one by call.
 pub const CUSTOMERS: usize = 1_000;
 

@@ -1,6 +1,7 @@
 //! Resident memory of a process that works on a store full of planned notifications.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::process::Command;
@@ -72,7 +73,7 @@ pub async fn resident(
     let sinks = Sinks { _child: child, smtp, http };
     let settings = sinks.settings(folder, 0)?;
     let store = Store::open(&settings.store.url).await?;
-    let app = App::build(settings, Clock::System, store).await?;
+    let app = Arc::new(App::build(settings, Clock::System, store).await?);
     let workers = app.start(Roles::ALL);
     let mut most = 0.0_f64;
     for round in 0..30 {

@@ -8,9 +8,11 @@ pub mod decisions;
 mod latency;
 mod measure;
 mod memory;
+pub mod pages;
 mod pipeline;
 mod reference;
 pub mod sinks;
+mod visits;
 
 pub use memory::resident;
 
@@ -141,6 +143,13 @@ impl Sinks {
         };
         let (smtp, http) = (next().await?, next().await?);
         Ok(Self { _child: child, smtp, http })
+    }
+
+    /// Has visits made from over there.
+    async fn visit(&self, visits: visits::Visits) -> Result<visits::Timing, anyhow::Error> {
+        let url = format!("{}/visits", self.http);
+        let answer = reqwest::Client::new().post(url).json(&visits).send().await?;
+        Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
     /// Settings that lead to the sinks, the store in `folder`.

@@ -118,6 +118,7 @@ fn outgoing(live: &Live, n: usize, channel: Channel) -> Result<Outgoing, anyhow:
         skipped: &[],
         now: sample.now,
         next_word: None,
+        wait_min: None,
         zone: live.rules.zone_of(&sample.customer),
         locale: "en-GB".into(),
     };

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::measure::percentile;
+use super::visits::{Timing, Visits};
 use super::{Latency, measure};
 
 /// When things were seen, by case.
@@ -48,6 +50,7 @@ pub async fn serve() -> Result<(), anyhow::Error> {
     let router = Router::new()
         .route("/2010-04-01/Accounts/AC1/{resource}", post(take_text))
         .route("/load", get(load))
+        .route("/visits", post(visit))
         .with_state(seen);
     axum::serve(http, router).await?;
     Ok(())
@@ -157,13 +160,16 @@ async fn load(State(seen): State<Shared>, Query(load): Query<Load>) -> axum::Jso
         .collect();
     *seen = Seen::default();
     ms.sort_by(f64::total_cmp);
-    let at =
-        |share: usize| ms.get((ms.len() * share / 100).min(ms.len().saturating_sub(1))).copied();
+    let at = |share| percentile(&ms, share);
     axum::Json(Latency {
         events: ms.len(),
         per_second: load.rate,
-        p50_ms: at(50).unwrap_or(0.0),
-        p99_ms: at(99).unwrap_or(0.0),
-        max_ms: at(100).unwrap_or(0.0),
+        p50_ms: at(50),
+        p99_ms: at(99),
+        max_ms: at(100),
     })
+}
+
+async fn visit(axum::Json(visits): axum::Json<Visits>) -> axum::Json<Timing> {
+    axum::Json(visits.make().await)
 }

@@ -6,6 +6,7 @@ use lettre::message::header::{
 };
 use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 
+use crate::domain::customer::AddressFault;
 use crate::domain::message::{EmailText, Shaped};
 
 use super::{Outgoing, SendError};
@@ -30,13 +31,11 @@ impl MailIdentity {
     /// `Refused` when the address or a header cannot be written.
     pub fn build(&self, outgoing: &Outgoing) -> Result<(Envelope, Vec<u8>), SendError> {
         let Shaped::Email(text) = &outgoing.shaped else {
-            return Err(refused("this is no e-mail", false));
+            return Err(refused("this is no e-mail", None));
         };
-        let address = outgoing
-            .to
-            .expose()
-            .parse()
-            .map_err(|_| refused("the address cannot be written into a mail", true))?;
+        let address = outgoing.to.expose().parse().map_err(|_| {
+            refused("the address cannot be written into a mail", Some(AddressFault::Unusable))
+        })?;
         let to = Mailbox::new(Some(outgoing.to_name.clone()), address);
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -60,13 +59,13 @@ impl MailIdentity {
         }
         let message = builder
             .multipart(parts(text, outgoing))
-            .map_err(|error| refused(&format!("the mail cannot be written: {error}"), false))?;
+            .map_err(|error| refused(&format!("the mail cannot be written: {error}"), None))?;
         Ok((message.envelope().clone(), message.formatted()))
     }
 }
 
-fn refused(reason: &str, address_is_bad: bool) -> SendError {
-    SendError::Refused { reason: reason.to_owned(), address_is_bad }
+fn refused(reason: &str, address: Option<AddressFault>) -> SendError {
+    SendError::Refused { reason: reason.to_owned(), address }
 }
 
 /// Quoted-printable throughout: no bare line feed or lone dot of a customer's text reaches

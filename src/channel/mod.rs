@@ -16,7 +16,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
 
-use crate::domain::customer::Address;
+use crate::domain::customer::{Address, AddressFault};
 use crate::domain::message::Shaped;
 use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, ChannelMap, NotificationId};
@@ -79,7 +79,7 @@ pub enum SendError {
     ProviderDown { reason: String, retry_after: Option<TimeDelta> },
     /// A definite no for ever, on this channel.
     #[error("refused: {reason}")]
-    Refused { reason: String, address_is_bad: bool },
+    Refused { reason: String, address: Option<AddressFault> },
     /// Bytes left and no answer came: it may or may not have been taken.
     #[error("unanswered: {reason}")]
     Unanswered { reason: String },

@@ -13,6 +13,8 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::domain::customer::AddressFault;
+
 use super::{HandOverWindow, SendError, Taken};
 
 /// How long a connection may take to be made, TLS included.
@@ -334,17 +336,17 @@ fn meaning(code: u16, text: &str) -> SendError {
     let bad_address = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"];
     match enhanced.as_deref() {
         Some(enhanced) if bad_address.contains(&enhanced) => {
-            SendError::Refused { reason, address_is_bad: true }
+            SendError::Refused { reason, address: Some(AddressFault::Unusable) }
         }
         // A full mailbox empties.
         Some("5.2.2") => SendError::Deferred { reason, retry_after: None },
         // Credentials are ours to mend; until then nobody is served.
         Some("5.7.8") => SendError::ProviderDown { reason, retry_after: None },
         _ => match code {
-            551 | 553 | 556 => SendError::Refused { reason, address_is_bad: true },
+            551 | 553 | 556 => SendError::Refused { reason, address: Some(AddressFault::Unusable) },
             552 => SendError::Deferred { reason, retry_after: None },
             530 | 535 => SendError::ProviderDown { reason, retry_after: None },
-            _ => SendError::Refused { reason, address_is_bad: false },
+            _ => SendError::Refused { reason, address: None },
         },
     }
 }
@@ -403,10 +405,10 @@ mod tests {
             (554, "5.7.1 policy", false),
             (550, "4.1.1 the class is another", false),
         ] {
-            let SendError::Refused { address_is_bad, .. } = meaning(code, text) else {
+            let SendError::Refused { address, .. } = meaning(code, text) else {
                 panic!("{text} is no refusal")
             };
-            assert_eq!(address_is_bad, bad, "{text}");
+            assert_eq!(address.is_some(), bad, "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 
 use crate::domain::Secret;
+use crate::domain::customer::AddressFault;
 use crate::domain::message::{Script, Shaped};
 
 use super::twiml;
@@ -78,7 +79,7 @@ impl Twilio {
             Shaped::Voice(script) => ("Calls", self.call(outgoing, script)),
             Shaped::Email(_) => {
                 let reason = "this is no text message or call".to_owned();
-                return Err(SendError::Refused { reason, address_is_bad: false });
+                return Err(SendError::Refused { reason, address: None });
             }
         };
         let url = format!("{}/2010-04-01/Accounts/{}/{resource}.json", self.base_url, self.account);
@@ -219,10 +220,11 @@ fn refusal(
         return SendError::ProviderDown { reason, retry_after };
     }
     match code {
-        // The number is no number, or the person stopped us at the carrier.
-        21211 | 21214 | 21217 | 21401 | 21610 | 21614 | 21635 => {
-            SendError::Refused { reason, address_is_bad: true }
+        // The number is no number.
+        21211 | 21214 | 21217 | 21401 | 21614 | 21635 => {
+            SendError::Refused { reason, address: Some(AddressFault::Unusable) }
         }
+        21610 => SendError::Refused { reason, address: Some(AddressFault::OptedOut) },
         // Credentials, too many requests, a full queue, a suspended account: nobody is served.
         20003 | 20429 | 21611 | 30001 | 30002 => SendError::ProviderDown { reason, retry_after },
         // One carrier's limits.
@@ -230,7 +232,7 @@ fn refusal(
         _ if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN => {
             SendError::ProviderDown { reason, retry_after }
         }
-        _ => SendError::Refused { reason, address_is_bad: false },
+        _ => SendError::Refused { reason, address: None },
     }
 }
 
@@ -247,9 +249,13 @@ mod tests {
         assert!(matches!(read(429, 20429), SendError::ProviderDown { .. }));
         assert!(matches!(read(401, 20003), SendError::ProviderDown { .. }));
         assert!(matches!(read(400, 30022), SendError::Deferred { .. }));
-        assert!(matches!(read(400, 21211), SendError::Refused { address_is_bad: true, .. }));
-        assert!(matches!(read(400, 21610), SendError::Refused { address_is_bad: true, .. }));
-        assert!(matches!(read(400, 21602), SendError::Refused { address_is_bad: false, .. }));
+        let fault = |code| match read(400, code) {
+            SendError::Refused { address, .. } => address,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(fault(21211), Some(AddressFault::Unusable));
+        assert_eq!(fault(21610), Some(AddressFault::OptedOut), "stopped at the carrier");
+        assert_eq!(fault(21602), None);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use sha1::Sha1;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::domain::customer::AddressFault;
+
 /// Checks `X-Twilio-Signature` over the public address and the form's fields.
 ///
 /// `settings` is `X-Twilio-Webhooks-Signature-Settings`, which may name HMAC-SHA256. The
@@ -74,7 +76,7 @@ pub enum Word {
     Delivered,
     Undelivered {
         detail: String,
-        address_is_bad: bool,
+        address: Option<AddressFault>,
     },
     /// A status that changes nothing.
     Nothing,
@@ -94,7 +96,11 @@ pub fn read(field: impl Fn(&str) -> Option<String>) -> Word {
             "delivered" | "read" | "partially_delivered" => Word::Delivered,
             "failed" | "undelivered" | "canceled" => Word::Undelivered {
                 detail: detail(),
-                address_is_bad: matches!(code, 21610 | 21614 | 21635 | 30005 | 30006),
+                address: match code {
+                    21610 => Some(AddressFault::OptedOut),
+                    21614 | 21635 | 30005 | 30006 => Some(AddressFault::Unusable),
+                    _ => None,
+                },
             },
             _ => Word::Nothing,
         };
@@ -107,14 +113,14 @@ pub fn read(field: impl Fn(&str) -> Option<String>) -> Word {
         Some("busy") => undelivered("busy"),
         Some("no-answer") => undelivered("nobody answered"),
         Some("canceled") => undelivered("canceled"),
-        Some("failed") => Word::Undelivered { detail: detail(), address_is_bad: false },
+        Some("failed") => Word::Undelivered { detail: detail(), address: None },
         Some("queued" | "ringing" | "in-progress") => Word::Taken,
         _ => Word::Nothing,
     }
 }
 
 fn undelivered(detail: &str) -> Word {
-    Word::Undelivered { detail: detail.to_owned(), address_is_bad: false }
+    Word::Undelivered { detail: detail.to_owned(), address: None }
 }
 
 #[cfg(test)]
@@ -168,7 +174,10 @@ mod tests {
         assert_eq!(word(&[("MessageStatus", "delivered")]), Word::Delivered);
         assert_eq!(
             word(&[("MessageStatus", "undelivered"), ("ErrorCode", "30005")]),
-            Word::Undelivered { detail: "code 30005".into(), address_is_bad: true }
+            Word::Undelivered {
+                detail: "code 30005".into(),
+                address: Some(AddressFault::Unusable)
+            }
         );
         assert_eq!(word(&[("CallStatus", "no-answer")]), undelivered("nobody answered"));
         assert_eq!(word(&[("CallStatus", "completed"), ("AnsweredBy", "human")]), Word::Delivered);

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::bench::{Engines, Size, run, sinks};
+use crate::bench::pages::{self, PageFigures, Timing};
+use crate::bench::{Engines, Latency, Size, run, sinks};
 
 use super::{ExitCode, Outcome, print};
 
@@ -26,6 +27,12 @@ pub struct Bench {
     /// Measure only how quickly one core decides about the case events of this file
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
+    /// Measure only the customers' pages and their opt-outs, beside a dispatcher at work
+    #[arg(long)]
+    pages: bool,
+    /// Pages a second of that figure
+    #[arg(long, default_value_t = 200)]
+    visits: u32,
     /// Measure on this PostgreSQL, in a schema of its own, instead of on a SQLite file
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -79,6 +86,12 @@ impl Bench {
             planned: self.planned,
         };
         let engines = Engines { store: self.store, queue: self.queue, workers: self.workers };
+        if self.pages {
+            let pace = (self.visits, self.rate);
+            let say = |what: &str| eprintln!("… {what}");
+            let figures = pages::run(&engines, pace, self.seconds, say).await?;
+            return show_pages(&figures, self.json);
+        }
         let figures = run(size, &engines, |what| eprintln!("… {what}")).await?;
         if self.json {
             print::json(&figures)?;
@@ -114,4 +127,34 @@ impl Bench {
         }
         Ok(ExitCode::Done)
     }
+}
+
+fn show_pages(figures: &PageFigures, json: bool) -> Outcome {
+    if json {
+        print::json(figures)?;
+        return Ok(ExitCode::Done);
+    }
+    let row = |name: &str, t: &Timing, beside: &Latency| {
+        vec![
+            name.to_owned(),
+            format!("{} at {}/s", t.requests, t.per_second),
+            format!("{}", t.failed),
+            format!("{:.1} ms", t.p50_ms),
+            format!("{:.1} ms", t.p99_ms),
+            format!("{:.1} ms", t.max_ms),
+            format!("{} at {}/s, p99 {:.1} ms", beside.events, beside.per_second, beside.p99_ms),
+        ]
+    };
+    let rows = [
+        row("pages", &figures.pages, &figures.beside_pages),
+        row("opt-outs confirmed", &figures.opt_outs, &figures.beside_opt_outs),
+    ];
+    println!("{} cores", figures.cores);
+    let header = ["", "requests", "failed", "p50", "p99", "max", "beside events"];
+    println!("{}", print::table(&header, rows));
+    let weights = figures.weights.iter().map(|weight| {
+        vec![weight.path.clone(), weight.bytes.to_string(), weight.with_style.to_string()]
+    });
+    println!("{}", print::table(&["page", "bytes", "with its stylesheet"], weights));
+    Ok(ExitCode::Done)
 }

@@ -4,6 +4,7 @@ mod admin;
 mod balance;
 mod bench;
 mod check;
+mod consent;
 mod customer;
 mod demo;
 mod explain;
@@ -73,6 +74,9 @@ enum Command {
     /// Hand a customer's data over, or forget them
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Compare refusals with the carrier's
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
@@ -136,6 +140,7 @@ impl Cli {
             Command::Simulate(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
+            Command::Consent(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
@@ -222,14 +227,21 @@ impl Context {
     }
 }
 
-fn start_log(settings: &Settings) {
+/// What is logged: a level or the directives of `RUST_LOG`, with libraries kept quiet that would
+/// log what people wrote, or the links they follow, whatever is asked for.
+#[must_use]
+pub fn log_filter(wanted: &str) -> tracing_subscriber::EnvFilter {
     use tracing_subscriber::EnvFilter;
-    // Libraries that would log what people wrote stay at warn, whatever is asked for.
     // What ends a queue's worker is told once, by the room that starts the next.
-    let floor = "lettre=warn,hyper=warn,reqwest=warn,sqlx=warn,apalis=warn,apalis_core=off";
+    let floor = "lettre=warn,hyper=warn,reqwest=warn,sqlx=warn,apalis=warn,apalis_core=off,\
+                 tower_http::csrf=off";
+    EnvFilter::try_new(format!("{wanted},{floor}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{floor}")))
+}
+
+fn start_log(settings: &Settings) {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log.level.clone());
-    let filter = EnvFilter::try_new(format!("{wanted},{floor}"))
-        .unwrap_or_else(|_| EnvFilter::new(format!("info,{floor}")));
+    let filter = log_filter(&wanted);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

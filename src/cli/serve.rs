@@ -125,7 +125,7 @@ impl Work {
         let settings = context.settings()?;
         let store = context.store(&settings).await?;
         let lock = store.lock_dispatch("work", Beside::Others).await?;
-        let app = context.app(settings, Clock::System, store).await?;
+        let app = Arc::new(context.app(settings, Clock::System, store).await?);
         app.recover(&lock).await?;
         if !self.until_idle {
             let workers = app.start(Roles::ALL);

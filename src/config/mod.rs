@@ -79,6 +79,8 @@ pub struct Queue {
 pub struct Http {
     pub listen: std::net::SocketAddr,
     pub public_url: String,
+    /// Proxies in front that add to `X-Forwarded-For`.
+    pub proxies: u8,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

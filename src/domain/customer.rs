@@ -137,6 +137,15 @@ pub struct ContactPoint {
     pub suppressed: Option<String>,
 }
 
+/// What a provider's refusal says about an address: it must not be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFault {
+    /// Nobody can be reached there.
+    Unusable,
+    /// Its owner has told the carrier to let nothing of ours through.
+    OptedOut,
+}
+
 /// A customer as decisions read them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Customer {

@@ -47,7 +47,8 @@ pub struct Preferences {
     /// The zone the customer chose (IANA).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// Channels switched off as a whole: STOP by text, key 9 on a call. Set by those doors only.
+    /// Channels switched off as a whole. STOP by text and key 9 on a call stop the number
+    /// instead, whoever has it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<Channel>,
 }

@@ -143,6 +143,7 @@ impl Reader<'_> {
             links: &links,
             skipped: &[],
             next_word: Some(sample.now),
+            wait_min: None,
             now: sample.now,
             zone,
             locale: self.locale.to_owned(),

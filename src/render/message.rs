@@ -59,6 +59,8 @@ pub struct Scene<'a> {
     pub zone: TimeZone,
     /// The day by which the customer hears from us again, where the journey promises one.
     pub next_word: Option<Instant>,
+    /// How long a call back takes now, in minutes: the shortest and the longest.
+    pub wait_min: Option<(i64, i64)>,
     /// The customer's language, before any fallback.
     pub locale: String,
 }

@@ -123,6 +123,7 @@ pub fn shape(
         company: manner.company,
         needs: scene.customer.preferences.needs.as_deref().unwrap_or_default(),
         left_out: 0,
+        wait_min: scene.wait_min,
     };
     let setting = || Setting {
         language: messages.languages().get(&message.locale),

@@ -63,6 +63,8 @@ pub struct Frame<'a> {
     pub needs: &'a [Need],
     /// How many that ride along are only counted.
     pub left_out: usize,
+    /// How long a call back takes now, in minutes: the shortest and the longest.
+    pub wait_min: Option<(i64, i64)>,
 }
 
 impl Frame<'_> {
@@ -135,6 +137,14 @@ impl Presentation {
         }
     }
 
+    /// How long a call back takes, in a language: "about 5 to 10 minutes".
+    #[must_use]
+    pub fn wait(&self, locale: &str, (shortest, longest): (i64, i64)) -> Option<String> {
+        let key = if shortest == longest { "wait_about" } else { "wait_range" };
+        let text = self.words(locale).get(key)?.replace("{shortest}", &shortest.to_string());
+        Some(text.replace("{longest}", &longest.to_string()))
+    }
+
     /// The frame's words in the language of the message.
     #[must_use]
     pub fn words(&self, locale: &str) -> &Words {
@@ -165,6 +175,7 @@ impl Presentation {
             code => frame.code,
             replies => frame.replies,
             discreet => frame.discreet,
+            wait => frame.wait_min.and_then(|wait| self.wait(&frame.message.locale, wait)),
             locale => frame.message.locale.as_str(),
             words => Serde(self.words(&frame.message.locale)),
             _setting => Value::from_object(setting),

@@ -96,8 +96,9 @@ fn unaccented(text: &str) -> String {
 }
 
 impl Presentation {
-    /// Lays a message out as a text. Over the budget of parts, the facts are left out, then
-    /// what comes next, then what rides along is counted instead of named.
+    /// Lays a message out as a text. Over the budget of parts, why it comes this way and
+    /// what a call back takes are left out, then the facts, then what comes next, then what rides along is counted instead
+    /// of named.
     ///
     /// # Errors
     /// When a layout uses what is not there.
@@ -113,17 +114,19 @@ impl Presentation {
         let briefly = Company { first: None, ..said };
         // What rides along is at least counted; the link leads to all of it.
         let subjects = |count: usize| Company { words: &said.words[..count], ..briefly };
-        let fewer = (0..said.words.len()).rev().map(|count| (&without_next, subjects(count)));
+        let fewer = (0..said.words.len()).rev().map(|count| (&without_next, subjects(count), None));
         let tries = [
-            (&whole, said),
-            (&whole, briefly),
-            (&without_facts, briefly),
-            (&without_next, briefly),
+            (&whole, said, frame.wait_min),
+            (&whole, briefly, frame.wait_min),
+            (&whole, said, None),
+            (&whole, briefly, None),
+            (&without_facts, briefly, None),
+            (&without_next, briefly, None),
         ];
         let mut shortest = None;
-        for (message, company) in tries.into_iter().chain(fewer) {
+        for (message, company, wait_min) in tries.into_iter().chain(fewer) {
             let left_out = said.words.len() - company.words.len();
-            let frame = Frame { message, company, left_out, ..frame.clone() };
+            let frame = Frame { message, company, left_out, wait_min, ..frame.clone() };
             let text = self.render("sms.txt", self.context(&frame, setting()))?;
             let text = safe(&text.split_whitespace().collect::<Vec<_>>().join(" "));
             let counted = count(&text);

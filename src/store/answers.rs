@@ -30,7 +30,7 @@ macro_rules! answered {
                 CAST(avg(e.occurred_at_ms - n.told_at_ms) AS BIGINT) AS mean_ms
              FROM notification AS n
              LEFT JOIN event AS e ON e.source = 'tidings' AND e.id = 'answer-' || n.id
-             WHERE n.status IN ('sent', 'delivered', 'folded', 'unknown')
+             WHERE (n.status IN ('sent', 'delivered', 'folded', 'unknown') OR e.seq IS NOT NULL)
                AND n.told_at_ms >= $1 AND n.told_at_ms < $2
              GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )

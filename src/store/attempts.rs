@@ -6,11 +6,13 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::customer::Address;
+use crate::domain::customer::{Address, AddressFault};
 use crate::domain::plan::Created;
 use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
+use super::consent::refused_by;
+use super::customers::{lock_owners, suppress_in};
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::riders;
 use super::row_locks::{Lock, lock};
@@ -160,8 +162,8 @@ pub struct Closing {
     pub reasons: Vec<Reason>,
     pub versions: Value,
     pub task: Option<&'static str>,
-    /// The address must not be used again, and why.
-    pub suppress: Option<(Channel, Address, String)>,
+    /// The address must not be used again.
+    pub suppress: Option<(Channel, Address, AddressFault)>,
     /// Does anything ride in it?
     pub carries: bool,
     /// What is planned because it was told.
@@ -342,7 +344,7 @@ impl Store {
             let suppressed = closings.iter().filter_map(|closing| closing.suppress.as_ref());
             let suppressed: Vec<(Channel, String)> =
                 suppressed.map(|(channel, address, _)| (*channel, address.compare_key())).collect();
-            super::customers::lock_owners(tx, &suppressed).await?;
+            lock_owners(tx, &suppressed).await?;
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             let rows = batch(&rows);
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
@@ -377,10 +379,9 @@ impl Store {
                 tasks.extend(
                     closing.task.map(|why| NewTaskRow::not_told(&closing.notification, why)),
                 );
-                if let Some((channel, address, why)) = closing.suppress {
-                    let key = address.compare_key();
-                    super::customers::suppress_in(tx, channel, &key, &why, "provider", now_ms)
-                        .await?;
+                if let Some((channel, address, fault)) = closing.suppress {
+                    let (key, source) = (address.compare_key(), refused_by(fault, "provider"));
+                    suppress_in(tx, channel, &key, &closing.detail, source, now_ms).await?;
                 }
                 let versions = closing.versions;
                 let followers = closing.followers.into_iter();

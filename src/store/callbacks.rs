@@ -5,10 +5,11 @@ use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::domain::plan::TaskKind;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, Channel, CustomerId};
 
 use super::row_locks::{Lock, lock};
+use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, StoreError, ids, in_tx, query};
 
@@ -20,6 +21,17 @@ pub struct WaitTime {
     pub longest_s: i64,
 }
 
+/// How long what the switchboard said holds, in milliseconds: four hours.
+const WAIT_HOLDS_MS: i64 = 4 * 60 * 60 * 1_000;
+
+impl WaitTime {
+    /// In whole minutes, rounded up: the shortest and the longest.
+    #[must_use]
+    pub const fn minutes(&self) -> (i64, i64) {
+        ((self.shortest_s + 59) / 60, (self.longest_s + 59) / 60)
+    }
+}
+
 /// When a call was promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow, Serialize)]
 pub struct Callback {
@@ -28,6 +40,31 @@ pub struct Callback {
     /// 0 for as soon as possible.
     pub from_ms: i64,
     pub to_ms: i64,
+    /// How often it was tried before, or not kept.
+    pub tries: i64,
+}
+
+impl Callback {
+    /// When it begins; `None` for as soon as possible.
+    #[must_use]
+    pub fn from(&self) -> Option<Instant> {
+        (self.from_ms > 0).then(|| from_ms(self.from_ms))
+    }
+
+    /// The end of the promise.
+    #[must_use]
+    pub fn to(&self) -> Instant {
+        from_ms(self.to_ms)
+    }
+}
+
+/// How one try of a promised call ended without a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unheld {
+    /// We called, and nobody answered.
+    NotReached,
+    /// The promised time is over and nobody called.
+    Overdue,
 }
 
 /// How calls ended that were promised as soon as possible.
@@ -53,22 +90,6 @@ pub struct Wish {
 }
 
 impl Store {
-    /// A customer asks to be called as soon as possible, within a day.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn ask_for_call(&self, customer: &CustomerId, now: Instant) -> Result<()> {
-        let wish = Wish {
-            customer: customer.clone(),
-            case: None,
-            from: None,
-            to: now + chrono::TimeDelta::days(1),
-            detail: format!("Call the customer {customer}: they asked for it on their page."),
-            room: 0,
-        };
-        self.ask_for_callback(wish, now).await
-    }
-
     /// Keeps a wish for a call; an earlier one of the customer that is still open moves to it.
     /// The task is one, however often they ask.
     ///
@@ -98,30 +119,73 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
-            let kept = query(
-                "INSERT INTO callback (customer_id, case_id, asked_at_ms, from_ms, to_ms, status)
-                 SELECT $1, $2, $3, $4, $5, 'open'
-                 WHERE $4 = 0 OR (SELECT count(*) FROM callback
-                                  WHERE status = 'open' AND from_ms = $4) < $6",
-            )
-            .bind(wish.customer.as_str())
-            .bind(wish.case.as_ref().map(CaseId::as_str))
-            .bind(now_ms)
-            .bind(from_ms)
-            .bind(wish.to.timestamp_millis())
-            .bind(wish.room)
-            .execute(&mut *tx)
-            .await?;
-            if kept == 0 {
-                return Err(StoreError::Refused("this time is taken".into()));
-            }
-            query("UPDATE task SET detail = $2 WHERE key = $1 AND done_at_ms IS NULL")
-                .bind(&task.key)
-                .bind(&task.detail)
-                .execute(&mut *tx)
-                .await?;
+            promise(tx, &wish, 0, now_ms).await?;
+            reword_task(tx, &task.key, &task.detail).await?;
             insert_tasks(tx, &[task], now_ms).await
         })
+    }
+
+    /// Ends a try that led to no conversation: the call moves to another time, or ends for good
+    /// where there is none; its task stays for a person, with these words. False when it was
+    /// over already.
+    ///
+    /// # Errors
+    /// `Refused` when the window is full.
+    pub async fn end_try(
+        &self,
+        (customer, call): (&CustomerId, Callback),
+        ended: Unheld,
+        next: Option<Wish>,
+        detail: &str,
+        now: Instant,
+    ) -> Result<bool> {
+        let (customer, detail) = (customer.clone(), detail.to_owned());
+        let now_ms = now.timestamp_millis();
+        let status = match (ended, &next) {
+            (Unheld::Overdue, _) => "late",
+            (Unheld::NotReached, Some(_)) => "moved",
+            (Unheld::NotReached, None) => "missed",
+        };
+        in_tx!(self, |tx| {
+            if let Some(from) = next.as_ref().and_then(|next| next.from) {
+                let window = format!("window:{}", from.timestamp_millis());
+                lock(tx, Lock::Addresses, ids([window])).await?;
+            }
+            lock(tx, Lock::Customers, ids([&customer])).await?;
+            let over = query(
+                "UPDATE callback SET status = $2, ended_at_ms = $3
+                 WHERE seq = $1 AND status = 'open'",
+            )
+            .bind(call.seq)
+            .bind(status)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if over == 0 {
+                return Ok(false);
+            }
+            if let Some(next) = &next {
+                promise(tx, next, call.tries + 1, now_ms).await?;
+            }
+            reword_task(tx, &format!("call:{customer}"), &detail).await?;
+            Ok(true)
+        })
+    }
+
+    /// Promised calls whose time is over at `now`, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn overdue_callbacks(&self, now: Instant, limit: i64) -> Result<Vec<CustomerId>> {
+        let overdue: Vec<(String,)> = query(
+            "SELECT customer_id FROM callback WHERE status = 'open' AND to_ms < $1
+             ORDER BY to_ms LIMIT $2",
+        )
+        .bind(now.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(overdue.into_iter().map(|(id,)| CustomerId(id)).collect())
     }
 
     /// The call a customer was promised and has not had.
@@ -130,7 +194,7 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn open_callback(&self, id: &CustomerId) -> Result<Option<Callback>> {
         Ok(query(
-            "SELECT seq, asked_at_ms, from_ms, to_ms FROM callback
+            "SELECT seq, asked_at_ms, from_ms, to_ms, tries FROM callback
              WHERE customer_id = $1 AND status = 'open' ORDER BY seq DESC LIMIT 1",
         )
         .bind(id.as_str())
@@ -222,20 +286,52 @@ impl Store {
         })
     }
 
-    /// How long customers wait, as told last and after `since`: older words are worth nothing.
+    /// How long customers wait at `now`, as told last: what was said hours ago is worth nothing.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn wait_time(&self, channel: Channel, since: Instant) -> Result<Option<WaitTime>> {
+    pub async fn wait_time(&self, channel: Channel, now: Instant) -> Result<Option<WaitTime>> {
         Ok(query(
             "SELECT at_ms, shortest_s, longest_s FROM wait_time
              WHERE channel = $1 AND at_ms >= $2 ORDER BY seq DESC LIMIT 1",
         )
         .bind(channel.as_str())
-        .bind(since.timestamp_millis())
+        .bind(now.timestamp_millis() - WAIT_HOLDS_MS)
         .fetch_optional(&self.readers)
         .await?)
     }
+}
+
+/// Writes a promise down, where its window has room.
+async fn promise(tx: &mut Tx, wish: &Wish, tries: i64, now_ms: i64) -> Result<()> {
+    let kept = query(
+        "INSERT INTO callback (customer_id, case_id, asked_at_ms, from_ms, to_ms, status, tries)
+         SELECT $1, $2, $3, $4, $5, 'open', $7
+         WHERE $4 = 0 OR (SELECT count(*) FROM callback
+                          WHERE status = 'open' AND from_ms = $4) < $6",
+    )
+    .bind(wish.customer.as_str())
+    .bind(wish.case.as_ref().map(CaseId::as_str))
+    .bind(now_ms)
+    .bind(wish.from.map_or(0, |from| from.timestamp_millis()))
+    .bind(wish.to.timestamp_millis())
+    .bind(wish.room)
+    .bind(tries)
+    .execute(tx)
+    .await?;
+    if kept == 0 {
+        return Err(StoreError::Refused("this time is taken".into()));
+    }
+    Ok(())
+}
+
+async fn reword_task(tx: &mut Tx, key: &str, detail: &str) -> Result<()> {
+    query("UPDATE task SET detail = $2 WHERE key = $1 AND done_at_ms IS NULL")
+        .bind(key)
+        .bind(detail)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Ends the call a task was about: in time or late.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
+use crate::domain::customer::AddressFault;
 use crate::domain::{CustomerId, Preferences};
 
 use super::sql::Tx;
@@ -30,6 +31,28 @@ impl Act {
         let who = if source == "import" { "case system" } else { who };
         Self { who: who.into(), source: source.into(), text_version: String::new() }
     }
+}
+
+/// The source of a refusal that the owner of an address gave us.
+pub const STOP: &str = "stop";
+
+/// The same, told by the carrier: it lets nothing through to them.
+pub const STOP_AT_CARRIER: &str = "carrier";
+
+/// The source under which an address is refused that a provider tells of.
+pub(super) const fn refused_by(fault: AddressFault, provider: &'static str) -> &'static str {
+    match fault {
+        AddressFault::Unusable => provider,
+        AddressFault::OptedOut => STOP_AT_CARRIER,
+    }
+}
+
+/// The owner of an address refuses it, by one of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnWord {
+    /// What they did, for people.
+    pub reason: &'static str,
+    pub source: &'static str,
 }
 
 /// One line of the record.

@@ -90,7 +90,7 @@ async fn locked(tx: &mut Tx, id: &CustomerId, now: Instant) -> Result<Customer> 
         .await?
         .remove(id)
         .filter(|customer| !customer.erased)
-        .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })
+        .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id}") })
 }
 
 /// The customer's next version, with the addresses as they are now.

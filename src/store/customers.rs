@@ -9,7 +9,7 @@ use crate::domain::customer::{Address, CustomerRecord, Profile};
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
 
-use super::consent::{Act, NewConsent, difference, note, note_owners};
+use super::consent::{Act, NewConsent, STOP, STOP_AT_CARRIER, difference, note, note_owners};
 use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
@@ -200,7 +200,7 @@ impl Store {
             .await?
             .remove(id)
             .filter(|customer| !customer.erased)
-            .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })
+            .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id}") })
     }
 
     /// Sets up to 500 customers as a case system tells them: name, locale, zone, attributes,
@@ -326,7 +326,7 @@ impl Store {
             let mut customer = customers
                 .remove(&id)
                 .filter(|customer| !customer.erased)
-                .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id:?}") })?;
+                .ok_or_else(|| StoreError::NotFound { what: format!("the customer {id}") })?;
             let mut chosen = customer.chosen.clone();
             change(&mut chosen);
             if chosen == customer.chosen {
@@ -395,6 +395,24 @@ impl Store {
         Ok(any)
     }
 
+    /// Is a message to this address on the wire right now?
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn any_on_the_wire_to(&self, channel: Channel, address: &Address) -> Result<bool> {
+        let (any,): (bool,) = query(
+            "SELECT EXISTS (SELECT 1 FROM notification AS n
+                            JOIN attempt AS a ON a.notification_id = n.id AND a.no = n.attempts
+                            WHERE n.status = 'sending' AND a.channel = $1
+                              AND lower(a.address) = $2)",
+        )
+        .bind(channel.as_str())
+        .bind(address.compare_key())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(any)
+    }
+
     /// Every version of what we know about a customer, oldest first.
     ///
     /// # Errors
@@ -431,7 +449,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if erased == 0 {
-                return Err(StoreError::NotFound { what: format!("the customer {id:?}") });
+                return Err(StoreError::NotFound { what: format!("the customer {id}") });
             }
             for sql in ERASE {
                 query(sql).bind(&id).execute(&mut *tx).await?;
@@ -483,8 +501,8 @@ impl Store {
 }
 
 impl Store {
-    /// Lifts what the owner of an address asked for by the same way (`source`): START after
-    /// STOP. What a provider found stays.
+    /// Lifts what the owner of an address asked for, here or at the carrier: START after STOP.
+    /// `source` says by which door they take it back. What a provider found stays.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
@@ -500,16 +518,19 @@ impl Store {
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
             lock_owners(tx, &[(channel, key.clone())]).await?;
-            query(
-                "UPDATE suppression SET until_ms = $4
-                 WHERE channel = $1 AND address_key = $2 AND source = $3 AND until_ms > $4",
+            let lifted = query(
+                "UPDATE suppression SET until_ms = $3
+                 WHERE channel = $1 AND address_key = $2 AND source IN ('stop', 'carrier')
+                   AND until_ms > $3",
             )
             .bind(channel.as_str())
             .bind(&key)
-            .bind(&source)
             .bind(now_ms)
             .execute(&mut *tx)
             .await?;
+            if lifted == 0 {
+                return Ok(());
+            }
             let what = serde_json::json!({ "started": channel });
             let act = Act { who: "customer".into(), source, text_version: String::new() };
             note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
@@ -579,7 +600,7 @@ async fn customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
         .await?;
     customer
         .map(|(id,)| id)
-        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case:?}") })
+        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case}") })
 }
 
 /// Locks these addresses and everyone who has one, before anything else is locked.
@@ -637,7 +658,8 @@ pub(super) async fn suppress_in(
     .execute(&mut *tx)
     .await?;
     let what = serde_json::json!({ "stopped": channel });
-    let who = if source == "stop" { "customer" } else { source };
+    let own = [STOP, STOP_AT_CARRIER].contains(&source);
+    let who = if own { "customer" } else { source };
     let act = Act { who: who.into(), source: source.into(), text_version: String::new() };
     note_owners(tx, (channel.as_str(), address_key), &what, &act, now_ms).await?;
     touch_owners(tx, channel, address_key).await

@@ -50,6 +50,7 @@ mod scratch;
 mod sql;
 mod sqlite;
 pub mod steering;
+pub mod stops;
 pub mod tasks;
 pub mod timeline;
 pub mod visits;

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
+use crate::domain::customer::AddressFault;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId, Reason};
 
+use super::consent::refused_by;
+use super::customers::suppress_in;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
 use super::rows::{json, parse_channel, reference};
@@ -49,7 +52,7 @@ pub struct Receipt {
     pub outcome: ReceiptOutcome,
     pub detail: String,
     /// The address must not be used again.
-    pub suppress: Option<String>,
+    pub suppress: Option<AddressFault>,
 }
 
 #[derive(FromRow)]
@@ -107,7 +110,7 @@ impl Store {
             if kept == 0 {
                 return Ok(false);
             }
-            if let Some(why) = &receipt.suppress {
+            if let Some(fault) = receipt.suppress {
                 let found: Option<(String, String)> = query(
                     "SELECT channel, address FROM attempt WHERE notification_id = $1 AND no = $2",
                 )
@@ -117,8 +120,8 @@ impl Store {
                 .await?;
                 if let Some((channel, address)) = found {
                     let (channel, key) = (parse_channel(&channel)?, address.to_lowercase());
-                    super::customers::suppress_in(tx, channel, &key, why, receipt.provider, now_ms)
-                        .await?;
+                    let source = refused_by(fault, receipt.provider);
+                    suppress_in(tx, channel, &key, &receipt.detail, source, now_ms).await?;
                 }
             }
             Ok(true)

@@ -14,28 +14,23 @@ use crate::app::pages::Reader;
 use crate::channel::twiml::{escape, say};
 use crate::domain::customer::Address;
 use crate::domain::token::Grant;
-use crate::domain::{Channel, NotificationId};
+use crate::domain::{Channel, CustomerId, NotificationId};
 use crate::store::StoreError;
 
 use super::Web;
 use super::error::{Problem, Result};
-use super::pages;
 use super::receipts::{pairs, verified};
+use super::stops::Wish;
+use super::{pages, stops};
 
 /// The frame's words in one language.
-type Words = BTreeMap<String, String>;
-
-/// What stops and restarts texts, as carriers know it (CTIA Messaging Principles 5.1.2, and
-/// the same in our other languages).
-const STOP: [&str; 9] =
-    ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "stopp", "arret", "arrêt"];
-const START: [&str; 2] = ["start", "unstop"];
+pub type Words = BTreeMap<String, String>;
 
 fn words(web: &Web, locale: &str) -> Words {
     web.app.engine.live.load().presentation.words(locale).clone()
 }
 
-fn word(words: &Words, key: &str) -> String {
+pub fn word(words: &Words, key: &str) -> String {
     words.get(key).cloned().unwrap_or_default()
 }
 
@@ -128,23 +123,10 @@ pub async fn text(State(web): State<Web>, headers: HeaderMap, body: Bytes) -> Re
     let Ok(from) = Address::parse(Channel::Sms, &from.unwrap_or_default()) else {
         return Ok(twiml(""));
     };
-    let store = &web.app.engine.store;
-    let wish = text.trim().trim_end_matches(['.', '!']).to_lowercase();
-    if STOP.contains(&wish.as_str()) || START.contains(&wish.as_str()) {
-        let stop = STOP.contains(&wish.as_str());
-        if stop {
-            let why = "the customer replied STOP";
-            store.suppress(Channel::Sms, &from, why, "stop", now).await?;
-        } else {
-            store.lift_suppression(Channel::Sms, &from, "stop", now).await?;
-        }
-        web.app.engine.wake.notify_one();
-        // Where Twilio answers itself it says so with `OptOutType`.
-        if field(&fields, "OptOutType").is_some() {
-            return Ok(twiml(""));
-        }
-        let locale = locale_of(&web, &from).await?;
-        return Ok(message(&word(&words(&web, &locale), if stop { "stopped" } else { "started" })));
+    let at_carrier = field(&fields, "OptOutType").and_then(|kind| Wish::at_carrier(&kind));
+    if let Some(wish) = at_carrier.or_else(|| Wish::read(&text)) {
+        let words = words(&web, &locale_of(&web, &from).await?);
+        return Ok(stops::follow(&web, &from, wish, at_carrier.is_some(), &words).await?);
     }
     if let Some(question) = answers::reply(&web.app, &from, &text, now).await? {
         return Ok(message(&reply_to(&web, &question)));
@@ -165,18 +147,29 @@ fn reply_to(web: &Web, question: &Question) -> String {
     })
 }
 
-/// The language of whoever has this number.
+/// The language of whoever has this number: of those we told something, or else of those who
+/// have it.
 async fn locale_of(web: &Web, address: &Address) -> Result<String> {
+    let store = &web.app.engine.store;
+    let told = store.told_at(Channel::Sms, address, 1).await?;
+    let told = told.into_iter().map(|notification| notification.customer);
+    let owners = store.owners_of(Channel::Sms, address).await?;
+    match told.chain(owners).next() {
+        Some(customer) => locale_of_customer(web, &customer).await,
+        None => Ok(web.app.engine.behaviour.default_locale.clone()),
+    }
+}
+
+/// The default one for who was forgotten.
+async fn locale_of_customer(web: &Web, id: &CustomerId) -> Result<String> {
     let engine = &web.app.engine;
-    let told = engine.store.told_at(Channel::Sms, address, 1).await?;
-    let otherwise = engine.behaviour.default_locale.clone();
-    let Some(told) = told.first() else { return Ok(otherwise) };
-    let customer = engine.store.customer(&told.customer, engine.clock.now()).await?;
-    Ok(customer.profile.locale.unwrap_or(otherwise))
+    let known = engine.store.customers([id], engine.clock.now()).await?.remove(id);
+    let locale = known.and_then(|customer| customer.profile.locale);
+    Ok(locale.unwrap_or_else(|| engine.behaviour.default_locale.clone()))
 }
 
 /// `POST /v1/inbound/twilio/keys?a=<question>`: a key pressed during a call (Twilio,
-/// "TwiML: Gather").
+/// "TwiML: Gather"). 1 leads to a person, 4 and up answer, 9 stops calls.
 pub async fn keys(
     State(web): State<Web>,
     RawQuery(query): RawQuery,
@@ -188,32 +181,53 @@ pub async fn keys(
     let fields = verified(&web, &path, &headers, &body)?;
     let token = field(&pairs(query.as_bytes()), "a").unwrap_or_default();
     let id = asked(&web, &token).ok_or_else(|| Problem::not_found("the question"))?;
-    let key = field(&fields, "Digits").unwrap_or_default();
-    if let (Some(phone), "1") = (&web.app.settings.sender.phone, key.as_str()) {
-        return Ok(twiml(&format!("<Dial>{}</Dial>", escape(phone))));
-    }
-    web.app.engine.store.note_sign(&id, true, web.app.engine.clock.now()).await?;
-    let question = match answers::press(&web.app, id, &key, web.app.engine.clock.now()).await {
-        Ok(question) => question,
-        Err(StoreError::NotFound { .. }) => return Ok(twiml("")),
-        Err(error) => return Err(error.into()),
-    };
-    let locale = &question.message.locale;
+    let engine = &web.app.engine;
+    let now = engine.clock.now();
+    let notification = engine.store.one_notification(&id).await?;
+    let locale = &locale_of_customer(&web, &notification.customer).await?;
     let words = words(&web, locale);
-    let said = outcome(&words, &question, None).map(|text| say(&text, locale));
-    let goodbye = say(&word(&words, "voice_goodbye"), locale);
-    Ok(twiml(&(said.unwrap_or_default() + &goodbye)))
+    let key = field(&fields, "Digits").unwrap_or_default();
+    engine.store.note_sign(&id, true, now).await?;
+    if let (Some(phone), "1") = (&web.app.settings.sender.phone, key.as_str()) {
+        let wait = engine.store.wait_time(Channel::Voice, now).await?;
+        let wait =
+            wait.and_then(|wait| engine.live.load().presentation.wait(locale, wait.minutes()));
+        let wait = wait.map(|wait| say(&format!("{} {wait}.", word(&words, "voice_wait")), locale));
+        let dial = format!("<Dial>{}</Dial>", escape(phone));
+        return Ok(twiml(&(wait.unwrap_or_default() + &dial)));
+    }
+    let said = if key == "9" {
+        match called(&web, &id).await? {
+            Some(number) => Some(stops::no_more_calls(&web, &number, &words).await?),
+            None => None,
+        }
+    } else {
+        match answers::press(&web.app, id, &key, now).await {
+            Ok(question) => outcome(&words, &question, None),
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let said = said.map(|text| say(&text, locale)).unwrap_or_default();
+    Ok(twiml(&(said + &say(&word(&words, "voice_goodbye"), locale))))
+}
+
+/// The number of the call about a notification.
+async fn called(web: &Web, id: &NotificationId) -> Result<Option<Address>> {
+    let detail = web.app.engine.store.notification(id).await?;
+    let call = detail.attempts.into_iter().rfind(|attempt| attempt.channel == "voice");
+    Ok(call.map(|attempt| Address::stored(attempt.address)))
 }
 
 fn field(fields: &[(String, String)], name: &str) -> Option<String> {
     fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
-fn message(text: &str) -> Response {
+pub fn message(text: &str) -> Response {
     twiml(&format!("<Message>{}</Message>", escape(text)))
 }
 
-fn twiml(inner: &str) -> Response {
+pub fn twiml(inner: &str) -> Response {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>{inner}</Response>");
     (StatusCode::OK, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
 }

@@ -4,14 +4,17 @@
 mod answers;
 pub mod api;
 pub mod auth;
+mod barrier;
 mod centre;
 mod cloud_events;
 mod error;
+mod guard;
 mod idempotency;
 mod metrics;
 mod pages;
 mod receipts;
 mod server;
+mod stops;
 
 use std::sync::Arc;
 
@@ -103,6 +106,7 @@ pub fn router(web: Web) -> Router {
         .route("/a/{token}", get(answers::page).post(answers::choose))
         .route("/m/{code}", get(pages::verify).post(pages::act_on_message))
         .merge(centre::routes())
+        .layer(axum::middleware::from_fn_with_state(web.clone(), guard::limit_guesses))
         .layer(CsrfLayer::new())
         .layer(SetResponseHeaderLayer::overriding(
             header::CONTENT_SECURITY_POLICY,

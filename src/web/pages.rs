@@ -1,8 +1,6 @@
 //! The two pages a message leads to before any sign-in: stopping a topic, and checking that
 //! a message is ours. A GET changes nothing: link scanners follow every link.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,7 +9,7 @@ use minijinja::context;
 
 use crate::app::Seam;
 use crate::app::centre::letters::send_sign_in;
-use crate::app::centre::{person, topic_title};
+use crate::app::centre::{calls, person, topic_title};
 use crate::app::pages::Reader;
 use crate::domain::time::from_ms;
 use crate::domain::token::Grant;
@@ -20,13 +18,9 @@ use crate::store::StoreError;
 use crate::store::consent::Act;
 use crate::store::console::NotificationView;
 
-use super::Web;
 use super::error::Problem;
 use super::receipts::pairs;
-
-/// What is left of a hand-over window when a row opened just before an opt-out: after this
-/// long nothing new can start.
-const BARRIER_MARGIN: Duration = Duration::from_millis(100);
+use super::{Web, barrier};
 
 /// A page of the customer's, filled.
 pub fn html(web: &Web, name: &str, reader: &Reader, values: minijinja::Value) -> Response {
@@ -154,24 +148,13 @@ async fn stop(
         Err(StoreError::NotFound { .. }) => return forged(web, reader),
         Err(error) => return Problem::from(error).into_response(),
     }
-    let on_the_wire = on_the_wire_settled(web, customer).await;
+    let on_the_wire = barrier::settled(web, customer).await;
     let word = |key: &str| web.app.pages.word(&reader.locale, key);
     let mut lines = vec![about(web, reader, "unsubscribed", &topic, channel)];
     if on_the_wire {
         lines.push(word("pending"));
     }
     lines_page(web, reader, &word("title_unsubscribed"), lines, "")
-}
-
-/// A choice is confirmed only when nothing new can start against it: waits for what was on the
-/// wire when it was made. Was there anything?
-pub async fn on_the_wire_settled(web: &Web, customer: &CustomerId) -> bool {
-    let engine = &web.app.engine;
-    let on_the_wire = engine.store.any_on_the_wire(customer).await.unwrap_or(true);
-    if on_the_wire {
-        tokio::time::sleep(engine.behaviour.hand_over_window + BARRIER_MARGIN).await;
-    }
-    on_the_wire
 }
 
 /// Both content types of RFC 8058 section 3.2.
@@ -259,10 +242,9 @@ pub async fn act_on_message(
     let customer = CustomerId(view.customer_id.clone());
     let wish = pairs(&body).into_iter().find(|(name, _)| name == "do").map(|(_, value)| value);
     let engine = &web.app.engine;
-    let now = engine.clock.now();
     let done = match wish.as_deref() {
         Some("link") => send_where_it_went(&web, &view).await.map(|()| "link_sent"),
-        Some("call") => engine.store.ask_for_call(&customer, now).await.map(|()| "call_noted"),
+        Some("call") => ask_for_call(&web, &customer).await.map(|()| "call_noted"),
         Some("stop") if !engine.live.load().rules.is_mandatory(&view.topic) => {
             let channel = view.channel.as_deref().and_then(|channel| channel.parse().ok());
             let about = (view.topic.clone(), channel.unwrap_or(Channel::Email));
@@ -275,6 +257,16 @@ pub async fn act_on_message(
         Ok(word) => verified(&web, &reader, &view, Some(word)),
         Err(error) => Problem::from(error).into_response(),
     }
+}
+
+async fn ask_for_call(web: &Web, customer: &CustomerId) -> Result<(), StoreError> {
+    let now = web.app.engine.clock.now();
+    let person = person(&web.app, customer, now).await?;
+    // Whoever holds the message moves no time that the customer chose.
+    if web.app.engine.store.open_callback(customer).await?.is_some() {
+        return Ok(());
+    }
+    calls::ask(&web.app, &person, "soon", now).await
 }
 
 /// Sends a sign-in link to the address a message went to, by the same channel.

@@ -36,10 +36,7 @@ pub async fn twilio(
         Word::Nothing => return Ok(StatusCode::NO_CONTENT),
         Word::Taken => (ReceiptOutcome::Taken, String::new(), None),
         Word::Delivered => (ReceiptOutcome::Delivered, String::new(), None),
-        Word::Undelivered { detail, address_is_bad } => {
-            let suppress = address_is_bad.then(|| detail.clone());
-            (ReceiptOutcome::Undelivered, detail, suppress)
-        }
+        Word::Undelivered { detail, address } => (ReceiptOutcome::Undelivered, detail, address),
     };
     let provider_ref = ["MessageSid", "CallSid"].into_iter().find_map(field).unwrap_or_default();
     let receipt =

@@ -11,7 +11,9 @@ use crate::channel::Outgoing;
 use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::{Reason, Verdict, Voice};
 use crate::domain::time::Instant;
-use crate::domain::{Case, CaseChoice, ChannelMap, Customer, Notification, NotificationId, Status};
+use crate::domain::{
+    Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Status,
+};
 use crate::planning::carry::{Load, carry};
 use crate::planning::eligibility::{Heard, Matter, decide};
 use crate::planning::rules::Rules;
@@ -19,6 +21,7 @@ use crate::planning::schedule::midnight;
 use crate::planning::{Ended, Telling, followers, frequency, is_unsaid};
 use crate::store::Result;
 use crate::store::attempts::{Cap, Opening, Rider};
+use crate::store::callbacks::WaitTime;
 use crate::store::notifications::EndOfClaim;
 
 use super::activity::Busy;
@@ -219,8 +222,9 @@ pub async fn bring_on_the_way(
     unused.extend(no_room.iter().map(|n| put_back(&going[*n].claimed.notification)));
     let mut going: Vec<Option<Going>> = going.into_iter().map(Some).collect();
     let mut ready = Vec::with_capacity(loads.len());
+    let wait = wait_time(engine, &going, now).await?;
     for load in loads {
-        let (message, over) = load_up(engine, live, load, &mut going, now);
+        let (message, over) = load_up(engine, live, load, &mut going, wait, now);
         ready.extend(message);
         ends.extend(over);
     }
@@ -228,6 +232,18 @@ pub async fn bring_on_the_way(
     engine.store.put_back(&unused).await?;
     engine.seams.pass(Seam::AfterRender).await;
     hand_to_lanes(engine, ready, now).await
+}
+
+/// How long a call back takes now, where a message says so: a mail may be read much later.
+async fn wait_time(
+    engine: &Engine,
+    going: &[Option<Going>],
+    now: Instant,
+) -> Result<Option<WaitTime>> {
+    if going.iter().flatten().all(|message| message.channel == Channel::Email) {
+        return Ok(None);
+    }
+    engine.store.wait_time(Channel::Voice, now).await
 }
 
 fn later(now: Instant) -> Instant {
@@ -309,6 +325,7 @@ fn load_up(
     live: &Arc<Live>,
     load: Load,
     going: &mut [Option<Going>],
+    wait: Option<WaitTime>,
     now: Instant,
 ) -> (Option<Ready>, Vec<EndOfClaim>) {
     let mut take = |n: usize| going[n].take().expect("each is loaded once");
@@ -342,7 +359,8 @@ fn load_up(
     if !riders.is_empty() {
         reasons.push(Reason::Carries { count: riders.len() });
     }
-    let riding = Riding { words, digest: load.digest, first: heard.first.then(|| by(&reasons)) };
+    let first = heard.first.then(|| by(&reasons));
+    let riding = Riding { words, digest: load.digest, first, wait };
     let told = telling(rules, &claimed);
     let written = match write_message(engine.pen(), live, told, &riding, channel, now) {
         Ok(written) => written,

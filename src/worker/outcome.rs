@@ -90,15 +90,13 @@ pub fn closing(
                 }
             }
         }
-        Err(SendError::Refused { reason, address_is_bad }) => {
+        Err(SendError::Refused { reason, address: fault }) => {
             closing.attempt = AttemptState::Refused;
             closing.status = Status::Planned;
             closing.detail.clone_from(&reason);
             closing.reasons.push(Reason::Refused { channel, detail: reason.clone() });
-            if address_is_bad {
-                let address = message.opening.address.clone();
-                closing.suppress = Some((channel, address, reason.clone()));
-            }
+            let address = message.opening.address.clone();
+            closing.suppress = fault.map(|fault| (channel, address, fault));
             give_up(&mut closing, channel, reason);
         }
     }

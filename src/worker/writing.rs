@@ -14,6 +14,7 @@ use crate::planning::fit::{ChannelNeed, unmet};
 use crate::planning::promise::promise;
 use crate::render::message::{Links, RenderError, Scene, SkippedStep};
 use crate::render::{Company, Manner, RiderWords, Written, rider, write};
+use crate::store::callbacks::WaitTime;
 
 use super::dispatch::Claimed;
 use super::{Behaviour, Engine, Live};
@@ -74,7 +75,8 @@ fn link_until_s(now: Instant) -> i64 {
     (now + TimeDelta::days(CENTRE_LINK_DAYS)).timestamp() / 86_400 * 86_400
 }
 
-/// What rides in a message, and whether it is the first its customer gets.
+/// What goes with a message: what rides in it, whether it is the first its customer gets, and
+/// how long people wait for a person now.
 #[derive(Debug, Default)]
 pub struct Riding {
     pub words: Vec<RiderWords>,
@@ -82,6 +84,8 @@ pub struct Riding {
     pub digest: bool,
     /// The first one says whose word chose the channel.
     pub first: Option<Voice>,
+    /// How long a call back takes now.
+    pub wait: Option<WaitTime>,
 }
 
 /// Writes what a notification says at `now`, for one channel.
@@ -112,8 +116,10 @@ pub fn write_message(
             first: riding.first.map(|by| by != Voice::TopicDefault),
         },
     };
+    let wait_min = riding.wait.map(|wait| wait.minutes());
     set_scene(pen, live, telling, channel, now, |scene| {
-        write(&live.messages, &live.presentation, &notice.message, scene, manner)
+        let scene = Scene { wait_min, ..scene.clone() };
+        write(&live.messages, &live.presentation, &notice.message, &scene, manner)
     })
 }
 
@@ -168,6 +174,7 @@ fn set_scene<T>(
         now,
         zone,
         next_word,
+        wait_min: None,
         locale: customer.profile.locale.clone().unwrap_or_else(|| behaviour.default_locale.clone()),
     };
     write(&scene).map_err(|error| error.to_string())

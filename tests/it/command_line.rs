@@ -196,3 +196,39 @@ fn the_doctor_finds_nothing_wrong_with_a_fresh_installation_and_names_what_is() 
     let shown = text(&output.stdout);
     assert!(shown.contains("no connection"), "{shown}");
 }
+
+#[test]
+fn refusals_are_compared_with_the_carriers_and_taken_over_when_asked() {
+    let here = Installation::new("");
+    here.file("customers.jsonl", &ada().to_string());
+    here.json(&["import", "customers", "customers.jsonl", "--json"]);
+    here.file("carrier.csv", "date,phone_number\n2026-11-01,+447911123456\n2026-11-02,nobody\n");
+    let compare = ["consent", "reconcile", "--file", "carrier.csv"];
+    let output = here.run(&compare);
+    assert_eq!(output.status.code(), Some(1), "they differ");
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(shown.contains("+447911123456") && shown.contains("stopped at the carrier only"));
+    assert!(shown.contains("1 addresses compared, 1 differ, 0 taken over"), "{shown}");
+    assert!(said.contains("carrier.csv, line 3: "), "{said}");
+    here.file("carrier.csv", "date,phone_number\n2026-11-01,+447911123456\n");
+    let output = here.run(&[&compare[..], &["--apply", "--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(report["taken_over"], 1);
+    assert_eq!(report["drift"][0]["kind"], "not_stopped_here");
+    assert_eq!(here.run(&compare).status.code(), Some(0), "now they agree");
+    let data = here.json(&["customer", "export", "C-1"]);
+    let line = data["consent"].as_array().and_then(|lines| lines.last()).expect("a line");
+    assert_eq!((&line["who"], &line["source"]), (&json!("customer"), &json!("carrier")));
+    here.file("carrier.csv", "phone\n");
+    let report = here.run(&[&compare[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&report.stdout).expect("one JSON document");
+    assert_eq!(report["drift"][0]["kind"], "not_stopped_at_carrier");
+    for (file, text_of_it) in [("none.csv", None), ("bad.csv", Some("a,b\n1,2\n"))] {
+        if let Some(text_of_it) = text_of_it {
+            here.file(file, text_of_it);
+        }
+        let output = here.run(&["consent", "reconcile", "--file", file]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    }
+}

@@ -83,7 +83,7 @@ impl Wire for Dice {
             let reason = "the dice say so".to_owned();
             match roll {
                 0..=3 => Err(SendError::Deferred { reason, retry_after: None }),
-                4..=5 => Err(SendError::Refused { reason, address_is_bad: false }),
+                4..=5 => Err(SendError::Refused { reason, address: None }),
                 6..=7 => Err(SendError::NotStarted { reason }),
                 8..=9 => Err(SendError::Unanswered { reason }),
                 10..=12 => {

@@ -153,11 +153,9 @@ pub async fn begin_add(
         return Err(refused("fault_too_many_addresses"));
     }
     let known = points.iter().find(|point| point.channel == channel && point.address == address);
-    if known.is_some_and(|point| point.verified) {
+    // One that its owner stopped is theirs to allow again, once they read the digits there.
+    if known.is_some_and(|point| point.verified && point.suppressed.is_none()) {
         return Err(refused("fault_address_known"));
-    }
-    if known.is_some_and(|point| point.suppressed.is_some()) {
-        return Err(refused("locked_suppressed"));
     }
     send_code(app, person, "add", (channel, &address), now).await
 }
@@ -177,6 +175,7 @@ pub async fn finish_add(
         let id = &person.customer.id;
         let store = &app.engine.store;
         store.add_contact_point(id, *channel, address, &act(app, "centre"), now).await?;
+        store.lift_suppression(*channel, address, "centre", now).await?;
         receipt(app, person, &told(person), "receipt_added", &address.to_string(), now);
     }
     Ok(done)

@@ -2,32 +2,34 @@
 //! or in a window of a quarter of an hour.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use jiff::ToSpan;
 use serde::Serialize;
 
 use crate::domain::hours::{Days, Window};
-use crate::domain::time::{Instant, from_ms, instant, local};
+use crate::domain::time::{Instant, instant, local};
 use crate::domain::{Channel, CustomerId};
 use crate::planning::schedule::Calendar;
 use crate::store::callbacks::{Callback, Wish};
 use crate::store::{Result, StoreError};
 
+use super::promised_calls::tell;
 use super::{App, Person};
 
 /// How long a window is, in minutes.
-const WINDOW_MIN: i64 = 15;
+pub(super) const WINDOW_MIN: i64 = 15;
 
-/// Windows that are offered, and how far ahead they are looked for, in days.
-const MAX_WINDOWS: usize = 16;
+/// Windows that are offered: so many of a day, spread over it, on so many days.
+const WINDOWS_A_DAY: usize = 8;
+const DAYS_OFFERED: usize = 3;
+
+/// How far ahead windows are looked for, in days.
 const MAX_DAYS: i64 = 10;
 
-/// How long what the switchboard said holds, in hours.
-const WAIT_HOLDS_H: i64 = 4;
-
 /// As soon as possible ends, where the switchboard said nothing: a working day, in hours.
-const SOON_H: i64 = 24;
+pub(super) const SOON_H: i64 = 24;
 
 /// Ended calls below which no share is said: too few to mean anything.
 const MIN_ENDED: i64 = 5;
@@ -70,28 +72,21 @@ pub struct WindowLine {
 pub async fn calls(app: &App, person: &Person, now: Instant) -> Result<Calls> {
     let store = &app.engine.store;
     let open = store.open_callback(&person.customer.id).await?;
-    let since = now - TimeDelta::hours(WAIT_HOLDS_H);
-    let wait = store.wait_time(Channel::Voice, since).await?;
+    let wait = store.wait_time(Channel::Voice, now).await?;
     let kept = store.kept_callbacks().await?;
     let windows = free_windows(app, now).await?;
     let points = &person.customer.contact_points;
     Ok(Calls {
         open: open.map(open_call),
-        windows: windows.into_iter().take(MAX_WINDOWS).map(line).collect(),
-        wait: wait.map(|wait| (minutes(wait.shortest_s), minutes(wait.longest_s))),
+        windows: offered(&windows, &house_zone(app)).into_iter().map(line).collect(),
+        wait: wait.map(|wait| wait.minutes()),
         kept_percent: (kept.ended >= MIN_ENDED).then(|| kept.kept * 100 / kept.ended.max(1)),
         reachable: points.iter().any(|point| point.channel != Channel::Email),
     })
 }
 
-/// Seconds as whole minutes, rounded up.
-const fn minutes(seconds: i64) -> i64 {
-    (seconds + 59) / 60
-}
-
 fn open_call(call: Callback) -> OpenCall {
-    let from = (call.from_ms > 0).then(|| from_ms(call.from_ms).to_rfc3339());
-    OpenCall { from, to: from_ms(call.to_ms).to_rfc3339() }
+    OpenCall { from: call.from().map(|from| from.to_rfc3339()), to: call.to().to_rfc3339() }
 }
 
 fn line(from: Instant) -> WindowLine {
@@ -102,11 +97,25 @@ fn line(from: Instant) -> WindowLine {
     }
 }
 
+/// The clock of the house.
+fn house_zone(app: &App) -> jiff::tz::TimeZone {
+    app.zones.get(&app.settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC)
+}
+
+/// What is shown of the windows that have room: a few of each of the next days.
+fn offered(free: &[Instant], zone: &jiff::tz::TimeZone) -> Vec<Instant> {
+    let days = free.chunk_by(|one, next| local(*one, zone).date() == local(*next, zone).date());
+    let spread = |day: &[Instant]| -> Vec<Instant> {
+        day.iter().step_by(day.len().div_ceil(WINDOWS_A_DAY)).copied().collect()
+    };
+    days.take(DAYS_OFFERED).flat_map(spread).collect()
+}
+
 /// The windows that have room, soonest first.
-async fn free_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
+pub(super) async fn free_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
     let settings = &app.settings;
     let live = app.engine.live.load_full();
-    let zone = app.zones.get(&settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let zone = house_zone(app);
     let calendar = live.rules.calendars.get(&settings.calendars.default).cloned();
     let end = now + TimeDelta::days(MAX_DAYS);
     let taken: HashMap<i64, i64> =
@@ -148,18 +157,18 @@ fn windows(
 ///
 /// # Errors
 /// `Refused` with the word that says why not.
-pub async fn ask(app: &App, person: &Person, when: &str, now: Instant) -> Result<()> {
+pub async fn ask(app: &Arc<App>, person: &Person, when: &str, now: Instant) -> Result<()> {
     let store = &app.engine.store;
     let id = &person.customer.id;
     let soon = when == "soon";
     let from = if soon {
         None
     } else {
-        let wanted = free_windows(app, now).await?.into_iter().take(MAX_WINDOWS);
-        let mut wanted = wanted.filter(|from| from.timestamp_millis().to_string() == when);
-        Some(wanted.next().ok_or_else(|| StoreError::Refused("fault_window_taken".into()))?)
+        let mut free = free_windows(app, now).await?.into_iter();
+        let wanted = free.find(|from| from.timestamp_millis().to_string() == when);
+        Some(wanted.ok_or_else(|| StoreError::Refused("fault_window_taken".into()))?)
     };
-    let wait = store.wait_time(Channel::Voice, now - TimeDelta::hours(WAIT_HOLDS_H)).await?;
+    let wait = store.wait_time(Channel::Voice, now).await?;
     let to = match (from, wait) {
         (Some(from), _) => from + TimeDelta::minutes(WINDOW_MIN),
         (None, Some(wait)) => now + TimeDelta::seconds(wait.longest_s),
@@ -173,26 +182,36 @@ pub async fn ask(app: &App, person: &Person, when: &str, now: Instant) -> Result
         detail: task_text(app, id, from, to),
         room: i64::from(app.settings.callback.per_window),
     };
+    let before = store.open_callback(id).await?;
     match store.ask_for_callback(wish, now).await {
-        Err(StoreError::Refused(_)) => Err(StoreError::Refused("fault_window_taken".into())),
-        done => done,
+        Err(StoreError::Refused(_)) => {
+            return Err(StoreError::Refused("fault_window_taken".into()));
+        }
+        done => done?,
+    }
+    // Asked again for the same is no news.
+    if before.is_some_and(|before| before.from() != from) {
+        tell(app, person, "call_moved", Some((from, to)), now);
+    }
+    Ok(())
+}
+
+/// What the person who calls reads.
+fn task_text(app: &App, id: &CustomerId, from: Option<Instant>, to: Instant) -> String {
+    let when = on_the_clock(app, from, to);
+    match from {
+        Some(_) => format!("Call the customer {id} {when}: they chose this time on their page."),
+        None => format!("Call the customer {id} {when}: they asked for it on their page."),
     }
 }
 
-/// What the person who calls reads, on the clock of the house.
-fn task_text(app: &App, id: &CustomerId, from: Option<Instant>, to: Instant) -> String {
-    let zone = app.zones.get(&app.settings.locales.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+/// A promised time, on the clock of the house.
+pub(super) fn on_the_clock(app: &App, from: Option<Instant>, to: Instant) -> String {
+    let zone = house_zone(app);
     let clock = |at: Instant| local(at, &zone).strftime("%a %-d %b %H:%M %Z").to_string();
     match from {
-        Some(from) => format!(
-            "Call the customer {id} between {} and {}: they chose this time on their page.",
-            clock(from),
-            clock(to)
-        ),
-        None => format!(
-            "Call the customer {id} as soon as possible, by {}: they asked for it on their page.",
-            clock(to)
-        ),
+        Some(from) => format!("between {} and {}", clock(from), clock(to)),
+        None => format!("as soon as possible, by {}", clock(to)),
     }
 }
 
@@ -211,5 +230,19 @@ mod tests {
         let shown: Vec<String> =
             windows.iter().take(4).map(|at| at.format("%a %H:%M").to_string()).collect();
         assert_eq!(shown, ["Fri 09:30", "Fri 09:45", "Mon 09:00", "Mon 09:15"]);
+    }
+
+    #[test]
+    fn what_is_offered_is_spread_over_each_of_the_next_days() {
+        let hours = "09:00-17:00 working days".parse().expect("a window");
+        let now = parse_instant("2026-11-27T16:20:00Z").expect("an instant");
+        let free = windows(hours, &Calendar::default(), &TimeZone::UTC, now);
+        let shown: Vec<String> = offered(&free, &TimeZone::UTC)
+            .iter()
+            .map(|at| at.format("%a %H:%M").to_string())
+            .collect();
+        assert_eq!(shown.len(), 2 + 8 + 8);
+        assert_eq!(shown[..4], ["Fri 16:30", "Fri 16:45", "Mon 09:00", "Mon 10:00"]);
+        assert!(offered(&[], &TimeZone::UTC).is_empty());
     }
 }

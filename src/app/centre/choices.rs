@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::domain::customer::parse_locale;
 use crate::domain::hours::{Hours, QuietHours};
-use crate::domain::preference::Digest;
 use crate::domain::reason::Voice;
 use crate::domain::time::{Instant, local};
 use crate::domain::{CaseChoice, Channel, Customer, Preferences};
@@ -16,13 +15,11 @@ use crate::planning::routing::consent;
 use crate::planning::schedule::at_local;
 use crate::store::Result;
 
+use super::rhythm::{self, Slot};
 use super::{App, Person, act, topic_title};
 
 /// The source under which "stop everything optional" is recorded, so that it can be undone.
 const STOP_ALL: &str = "centre stop-all";
-
-/// When a rhythm comes where the customer has named no time: 18:00.
-const RHYTHM_MIN: u16 = 18 * 60;
 
 /// The longest pause, in days.
 const MAX_PAUSE_DAYS: i64 = 366;
@@ -59,6 +56,9 @@ const ZONES: [&str; 24] = [
 #[derive(Debug, Clone, Serialize)]
 pub struct Choices {
     pub topics: Vec<TopicLine>,
+    /// When gathered messages come: `18:00`, and the day from Monday, 0.
+    pub gathered_at: String,
+    pub gathered_day: u8,
     /// Channels, first choice first; empty where the customer has named no order.
     pub order: Vec<Channel>,
     pub quiet_from: String,
@@ -106,10 +106,12 @@ pub struct Cell {
 /// One change, read from a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The wanted cells as `<topic>:<channel>`, and a rhythm per topic.
+    /// The wanted cells as `<topic>:<channel>`, a rhythm per topic, and when gathered messages
+    /// come.
     Topics {
         wanted: Vec<String>,
         rhythms: BTreeMap<String, &'static str>,
+        slot: Slot,
     },
     Order(Vec<Channel>),
     Quiet(Option<Hours>),
@@ -143,7 +145,7 @@ pub async fn choices(app: &App, person: &Person, now: Instant) -> Result<Choices
         name: name.clone(),
         title: topic_title(app, name, &reader.locale),
         mandatory: topic.mandatory.clone(),
-        rhythm: rhythm_name(chosen.digest.get(name)),
+        rhythm: rhythm::name(chosen.digest.get(name)),
         cells: Channel::ALL.into_iter().map(|channel| cell(app, customer, name, channel)).collect(),
     });
     let (quiet, quiet_differs) = match &chosen.quiet_hours {
@@ -158,10 +160,13 @@ pub async fn choices(app: &App, person: &Person, now: Instant) -> Result<Choices
         let span = jiff::Span::new().days(days);
         today.checked_add(span).unwrap_or(today).to_string()
     };
+    let slot = Slot::of(&chosen.digest);
     let last = app.engine.store.last_consent(&customer.id).await?;
     let zone = customer.profile.time_zone.clone();
     Ok(Choices {
         topics: topics.collect(),
+        gathered_at: slot.at(),
+        gathered_day: slot.day,
         order: chosen.channel_order.clone().unwrap_or_default(),
         quiet_from: quiet_from.to_owned(),
         quiet_to: quiet_to.replace("24:00", "00:00"),
@@ -178,14 +183,6 @@ pub async fn choices(app: &App, person: &Person, now: Instant) -> Result<Choices
         discreet: chosen.discreet.unwrap_or(false),
         may_undo: last.is_some_and(|last| last.source == STOP_ALL),
     })
-}
-
-const fn rhythm_name(rhythm: Option<&Digest>) -> &'static str {
-    match rhythm {
-        None | Some(Digest::AtOnce) => "at_once",
-        Some(Digest::Daily { .. }) => "daily",
-        Some(Digest::Weekly { .. }) => "weekly",
-    }
 }
 
 fn cell(app: &App, customer: &Customer, topic: &str, channel: Channel) -> Cell {
@@ -256,7 +253,8 @@ async fn edit(app: &App, person: &Person, change: Change) -> Result<Edit> {
         app.settings.topics.keys().filter(|t| !rules.is_mandatory(t)).cloned().collect()
     };
     Ok(match change {
-        Change::Topics { wanted, rhythms } => {
+        Change::Topics { wanted, rhythms, slot } => {
+            let rhythms = rhythm::changes(&person.customer.preferences.digest, &rhythms, slot);
             let mut cells = Vec::new();
             for topic in app.settings.topics.keys() {
                 for channel in Channel::ALL {
@@ -270,12 +268,7 @@ async fn edit(app: &App, person: &Person, change: Change) -> Result<Edit> {
                 for (topic, channel, on) in &cells {
                     chosen.topics.entry(topic.clone()).or_default().insert(*channel, *on);
                 }
-                for (topic, rhythm) in &rhythms {
-                    let known = chosen.digest.get(topic).copied();
-                    if rhythm_name(known.as_ref()) != *rhythm {
-                        chosen.digest.insert(topic.clone(), rhythm_of(rhythm));
-                    }
-                }
+                chosen.digest.extend(rhythms.clone());
             })
         }
         Change::Order(order) => Box::new(move |chosen| {
@@ -310,14 +303,6 @@ async fn edit(app: &App, person: &Person, change: Change) -> Result<Edit> {
             })
         }
     })
-}
-
-fn rhythm_of(name: &str) -> Digest {
-    match name {
-        "daily" => Digest::Daily { at_min: RHYTHM_MIN },
-        "weekly" => Digest::Weekly { day: 0, at_min: RHYTHM_MIN },
-        _ => Digest::AtOnce,
-    }
 }
 
 /// Reads a change from a form.
@@ -422,5 +407,12 @@ fn read_topics(
             None => {}
         }
     }
-    Ok(Change::Topics { wanted, rhythms })
+    let shown = Slot::of(&person.customer.preferences.digest);
+    let field = |name: &str| {
+        fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim().to_owned())
+    };
+    let at = field("gathered_at").unwrap_or_else(|| shown.at());
+    let day = field("gathered_day").unwrap_or_else(|| shown.day.to_string());
+    let slot = Slot::read(&at, &day).ok_or("fault_gathered")?;
+    Ok(Change::Topics { wanted, rhythms, slot })
 }

@@ -30,6 +30,9 @@ pub enum Letter {
     SignIn(String),
     /// The word of a receipt, and the masked address it is about.
     Receipt(&'static str, String),
+    /// The word about a promised call, and when it is: RFC 3339, without a beginning for as
+    /// soon as possible.
+    Call { word: &'static str, when: Option<(Option<String>, String)> },
 }
 
 impl Letter {
@@ -38,6 +41,7 @@ impl Letter {
             Self::Code(_) => "code",
             Self::SignIn(_) => "sign_in",
             Self::Receipt(..) => "receipt",
+            Self::Call { .. } => "call",
         }
     }
 }
@@ -132,9 +136,19 @@ async fn sign_in(
     Ok(())
 }
 
+/// A text as it goes over the air: without the characters that would make it long.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    safe(text.trim())
+}
+
 fn shape(app: &App, reader: &Reader, channel: Channel, letter: &Letter) -> Result<Shaped, String> {
     let locale = &reader.locale;
     let word = |key: &str| app.pages.word(locale, key);
+    let (from, to) = match letter {
+        Letter::Call { when: Some((from, to)), .. } => (from.as_deref(), Some(to.as_str())),
+        _ => (None, None),
+    };
     let (title, line, code, link) = match letter {
         Letter::Code(digits) => {
             (word("letter_code"), word("letter_code_line"), digits.as_str(), "")
@@ -145,10 +159,14 @@ fn shape(app: &App, reader: &Reader, channel: Channel, letter: &Letter) -> Resul
         Letter::Receipt(key, about) => {
             (word("letter_receipt"), word(key).replace("{address}", about), "", "")
         }
+        Letter::Call { word: key, .. } => (word("letter_call"), word(key), "", ""),
     };
     let spoken: Vec<String> = code.chars().map(String::from).collect();
+    // Of what we did ourselves there is nothing to doubt.
+    let was_it_you = !matches!(letter, Letter::Call { .. });
+    let spoken = spoken.join(", ");
     let values =
-        context! { title => title.as_str(), line, code, link, spoken => spoken.join(", ") };
+        context! { title => title.as_str(), line, code, link, spoken, from, to, was_it_you };
     Ok(match channel {
         Channel::Email => Shaped::Email(EmailText {
             subject: title,
@@ -156,7 +174,7 @@ fn shape(app: &App, reader: &Reader, channel: Channel, letter: &Letter) -> Resul
             text: app.pages.render("letter.txt", reader, values)?,
         }),
         Channel::Sms => {
-            let text = safe(app.pages.render("letter.sms.txt", reader, values)?.trim());
+            let text = plain(&app.pages.render("letter.sms.txt", reader, values)?);
             let counted = count(&text);
             Shaped::Sms(SmsText { text, counted })
         }

@@ -166,6 +166,7 @@ fn title(app: &App, person: &Person, case: &Case, n: &Notification, now: Instant
         skipped: &[],
         now,
         next_word: None,
+        wait_min: None,
         zone: reader.zone.clone(),
         locale: reader.locale.clone(),
     };

@@ -7,6 +7,8 @@ pub mod choices;
 pub mod data;
 pub mod letters;
 pub mod matters;
+pub mod promised_calls;
+pub mod rhythm;
 
 use crate::domain::time::Instant;
 use crate::domain::{Channel, Customer, CustomerId};

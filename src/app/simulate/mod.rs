@@ -76,7 +76,8 @@ impl Version {
             .iter()
             .map(|rider| rider_words(pen, &self.live, rider, sending.now))
             .collect();
-        let riding = Riding { words: words?, digest: sending.digest, first: sending.first };
+        let riding =
+            Riding { words: words?, digest: sending.digest, first: sending.first, wait: None };
         let mut notification = sending.telling.notification.clone();
         notification.code = self.keys.code(notification.id);
         let telling = crate::planning::Telling { notification: &notification, ..sending.telling };

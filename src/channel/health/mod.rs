@@ -25,11 +25,11 @@ use crate::domain::{Channel, ChannelMap};
 
 use super::{SendError, Taken};
 use breaker::{Breaker, Tally};
-use rate::{Bucket, Granted};
+use rate::Granted;
 use shared::Shared;
 
 pub use breaker::Standing;
-pub use rate::Rate;
+pub use rate::{Bucket, Rate};
 pub use shared::Connect;
 
 /// What a call says about the provider that was called.
@@ -233,6 +233,7 @@ fn show(channel: Channel, open: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::customer::AddressFault;
     use crate::domain::time::parse_instant;
 
     fn line(rate: Option<Rate>) -> ChannelMap<Option<Line>> {
@@ -284,7 +285,8 @@ mod tests {
     #[test]
     fn a_refusal_of_one_address_says_nothing_against_the_provider() {
         let reason = String::new;
-        let refused = Err(SendError::Refused { reason: reason(), address_is_bad: true });
+        let refused =
+            Err(SendError::Refused { reason: reason(), address: Some(AddressFault::Unusable) });
         assert_eq!(Call::of(&refused), Call::Answered);
         let greylisted = Err(SendError::Deferred { reason: reason(), retry_after: None });
         assert_eq!(Call::of(&greylisted), Call::Answered);

@@ -228,6 +228,20 @@ pub struct PromisedCall {
     pub by: String,
 }
 
+/// What came of a task.
+#[derive(Serialize, ToSchema)]
+pub struct TaskDone {
+    /// `reached` (also when left out), or `not_reached` for a promised call nobody answered.
+    pub outcome: Option<String>,
+}
+
+/// When a call is tried again.
+#[derive(Serialize, ToSchema)]
+pub struct NextTry {
+    /// RFC 3339; null once it is left to a person.
+    pub by: Option<String>,
+}
+
 /// A notification in a listing; one alone has its decisions, attempts and receipts besides.
 #[derive(Serialize, ToSchema)]
 pub struct Notification {

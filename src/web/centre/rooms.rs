@@ -14,7 +14,7 @@ use crate::domain::Channel;
 use crate::domain::time::from_ms;
 use crate::store::StoreError;
 use crate::web::receipts::pairs;
-use crate::web::{Web, pages};
+use crate::web::{Web, barrier, pages};
 
 use super::{Said, Visitor, refuse, show};
 
@@ -131,7 +131,7 @@ fn in_the_language_now(web: &Web, visitor: &Visitor, said: Vec<Said>) -> Vec<Sai
 
 /// What is confirmed once nothing new can start against it, and what may still come.
 async fn settled(web: &Web, visitor: &Visitor, said: &mut Vec<Said>) {
-    if pages::on_the_wire_settled(web, &visitor.person.customer.id).await {
+    if barrier::settled(web, &visitor.person.customer.id).await {
         said.push(Said::done(web, visitor, "pending"));
     }
 }

@@ -68,7 +68,7 @@ async fn the_wait_is_what_the_switchboard_said_last_with_how_often_it_was_kept()
     let told = json!({"voice": {"shortest_s": 120, "longest_s": 600}});
     assert_eq!(app.http(put(told)).await.0, 204);
     let page = browser.get("/centre/call").await.body;
-    assert!(page.contains("The wait is 2 to 10 minutes now."), "{page}");
+    assert!(page.contains("The wait is about 2 to 10 minutes now."), "{page}");
     for wrong in [
         json!({"voice": {"shortest_s": 600, "longest_s": 120}}),
         json!({"pigeon": {"shortest_s": 1, "longest_s": 2}}),

@@ -86,6 +86,58 @@ async fn topics_are_chosen_by_channel_with_their_rhythm() {
 }
 
 #[tokio::test]
+async fn the_hour_and_day_of_gathered_messages_are_the_customers() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    let browser = Browser::visiting(&app).await;
+    let page = browser.get("/centre/choices").await.body;
+    assert!(page.contains(r#"name="gathered_at" value="18:00""#), "{page}");
+    let form = |at: &'static str| {
+        [
+            ("do", "topics"),
+            ("want", "status:email"),
+            ("want", "survey:email"),
+            ("rhythm:status", "daily"),
+            ("rhythm:survey", "weekly"),
+            ("gathered_day", "4"),
+            ("gathered_at", at),
+        ]
+    };
+    let page = choose(&browser, &form("07:30")).await;
+    assert!(page.contains(r#"name="gathered_at" value="07:30""#), "{page}");
+    assert!(page.contains(r#"<option value="4" selected>Friday</option>"#), "{page}");
+    let digest = json!({"status": "daily 07:30", "survey": "weekly FRI 07:30"});
+    assert_eq!(chosen(&app).await["digest"], digest);
+    let page = choose(&browser, &form("25:00")).await;
+    assert!(page.contains("Write a time such as 18:00."), "{page}");
+    app.event("take_in_charge_ticket").await;
+    app.advance_to("2026-11-24T07:29:00Z").await;
+    assert!(app.smtp.taken().is_empty());
+    app.advance_to("2026-11-24T07:30:00Z").await;
+    assert_eq!(app.smtp.taken().len(), 1, "at the hour they named");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_rhythm_that_a_case_system_set_is_kept_until_the_customer_changes_it() {
+    let app = TestApp::start().await;
+    let mut customer = ada();
+    customer["preferences"] = json!({"digest": {"status": "daily 08:15"}});
+    app.customer(customer).await;
+    let browser = Browser::visiting(&app).await;
+    let form = [
+        ("do", "topics"),
+        ("want", "status:email"),
+        ("rhythm:status", "daily"),
+        ("gathered_day", "0"),
+        ("gathered_at", "08:15"),
+    ];
+    choose(&browser, &form).await;
+    assert_eq!(chosen(&app).await["digest"], Value::Null, "as it was shown");
+    app.end().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_chosen_says_why_in_plain_words() {
     let app = TestApp::start().await;
     let mut customer = ada();

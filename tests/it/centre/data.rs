@@ -19,6 +19,8 @@ async fn all_data_is_one_download_with_the_record_of_consent() {
     let data: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!(data["customer"]["contact_points"][0]["address"], "ada@example.com");
     assert_eq!(data["cases"][0]["id"], "T-1");
+    assert_eq!(data["versions"][0]["profile"]["name"], "Ada Byron", "each version, whole");
+    assert_eq!(data["versions"][1]["chosen"]["cap_per_day"], 2);
     let consent = &data["consent"][0];
     assert_eq!(consent["who"], "customer");
     assert_eq!(consent["source"], "centre");

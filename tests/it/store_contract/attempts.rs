@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
+use tidings::domain::customer::AddressFault;
 use tidings::domain::{Channel, Reason, Status};
 use tidings::store::attempts::{AttemptState, Opened};
 
@@ -147,8 +148,9 @@ async fn a_refusal_leaves_its_reasons_a_task_and_an_address_that_is_not_used_aga
             detail: "550 \"no\" such\\user".into(),
         }];
         refused.task = Some("every channel failed");
+        refused.detail = "550 no such user".into();
         let address = email("ada@example.com");
-        refused.suppress = Some((Channel::Email, address, "550 no such user".into()));
+        refused.suppress = Some((Channel::Email, address, AddressFault::Unusable));
         store.close_attempts(vec![refused], after_s(2)).await.expect("the store is there");
 
         let now = store.one_notification(&held.id).await.expect("it is there");

@@ -11,10 +11,11 @@ use tidings::domain::time::Instant;
 use tidings::domain::{
     Case, CaseEvent, Channel, Notification, NotificationId, Reason, Status, Urgency, Zones,
 };
-use tidings::store::Store;
 use tidings::store::attempts::{AttemptState, Closing, Opened, Opening};
+use tidings::store::callbacks::Wish;
 use tidings::store::intake::{Accepted, Incoming};
 use tidings::store::plans::{PendingCase, PlannedCase};
+use tidings::store::{Result, Store};
 
 use crate::support::damage;
 use crate::support::postgres::PostgresServer;
@@ -322,4 +323,21 @@ pub async fn status(store: &Store, id: &NotificationId) -> Status {
 pub fn migrations() -> i64 {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
     i64::try_from(std::fs::read_dir(folder).expect("the migrations").count()).expect("few")
+}
+
+/// A customer asks to be called as soon as possible, within a day.
+pub async fn ask_for_call(
+    store: &Store,
+    id: &tidings::domain::CustomerId,
+    now: Instant,
+) -> Result<()> {
+    let wish = Wish {
+        customer: id.clone(),
+        case: None,
+        from: None,
+        to: now + chrono::TimeDelta::days(1),
+        detail: format!("Call the customer {id}."),
+        room: 0,
+    };
+    store.ask_for_callback(wish, now).await
 }

@@ -1,13 +1,13 @@
 use chrono::TimeDelta;
 use tidings::domain::customer::Address;
-use tidings::domain::{CaseId, Channel, NotificationId, Status};
+use tidings::domain::{CaseId, Channel, CustomerId, NotificationId, Status};
 use tidings::store::StoreError;
-use tidings::store::callbacks::Wish;
+use tidings::store::callbacks::{Unheld, Wish};
 use tidings::store::consent::Act;
 use tidings::store::steering::Steer;
 use tidings::store::visits::{MAX_CODES_PER_HOUR, MAX_TRIES};
 
-use super::bed::{after_s, know, monday, on_both, planned, status, told};
+use super::bed::{after_s, claimed, closing, know, monday, on_both, opened, planned, status, told};
 
 fn act() -> Act {
     Act { who: "customer".into(), source: "centre".into(), text_version: "ab12".into() }
@@ -253,19 +253,127 @@ async fn a_call_is_promised_moved_kept_late_or_taken_back_and_a_window_has_its_r
 }
 
 #[tokio::test]
-async fn the_wait_is_what_was_said_last_and_not_before_a_moment() {
+async fn the_wait_is_what_was_said_last_for_four_hours() {
     on_both(async |bed| {
         let store = &bed.store;
-        let wait = async |since| {
-            let wait = store.wait_time(Channel::Voice, since).await.expect("the store");
+        let wait = async |now| {
+            let wait = store.wait_time(Channel::Voice, now).await.expect("the store");
             wait.map(|wait| (wait.shortest_s, wait.longest_s))
         };
         assert_eq!(wait(monday()).await, None);
         store.set_wait_time(Channel::Voice, 60, 120, monday()).await.expect("kept");
         store.set_wait_time(Channel::Voice, 90, 180, after_s(5)).await.expect("kept");
         store.set_wait_time(Channel::Sms, 1, 2, after_s(6)).await.expect("kept");
-        assert_eq!(wait(monday()).await, Some((90, 180)));
-        assert_eq!(wait(after_s(6)).await, None);
+        assert_eq!(wait(after_s(7)).await, Some((90, 180)));
+        assert_eq!(wait(after_s(4 * 3_600 + 5)).await, Some((90, 180)));
+        assert_eq!(wait(after_s(4 * 3_600 + 6)).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_held_moves_once_and_is_late_or_missed_for_good() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        let id: CustomerId = "C-1".into();
+        let wish = |from: Option<i64>, to: i64| Wish {
+            customer: id.clone(),
+            case: None,
+            from: from.map(after_s),
+            to: after_s(to),
+            detail: "Call C-1.".into(),
+            room: 1,
+        };
+        let open = async || store.open_callback(&id).await.expect("the store");
+        let overdue = async |at| store.overdue_callbacks(after_s(at), 10).await.expect("the store");
+        store.ask_for_callback(wish(None, 60), monday()).await.expect("promised");
+        assert!(overdue(60).await.is_empty());
+        assert_eq!(overdue(61).await, std::slice::from_ref(&id));
+        let call = open().await.expect("promised");
+        let next = Some(wish(Some(900), 1_800));
+        let moved = async |next| {
+            store.end_try((&id, call), Unheld::Overdue, next, "Late.", after_s(61)).await
+        };
+        assert!(moved(next.clone()).await.expect("the store"));
+        assert!(!moved(next).await.expect("the store"), "it is over already");
+        let call = open().await.expect("moved");
+        assert_eq!((call.tries, call.from_ms), (1, after_s(900).timestamp_millis()));
+        assert_eq!(store.open_tasks(0, 10).await.expect("the store")[0].detail, "Late.");
+        let done = store.end_try((&id, call), Unheld::NotReached, None, "Write.", after_s(950));
+        assert!(done.await.expect("the store"));
+        assert!(open().await.is_none() && overdue(9_999).await.is_empty());
+        assert_eq!(store.open_tasks(0, 10).await.expect("the store")[0].detail, "Write.");
+        let kept = store.kept_callbacks().await.expect("the store");
+        assert_eq!((kept.kept, kept.ended), (0, 1), "the first promise was broken");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_moves_into_no_window_that_is_full() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        let wish = |id: &str, from: Option<i64>| Wish {
+            customer: id.into(),
+            case: None,
+            from: from.map(after_s),
+            to: after_s(1_800),
+            detail: String::new(),
+            room: 1,
+        };
+        store.ask_for_callback(wish("C-1", Some(900)), monday()).await.expect("promised");
+        store.ask_for_callback(wish("C-2", None), monday()).await.expect("promised");
+        let id: CustomerId = "C-2".into();
+        let call = store.open_callback(&id).await.expect("the store").expect("one");
+        let next = Some(wish("C-2", Some(900)));
+        let full = store.end_try((&id, call), Unheld::Overdue, next, "", after_s(61)).await;
+        assert!(matches!(full, Err(StoreError::Refused(_))), "{full:?}");
+        let still = store.open_callback(&id).await.expect("the store");
+        assert_eq!(still.map(|call| call.seq), Some(call.seq), "nothing was changed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn addresses_that_their_owners_stopped_are_listed_until_they_start_again() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        let listed = async |at| {
+            let stopped = store.stopped(Channel::Sms, after_s(at)).await.expect("the store");
+            let line = |s: tidings::store::stops::Stopped| format!("{} {}", s.address, s.source);
+            stopped.into_iter().map(line).collect::<Vec<_>>()
+        };
+        let number = |text| Address::parse(Channel::Sms, text).expect("valid");
+        let (one, two, bad) =
+            (number("+447911123456"), number("+447911123457"), number("+447911123458"));
+        for (address, source) in [(&one, "stop"), (&two, "carrier"), (&bad, "twilio")] {
+            let done = store.suppress(Channel::Sms, address, "no", source, after_s(1));
+            done.await.expect("kept");
+        }
+        assert!(listed(0).await.is_empty());
+        assert_eq!(listed(1).await, ["+447911123456 stop", "+447911123457 carrier"]);
+        store.lift_suppression(Channel::Sms, &two, "stop", after_s(2)).await.expect("lifted");
+        store.lift_suppression(Channel::Sms, &bad, "stop", after_s(2)).await.expect("the store");
+        assert_eq!(listed(3).await, ["+447911123456 stop"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whether_anything_is_on_the_wire_to_an_address_is_known() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let held = claimed(store, "e1", "T-1").await;
+        let any = async |address: &str| {
+            let address = Address::parse(Channel::Email, address).expect("valid");
+            store.any_on_the_wire_to(Channel::Email, &address).await.expect("the store")
+        };
+        assert!(!any("ada@example.com").await);
+        let no = opened(store, &held).await.no;
+        assert!(any("Ada@Example.com").await && !any("bob@example.com").await);
+        store.close_attempts(vec![closing(&held, no)], after_s(2)).await.expect("recorded");
+        assert!(!any("ada@example.com").await);
     })
     .await;
 }

@@ -6,8 +6,8 @@ use tidings::store::StoreError;
 use tidings::store::console::Filter;
 
 use super::bed::{
-    accepted, after_s, claimed, email, event, know, monday, on_both, opened, plain, planned,
-    status, told,
+    accepted, after_s, ask_for_call, claimed, email, event, know, monday, on_both, opened, plain,
+    planned, status, told,
 };
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn the_figures_of_this_moment_count_what_is_not_settled() {
         assert_eq!(figures().await, (None, 0, 0, 0));
         let due = planned(store, "e1", "T-1", after_s(60)).await;
         accepted(store, plain("e2", "T-2")).await;
-        store.ask_for_call(&"C-1".into(), monday()).await.expect("the store is there");
+        ask_for_call(store, &"C-1".into(), monday()).await.expect("the store is there");
         assert_eq!(figures().await, (Some(due.due_at.timestamp_millis()), 0, 1, 1));
     })
     .await;

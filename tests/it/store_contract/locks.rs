@@ -2,6 +2,7 @@
 //! that every order is tried and none is left to chance.
 
 use sqlx::{Connection, PgConnection};
+use tidings::domain::customer::AddressFault;
 use tidings::domain::{CaseChoice, CaseId, Channel, CustomerId, Status};
 use tidings::store::attempts::AttemptState;
 
@@ -190,7 +191,8 @@ async fn an_address_that_is_suppressed_as_it_arrives_is_decided_anew() {
         let mut refused = closing(&held, no);
         (refused.attempt, refused.status) = (AttemptState::Refused, Status::Failed);
         refused.task = Some("no channel is left");
-        refused.suppress = Some((Channel::Email, email("ada@example.com"), "no".into()));
+        refused.detail = "no".into();
+        refused.suppress = Some((Channel::Email, email("ada@example.com"), AddressFault::Unusable));
         other.close_attempts(vec![refused], monday()).await
     });
     by_hand.until_waiting(1).await;

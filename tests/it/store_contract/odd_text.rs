@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use tidings::app::App;
 use tidings::clock::Clock;
 use tidings::domain::Channel;
+use tidings::domain::customer::AddressFault;
 use tidings::store::attempts::AttemptState;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 
 use super::bed::{
-    Bed, accepted, claimed, closing, customer, email, event, know, monday, on_both, opened,
-    pending, told,
+    Bed, accepted, ask_for_call, claimed, closing, customer, email, event, know, monday, on_both,
+    opened, pending, told,
 };
 use crate::support::smtp::SmtpSink;
 use crate::support::twilio::TwilioDouble;
@@ -68,7 +69,7 @@ async fn odd_text_in_names_ids_and_facts_is_read_back_as_it_was() {
             let found = pending(store, seq).await;
             assert_eq!(found.events[0].event, incoming.event);
             assert_eq!(store.events_named(odd).await.expect("the store is there").len(), 1);
-            store.ask_for_call(&odd.into(), monday()).await.expect("the store is there");
+            ask_for_call(store, &odd.into(), monday()).await.expect("the store is there");
             let tasks = store.open_tasks(0, 100).await.expect("the store is there");
             assert_eq!(tasks[n].customer_id.as_deref(), Some(odd));
         }
@@ -91,7 +92,7 @@ async fn what_others_say_with_a_nul_or_at_any_length_stops_no_record() {
             .filter_map(|n| char::from_u32(0x4E00 + n.wrapping_mul(2_654_435_761) % 20_000))
             .collect();
         refused.provider_ref = Some(format!("\0{long}"));
-        refused.suppress = Some((Channel::Email, email("ada@example.com"), "no\0".into()));
+        refused.suppress = Some((Channel::Email, email("ada@example.com"), AddressFault::Unusable));
         let other = claimed(store, "e2", "T-2").await;
         let number = opened(store, &other).await.no;
         let closings = vec![refused, closing(&other, number)];
@@ -108,7 +109,7 @@ async fn what_others_say_with_a_nul_or_at_any_length_stops_no_record() {
             provider_ref: format!("\0{long}"),
             outcome: ReceiptOutcome::Undelivered,
             detail: "gone\0".into(),
-            suppress: Some("gone\0".into()),
+            suppress: Some(AddressFault::Unusable),
         };
         assert!(store.keep_receipt(receipt.clone(), monday()).await.expect("kept"));
         assert!(!store.keep_receipt(receipt, monday()).await.expect("known"));

@@ -22,11 +22,20 @@ async fn outcomes_say_what_was_delivered_answered_and_followed_by_a_contact() {
         let contact = json!({"state": null, "event": "customer_contacted",
             "occurred_at": after_s(60).to_rfc3339()});
         accepted(store, event("c1", "T-1", contact)).await;
-        let answer = json!({"state": null, "event": "customer_answered"});
+        let facts = json!({"answer": "well"});
+        let answer = json!({"state": null, "event": "customer_answered", "facts": facts});
         let mut answered = event("x", "T-2", answer);
         answered.event.source = "tidings".into();
         answered.event.id = format!("answer-{}", second.id);
         accepted(store, answered).await;
+
+        let answered = store.answered(0..i64::MAX).await.expect("the store is there");
+        let times = |of: Option<&str>| -> i64 {
+            let rows = answered.iter().filter(|row| row.answer.as_deref() == of);
+            rows.map(|row| row.times).sum()
+        };
+        assert_eq!((times(None), times(Some("well"))), (1, 1), "{answered:?}");
+        assert_eq!(store.answered(0..1).await.expect("the store is there"), []);
 
         let day = TimeDelta::days(1);
         let said = |row: &OutcomeRow| (row.delivered, row.acknowledged, row.contacted);

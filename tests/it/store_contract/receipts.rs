@@ -1,5 +1,6 @@
 //! A provider's later word: stored first, applied in order of rank.
 
+use tidings::domain::customer::AddressFault;
 use tidings::domain::{Channel, Notification, Status};
 use tidings::store::Store;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
@@ -160,10 +161,10 @@ async fn a_receipt_that_says_so_suppresses_the_address() {
         know(store, &["C-1"]).await;
         let told = told(store, "e1", "T-1").await;
         let mut bounced = receipt(&told, ReceiptOutcome::Undelivered);
-        bounced.suppress = Some("no such number".into());
+        bounced.suppress = Some(AddressFault::Unusable);
         assert!(store.keep_receipt(bounced, after_s(5)).await.expect("it is there"));
         let known = store.customer(&"C-1".into(), after_s(5)).await.expect("known");
-        assert_eq!(known.contact_points[0].suppressed.as_deref(), Some("no such number"));
+        assert_eq!(known.contact_points[0].suppressed.as_deref(), Some("as \"they\" say"));
         assert_eq!(known.revision, 2);
     })
     .await;

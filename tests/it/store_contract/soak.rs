@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
+use tidings::domain::customer::AddressFault;
 use tidings::domain::notification::Lane;
 use tidings::domain::plan::{NewTask, TaskKind};
 use tidings::domain::time::Instant;
@@ -19,7 +20,8 @@ use tidings::store::{Result, Store, StoreError};
 use crate::support::postgres::PostgresServer;
 
 use super::bed::{
-    Bed, Engine, after_s, closing, created, customer, email, event, notice, opening, planned_case,
+    Bed, Engine, after_s, ask_for_call, closing, created, customer, email, event, notice, opening,
+    planned_case,
 };
 
 const CUSTOMERS: usize = 6;
@@ -183,7 +185,7 @@ impl Writer {
             let mut ends = closing(notification, opened.no);
             if self.chance.random_range(0..3) == 0 {
                 (ends.attempt, ends.status) = (AttemptState::Refused, Status::Failed);
-                ends.suppress = Some((Channel::Email, self.address(), "550".into()));
+                ends.suppress = Some((Channel::Email, self.address(), AddressFault::Unusable));
                 ends.task = Some("no channel is left");
             }
             closings.push(ends);
@@ -218,7 +220,8 @@ impl Writer {
                 provider_ref: "ref".into(),
                 outcome,
                 detail: String::new(),
-                suppress: (outcome == ReceiptOutcome::Undelivered).then(|| "bounced".into()),
+                suppress: (outcome == ReceiptOutcome::Undelivered)
+                    .then_some(AddressFault::Unusable),
             };
             self.store.keep_receipt(receipt, now).await?;
         }
@@ -242,7 +245,7 @@ impl Writer {
             found(self.store.finish_task(task.seq, &self.name, now).await)?;
         }
         let id = self.customer();
-        self.store.ask_for_call(&id, now).await
+        ask_for_call(&self.store, &id, now).await
     }
 }
 

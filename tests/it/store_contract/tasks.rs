@@ -7,7 +7,7 @@ use tidings::store::StoreError;
 use tidings::store::journeys::VersionFiles;
 use tidings::store::kept_answers::KeptAnswer;
 
-use super::bed::{after_s, know, monday, on_both};
+use super::bed::{after_s, ask_for_call, know, monday, on_both};
 
 #[tokio::test]
 async fn who_asks_to_be_called_twice_is_called_once_and_may_ask_again_after() {
@@ -15,9 +15,9 @@ async fn who_asks_to_be_called_twice_is_called_once_and_may_ask_again_after() {
         let store = &bed.store;
         know(store, &["C-1"]).await;
         for _ in 0..2 {
-            store.ask_for_call(&"C-1".into(), after_s(1)).await.expect("the store is there");
+            ask_for_call(store, &"C-1".into(), after_s(1)).await.expect("the store is there");
         }
-        store.ask_for_call(&"C-2".into(), after_s(2)).await.expect("the store is there");
+        ask_for_call(store, &"C-2".into(), after_s(2)).await.expect("the store is there");
         let open = async |after| store.open_tasks(after, 10).await.expect("the store is there");
         let tasks = open(0).await;
         let who: Vec<_> = tasks.iter().map(|task| task.customer_id.as_deref()).collect();
@@ -33,7 +33,7 @@ async fn who_asks_to_be_called_twice_is_called_once_and_may_ask_again_after() {
         let again = store.finish_task(tasks[0].seq, "Grace", after_s(4)).await;
         assert!(matches!(again, Err(StoreError::NotFound { .. })), "{again:?}");
         assert_eq!(store.standing().await.expect("the store is there").tasks_open, 1);
-        store.ask_for_call(&"C-1".into(), after_s(5)).await.expect("the store is there");
+        ask_for_call(store, &"C-1".into(), after_s(5)).await.expect("the store is there");
         assert_eq!(open(0).await.len(), 2);
 
         let task = NewTask {

@@ -30,6 +30,12 @@ impl Request {
             .get(name)
             .map_or_else(|| panic!("no {name} in {:?}", self.fields), String::as_str)
     }
+
+    /// Where a key pressed during this call is told.
+    pub fn action(&self) -> String {
+        let action = self.field("Twiml").split("action=\"").nth(1).expect("a Gather");
+        action.split('"').next().expect("its end").replace("&amp;", "&")
+    }
 }
 
 /// What the double answers next.
