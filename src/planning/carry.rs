@@ -8,6 +8,7 @@ use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, CustomerId, Held, Notification, NotificationId, Urgency};
 
 use super::fit::{ChannelNeed, unmet};
+use super::journey::Notice;
 use super::rules::Rules;
 
 /// A message that may go now, as far as it matters for going together. In the order of
@@ -52,12 +53,16 @@ impl Going {
             digest: digest.map(str::to_owned),
             over_cap: notification.held == Some(Held::Cap),
             only_rides: rides,
-            alone: notice.is_some_and(|notice| {
-                let private = unmet(&notice.needs, channel).contains(&ChannelNeed::Private);
-                private || !notice.answers.is_empty()
-            }),
+            alone: notice.is_some_and(|notice| goes_alone(notice, channel)),
         }
     }
+}
+
+/// Does it ask a question, or is it private where others may look?
+#[must_use]
+pub fn goes_alone(notice: &Notice, channel: Channel) -> bool {
+    let private = unmet(&notice.needs, channel).contains(&ChannelNeed::Private);
+    private || !notice.answers.is_empty()
 }
 
 /// Who goes first: urgency, then due, then id.

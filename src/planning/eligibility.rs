@@ -12,8 +12,9 @@ use crate::domain::{
 };
 
 use super::adaptive::{self, Evidence};
+use super::carry::goes_alone;
 use super::condition;
-use super::frequency::{self, Frequency};
+use super::frequency::{self, Frequency, Rhythm};
 use super::journey::{AllowedStates, FactOffset, Journey, Notice, Trigger, Until};
 use super::openings::Openings;
 use super::promise::promise;
@@ -308,11 +309,20 @@ fn look_at_hour(
     let mut earliest: Option<Instant> = None;
     let mut provider_fails = false;
     for (index, Candidate { channel, address, by }) in candidates.iter().enumerate() {
-        let openings = Openings::of(*channel, address, matter, notice, rules);
+        let gathered = digest.is_some();
+        let openings = Openings::of(*channel, address, matter, notice, gathered, rules);
         let allowed = openings.next(now);
         let rests = matter.rests.get(*channel).filter(|until| *until > now);
         if allowed == Some(now) && rests.is_none() {
-            let slot = digest.as_ref().map(|rhythm| rhythm.last.name.clone());
+            // What could not be in the digest of its slot waits for no other.
+            let missed = |rhythm: &Rhythm| {
+                let name = frequency::slot_name(*channel, &rhythm.last.name);
+                matter.heard.slots.contains(&name) && !openings.lawful(rhythm.last.at)
+            };
+            let slot = digest
+                .as_ref()
+                .filter(|rhythm| !goes_alone(notice, *channel) && !missed(rhythm))
+                .map(|rhythm| rhythm.last.name.clone());
             if let Some(decision) = frequency::hold(&asked, rules, *channel, slot.as_deref()) {
                 let mut reasons = reasons;
                 reasons.extend(decision.reasons);

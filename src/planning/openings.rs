@@ -26,12 +26,15 @@ pub struct Openings<'a> {
 }
 
 impl<'a> Openings<'a> {
+    /// `gathered` is what comes with other news at the hour the customer chose, which takes the
+    /// place of the rule's window.
     #[must_use]
     pub fn of(
         channel: Channel,
         address: &'a Address,
         matter: &Matter<'a>,
         notice: &'a Notice,
+        gathered: bool,
         rules: &'a Rules,
     ) -> Self {
         let preferences = &matter.customer.preferences;
@@ -53,7 +56,7 @@ impl<'a> Openings<'a> {
             any_hour,
             quiet: quiet.filter(|_| keeps && !any_hour),
             is_own: own.is_some(),
-            window: notice.window.filter(|_| keeps),
+            window: notice.window.filter(|_| keeps && !gathered),
             legal: legal_hours::in_force(&question, rules, calendar).filter(|_| keeps),
             zone: rules.zone_of(matter.customer),
             calendar,
@@ -66,12 +69,18 @@ impl<'a> Openings<'a> {
         next_open(at, &self.zone, self.quiet, self.window, self.calendar, self.legal.as_ref())
     }
 
+    /// Does the law, as far as it is about hours, allow it at `at`?
+    #[must_use]
+    pub fn lawful(&self, at: Instant) -> bool {
+        self.legal.as_ref().is_none_or(|legal| legal.next(at) == Some(at))
+    }
+
     /// Why it may not at `now`, but next at `until`.
     #[must_use]
     pub fn closed(&self, now: Instant, until: Instant) -> Reason {
         let is_quiet =
             self.quiet.is_some_and(|hours| hours.contains(local(now, &self.zone).time()));
-        let unlawful = self.legal.as_ref().filter(|legal| legal.next(now) != Some(now));
+        let unlawful = self.legal.as_ref().filter(|_| !self.lawful(now));
         if is_quiet {
             Reason::QuietHours { until, own: self.is_own }
         } else if let Some(legal) = unlawful {

@@ -45,7 +45,7 @@ pub(in crate::planning) fn apply(
     let hours = |channel: Channel| {
         let known = movable.iter().find(|known| known.channel == channel);
         let openings =
-            known.map(|known| Openings::of(channel, &known.address, matter, notice, rules));
+            known.map(|known| Openings::of(channel, &known.address, matter, notice, false, rules));
         std::array::from_fn(|hour| {
             let at = at_hour(due, i8::try_from(hour).expect("an hour"), &zone);
             openings.as_ref().is_some_and(|openings| openings.next(at) == Some(at))

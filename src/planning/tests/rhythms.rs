@@ -232,3 +232,43 @@ fn a_case_that_comes_back_forgets_the_choice_and_asks_again_only_after_its_time(
     story.event(&event(6, "closed", "2027-05-28T10:00:00Z", json!({})));
     assert_eq!(story.of("how-was-it").len(), 2, "half a year later");
 }
+
+#[test]
+fn the_hour_the_customer_chose_for_all_news_takes_the_place_of_the_rules_window() {
+    let mut story = story();
+    let early: Digest = "daily 07:00".parse().expect("a rhythm");
+    story.customer.preferences.digest.insert("status".into(), early);
+    let window = "window = \"09:00-18:00 working days\"\ncollapse";
+    story.rules = rules(&TICKET.replacen("collapse", window, 1));
+    // Due on a Friday; the slot is on Saturday at seven. It waited for a free hour, then for the
+    // next slot, and so on, where other news came every day.
+    story.event(&event(1, "received", "2026-11-20T10:00:00Z", json!({})));
+    let decision = story.decide("received", "2026-11-21T07:00:00Z");
+    let Outcome::Send { digest, .. } = decision.outcome else { panic!("{decision:?}") };
+    assert_eq!(digest.as_deref(), Some("2026-11-21T07:00"));
+    story.customer.preferences.digest.clear();
+    let decision = story.decide("received", "2026-11-21T07:00:00Z");
+    assert_eq!(codes(&decision.reasons).last().map(String::as_str), Some("outside_window"));
+}
+
+#[test]
+fn what_the_law_kept_out_of_the_digest_of_its_slot_goes_alone_and_waits_for_no_other() {
+    let mut story = story();
+    let early: Digest = "daily 07:00".parse().expect("a rhythm");
+    story.customer.preferences.digest.insert("status".into(), early);
+    let table = "[default]\nemail = [\"08:00-21:00\"]\nsms = [\"08:00-21:00\"]\n";
+    story.rules.legal_hours = toml::from_str(table).expect("hours");
+    story.event(&event(1, "received", "2026-11-20T10:00:00Z", json!({})));
+    let until = at("2026-11-21T08:00:00Z");
+    let decision = story.decide("received", "2026-11-21T07:00:00Z");
+    assert!(matches!(decision.outcome, Outcome::Snooze { until: then, .. } if then == until));
+    // Nobody else was in the digest: it carries it. Somebody was: it goes by itself.
+    for (slots, wanted) in
+        [(vec![], Some("2026-11-21T07:00")), (vec!["email 2026-11-21T07:00".to_owned()], None)]
+    {
+        story.heard.slots = slots;
+        let decision = story.decide("received", "2026-11-21T08:00:00Z");
+        let Outcome::Send { digest, .. } = decision.outcome else { panic!("{decision:?}") };
+        assert_eq!(digest.as_deref(), wanted);
+    }
+}

@@ -212,8 +212,10 @@ impl Judge<'_> {
             if from > to { hour >= from || hour < to } else { hour >= from && hour < to }
         });
         let weekend = there.weekday().to_monday_zero_offset() >= 5;
-        let outside =
-            carrier.notice == "remind" && (weekend || there.hour() < 9 || there.hour() >= 18);
+        // The hour a customer chose for all news takes the place of the rule's.
+        let gathered = self.world.people[customer].daily_at.is_some();
+        let closed = weekend || there.hour() < 9 || there.hour() >= 18;
+        let outside = carrier.notice == "remind" && closed && !gathered;
         if quiet || outside {
             self.find(format!("hours: C-{customer} got {} at {there}", carrier.notice));
         }
