@@ -581,6 +581,8 @@ async fn lock_customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
     }
     loop {
         query("SAVEPOINT owner").execute(&mut *tx).await?;
+        // Who is not there yet does not come in between.
+        lock(tx, Lock::CustomerNames, ids([&customer])).await?;
         lock(tx, Lock::Customers, ids([&customer])).await?;
         lock(tx, Lock::ShareCases, ids([case])).await?;
         let now = customer_of(tx, case).await?;
