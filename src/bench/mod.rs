@@ -189,6 +189,7 @@ impl Sinks {
              [http]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\
              [sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"\nphone = \"+442079460000\"\n\
              [quiet_hours]\nsms = \"none\"\nvoice = \"none\"\n\
+             [legal_hours.default]\nsms = []\nvoice = []\n[legal_hours.gb]\nsms = []\nvoice = []\n\
              [channels.email]\nprovider = \"smtp\"\nurl = \"{smtp}\"\nmax_connections = 8\n\
              [channels.sms]\n{telephone}max_connections = 8\n[channels.voice]\n{telephone}"
         ))

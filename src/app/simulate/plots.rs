@@ -237,8 +237,8 @@ pub fn flows(flows: &[Flow]) -> Flows {
 
 /// A band from the left nodes at `a` to the right ones at `b`.
 fn band(a: f64, b: f64, width: f64) -> String {
-    const FROM: f64 = 128.0;
-    const TO: f64 = 232.0;
+    const FROM: f64 = 140.0;
+    const TO: f64 = 226.0;
     let middle = f64::midpoint(FROM, TO);
     let (c, d) = (a + width, b + width);
     format!(

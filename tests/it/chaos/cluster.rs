@@ -318,6 +318,12 @@ offered = ["en"]
 email = "none"
 sms = "none"
 voice = "none"
+[legal_hours.default]
+sms = []
+voice = []
+[legal_hours.gb]
+sms = []
+voice = []
 [topics.parcel]
 title = {{ en = "Your parcel" }}
 default = {{ email = true, sms = true, voice = true }}
