@@ -398,13 +398,26 @@ fn spread(until: Instant, id: NotificationId) -> Instant {
 /// Until when it is worth sending, and the reason to give afterwards. What is over the cap
 /// does not expire: whether it is still true decides.
 fn worth_until(matter: &Matter<'_>, notice: &Notice, rules: &Rules) -> (Instant, Reason) {
-    let expires_at = matter.notification.expires_at;
+    let expires_at = expires_at(matter, notice, rules);
     let expiry = (matter.notification.held != Some(Held::Cap))
         .then_some((expires_at, Reason::Expired { at: expires_at }));
     let limits = [expiry, hard_limit(matter, notice, rules)].into_iter().flatten();
     limits
         .min_by_key(|(at, _)| *at)
         .unwrap_or((Instant::MAX_UTC, Reason::Expired { at: expires_at }))
+}
+
+/// When it expires. A word after a silence is due again, and worth as long, whenever something
+/// else was said.
+fn expires_at(matter: &Matter<'_>, notice: &Notice, rules: &Rules) -> Instant {
+    let planned = matter.notification.expires_at;
+    let (Trigger::Silence { after }, Some(at)) = (&notice.on, matter.heard.last_word) else {
+        return planned;
+    };
+    let zone = rules.zone_of(matter.customer);
+    let calendar = rules.calendar(matter.journey);
+    let due = shift(at, *after, false, &zone, calendar);
+    planned.max(shift(due, notice.expires_after, false, &zone, calendar))
 }
 
 /// From when on it would be wrong, where the rule names such an instant.

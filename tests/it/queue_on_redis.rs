@@ -307,7 +307,7 @@ async fn what_cannot_be_read_is_thrown_away_and_stops_nobody() {
 async fn work_that_outlasts_the_signs_of_life_runs_once() {
     let server = RedisServer::start();
     let timing =
-        Timing { heartbeat: Duration::from_secs(1), missed_heartbeats: 2, ..Timing::default() };
+        Timing { heartbeat: Duration::from_secs(1), missed_heartbeats: 4, ..Timing::default() };
     let (one, two) = (with(&server.url(), timing).await, with(&server.url(), timing).await);
     let runs = Arc::new(Mutex::new(Vec::new()));
     let crews = [&one, &two].map(|queue| {

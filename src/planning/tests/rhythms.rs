@@ -77,6 +77,16 @@ fn a_silence_counts_from_the_last_word_and_a_promise_from_the_first_event() {
     assert_eq!(codes(&decision.reasons), ["case_fits", "spoken_since"]);
     let decision = story.decide("still-working", "2026-12-02T15:00:00Z");
     assert!(matches!(decision.outcome, Outcome::Send { .. }));
+    // Something is said again and again: it is worth as long after the last of it.
+    story.heard.last_word = Some(at("2026-12-21T15:00:00Z"));
+    let decision = story.decide("still-working", "2026-12-28T15:00:00Z");
+    assert!(matches!(decision.outcome, Outcome::Send { .. }), "{decision:?}");
+    let decision = story.decide("still-working", "2027-01-20T15:00:00Z");
+    assert!(
+        matches!(&decision.outcome, Outcome::Settle { status: Status::Expired, .. }),
+        "{decision:?}"
+    );
+    story.heard.last_word = Some(at("2026-11-25T15:00:00Z"));
     let plan = story.event(&event(2, "closed", "2026-12-03T10:00:00Z", json!({})));
     assert_eq!(plan.promise, Some(PromiseChange::End));
 }
