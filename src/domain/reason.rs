@@ -141,6 +141,16 @@ impl Voice {
     }
 }
 
+/// Whose word chose the channel a decision took.
+#[must_use]
+pub fn chosen_by(reasons: &[Reason]) -> Voice {
+    let taken = |reason: &Reason| match reason {
+        Reason::Candidate { verdict: Verdict::Taken { by }, .. } => Some(*by),
+        _ => None,
+    };
+    reasons.iter().find_map(taken).unwrap_or(Voice::TopicDefault)
+}
+
 impl Reason {
     /// The stable name of this reason, as counted in `by_reason`.
     #[must_use]

@@ -1,5 +1,6 @@
 //! The slots of a customer's daily or weekly message, on their own clock.
 
+use chrono::TimeDelta;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
@@ -7,6 +8,9 @@ use crate::domain::preference::Digest;
 use crate::domain::time::{Instant, local};
 
 use super::schedule::{at_local, moved};
+
+/// A slot matters until the next one; a week, and a day for clock changes and late hours.
+pub const LONGEST_RHYTHM: TimeDelta = TimeDelta::days(8);
 
 /// One daily or weekly message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,11 @@ use chrono::TimeDelta;
 
 use crate::domain::customer::Address;
 use crate::domain::plan::{Decision, Outcome as Decided};
-use crate::domain::reason::{Verdict, Voice};
+use crate::domain::reason::chosen_by;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, ChannelMap, Customer, Held, Reason, Status};
 use crate::planning::carry::{self, Load, carry, priority, waits_to_ride};
+use crate::planning::digest::LONGEST_RHYTHM;
 use crate::planning::eligibility::{Heard, Matter, decide};
 use crate::planning::schedule::midnight;
 use crate::planning::{Ended, Telling, followers, frequency, is_unsaid};
@@ -20,9 +21,6 @@ use super::world::World;
 
 /// After how long a message is looked at again that found no room.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
-
-/// A slot matters until the next one; a week, and a day for clock changes and late hours.
-const LONGEST_RHYTHM: TimeDelta = TimeDelta::days(8);
 
 /// How much of a number decides its price.
 const PREFIX_CHARS: usize = 5;
@@ -218,7 +216,7 @@ impl World<'_> {
             }
             return;
         }
-        let first = carrier.heard.first.then(|| by(&carrier.reasons));
+        let first = carrier.heard.first.then(|| chosen_by(&carrier.reasons));
         let parts = (self.count_parts)(&Sending {
             telling: self.telling(carrier.place, now),
             riders: riders.iter().map(|place| self.telling(*place, now)).collect(),
@@ -292,13 +290,4 @@ impl World<'_> {
             self.insert(created);
         }
     }
-}
-
-/// Whose word chose the channel.
-fn by(reasons: &[Reason]) -> Voice {
-    let taken = |reason: &Reason| match reason {
-        Reason::Candidate { verdict: Verdict::Taken { by }, .. } => Some(*by),
-        _ => None,
-    };
-    reasons.iter().find_map(taken).unwrap_or(Voice::TopicDefault)
 }

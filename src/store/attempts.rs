@@ -12,11 +12,11 @@ use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
 use super::consent::refused_by;
-use super::customers::{lock_owners, suppress_in};
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::riders;
 use super::row_locks::{Lock, lock};
 use super::rows::{json, reference};
+use super::suppressions::{lock_owners, suppress_in};
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 

@@ -7,16 +7,13 @@ use serde::Serialize;
 
 use crate::domain::customer::{Address, CustomerRecord, Profile};
 use crate::domain::time::Instant;
-use crate::domain::{CaseChoice, CaseId, Channel, ContactPoint, Customer, CustomerId, Preferences};
+use crate::domain::{Channel, ContactPoint, Customer, CustomerId, Preferences};
 
-use super::consent::{Act, NewConsent, STOP, STOP_AT_CARRIER, difference, note, note_owners};
+use super::consent::{Act, NewConsent, difference, note};
 use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
 use super::{Result, Store, StoreError, batch, ids, in_tx, query};
-
-/// The end of time, for what does not end by itself.
-const NEVER_MS: i64 = i64::MAX;
 
 /// A row per address; a customer without one comes with nulls.
 const SELECT_CUSTOMERS: &str = "
@@ -151,7 +148,7 @@ pub(super) async fn load<'e>(
 }
 
 /// A choice may free what waits for an hour, a slot or company: it is decided again now.
-async fn look_again(tx: &mut Tx, customer: &str, now_ms: i64) -> Result<()> {
+pub(super) async fn look_again(tx: &mut Tx, customer: &str, now_ms: i64) -> Result<()> {
     let waiting: Vec<(String,)> = query(
         "SELECT id FROM notification WHERE customer_id = $1 AND status = 'planned'
             AND attempts = 0 AND next_at_ms > $2 AND next_at_ms > due_at_ms",
@@ -341,45 +338,6 @@ impl Store {
         })
     }
 
-    /// Sets the customer's choice for one case: a channel, or silence.
-    ///
-    /// # Errors
-    /// `NotFound` when the case is not known.
-    pub async fn choose_for_case(
-        &self,
-        case: &CaseId,
-        choice: CaseChoice,
-        source: &str,
-        now: Instant,
-    ) -> Result<()> {
-        let (case, source) = (case.clone(), source.to_owned());
-        let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| {
-            let customer = lock_customer_of(tx, &case).await?;
-            query(
-                "INSERT INTO case_choice (case_id, at_ms, channel, muted, source)
-                 VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (case_id, at_ms) DO UPDATE SET channel = excluded.channel,
-                    muted = excluded.muted, source = excluded.source",
-            )
-            .bind(case.as_str())
-            .bind(now_ms)
-            .bind(choice.channel.map(Channel::as_str))
-            .bind(choice.muted)
-            .bind(&source)
-            .execute(&mut *tx)
-            .await?;
-            query("UPDATE customer SET revision = revision + 1 WHERE id = $1")
-                .bind(&customer)
-                .execute(&mut *tx)
-                .await?;
-            let what = serde_json::json!({ "case": case, "choice": choice }).to_string();
-            let line = NewConsent { customer_id: customer.clone(), what };
-            note(tx, vec![line], &Act::from_source(&source), now_ms).await?;
-            look_again(tx, &customer, now_ms).await
-        })
-    }
-
     /// Is a message to this customer on the wire right now?
     ///
     /// # Errors
@@ -480,63 +438,6 @@ impl Store {
             Ok(())
         })
     }
-
-    /// Notes that an address must not be used. Every customer who has it is decided anew.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn suppress(
-        &self,
-        channel: Channel,
-        address: &Address,
-        reason: &str,
-        source: &str,
-        now: Instant,
-    ) -> Result<()> {
-        let key = address.compare_key();
-        let (reason, source) = (reason.to_owned(), source.to_owned());
-        let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| { suppress_in(tx, channel, &key, &reason, &source, now_ms).await })
-    }
-}
-
-impl Store {
-    /// Lifts what the owner of an address asked for, here or at the carrier: START after STOP.
-    /// `source` says by which door they take it back. What a provider found stays.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn lift_suppression(
-        &self,
-        channel: Channel,
-        address: &Address,
-        source: &str,
-        now: Instant,
-    ) -> Result<()> {
-        let key = address.compare_key();
-        let source = source.to_owned();
-        let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| {
-            lock_owners(tx, &[(channel, key.clone())]).await?;
-            let lifted = query(
-                "UPDATE suppression SET until_ms = $3
-                 WHERE channel = $1 AND address_key = $2 AND source IN ('stop', 'carrier')
-                   AND until_ms > $3",
-            )
-            .bind(channel.as_str())
-            .bind(&key)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            if lifted == 0 {
-                return Ok(());
-            }
-            let what = serde_json::json!({ "started": channel });
-            let act = Act { who: "customer".into(), source, text_version: String::new() };
-            note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
-            touch_owners(tx, channel, &key).await
-        })
-    }
 }
 
 /// What the customer chose wins over what a case system tells.
@@ -571,100 +472,6 @@ pub(super) async fn write_version(
     query(UPSERT_CUSTOMERS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
     query(INSERT_VERSIONS).bind(&rows).bind(now_ms).bind(source).execute(tx).await?;
     Ok(())
-}
-
-/// Locks the customer a case belongs to, and the case, so that it stays theirs.
-async fn lock_customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
-    let mut customer = customer_of(tx, case).await?;
-    if matches!(tx, Tx::Sqlite(_)) {
-        return Ok(customer);
-    }
-    loop {
-        query("SAVEPOINT owner").execute(&mut *tx).await?;
-        // Who is not there yet does not come in between.
-        lock(tx, Lock::CustomerNames, ids([&customer])).await?;
-        lock(tx, Lock::Customers, ids([&customer])).await?;
-        lock(tx, Lock::ShareCases, ids([case])).await?;
-        let now = customer_of(tx, case).await?;
-        if now == customer {
-            return Ok(customer);
-        }
-        // It passed to another before it was ours: let go of both, since customers come first.
-        query("ROLLBACK TO SAVEPOINT owner").execute(&mut *tx).await?;
-        customer = now;
-    }
-}
-
-async fn customer_of(tx: &mut Tx, case: &CaseId) -> Result<String> {
-    let customer: Option<(String,)> = query("SELECT customer_id FROM cases WHERE id = $1")
-        .bind(case.as_str())
-        .fetch_optional(tx)
-        .await?;
-    customer
-        .map(|(id,)| id)
-        .ok_or_else(|| StoreError::NotFound { what: format!("the case {case}") })
-}
-
-/// Locks these addresses and everyone who has one, before anything else is locked.
-pub(super) async fn lock_owners(tx: &mut Tx, addresses: &[(Channel, String)]) -> Result<()> {
-    if addresses.is_empty() || matches!(tx, Tx::Sqlite(_)) {
-        return Ok(());
-    }
-    lock(tx, Lock::Addresses, ids(addresses.iter().map(|(_, key)| key))).await?;
-    let mut owners: Vec<(String,)> = Vec::new();
-    for (channel, key) in addresses {
-        let more: Vec<(String,)> =
-            query("SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2")
-                .bind(channel.as_str())
-                .bind(key)
-                .fetch_all(&mut *tx)
-                .await?;
-        owners.extend(more);
-    }
-    lock(tx, Lock::Customers, ids(owners.into_iter().map(|(id,)| id))).await
-}
-
-/// Everyone who has this address is decided anew.
-async fn touch_owners(tx: &mut Tx, channel: Channel, key: &str) -> Result<()> {
-    query(
-        "UPDATE customer SET revision = revision + 1 WHERE id IN
-            (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
-    )
-    .bind(channel.as_str())
-    .bind(key)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn suppress_in(
-    tx: &mut Tx,
-    channel: Channel,
-    address_key: &str,
-    reason: &str,
-    source: &str,
-    now_ms: i64,
-) -> Result<()> {
-    lock_owners(tx, &[(channel, address_key.to_owned())]).await?;
-    query(
-        "INSERT INTO suppression (channel, address_key, since_ms, until_ms, reason, source)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (channel, address_key, since_ms) DO NOTHING",
-    )
-    .bind(channel.as_str())
-    .bind(address_key)
-    .bind(now_ms)
-    .bind(NEVER_MS)
-    .bind(reason)
-    .bind(source)
-    .execute(&mut *tx)
-    .await?;
-    let what = serde_json::json!({ "stopped": channel });
-    let own = [STOP, STOP_AT_CARRIER].contains(&source);
-    let who = if own { "customer" } else { source };
-    let act = Act { who: who.into(), source: source.into(), text_version: String::new() };
-    note_owners(tx, (channel.as_str(), address_key), &what, &act, now_ms).await?;
-    touch_owners(tx, channel, address_key).await
 }
 
 /// Does the record say what we already know?

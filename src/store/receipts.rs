@@ -10,11 +10,11 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId, Reason};
 
 use super::consent::refused_by;
-use super::customers::suppress_in;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
 use super::rows::{json, parse_channel, reference};
 use super::sql::Tx;
+use super::suppressions::suppress_in;
 use super::{Result, Store, batch, in_tx, query};
 
 /// What a provider says became of an attempt.

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-
 use crate::domain::customer::Address;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, CustomerId, Notification, NotificationId};
 use crate::planning::carry;
+use crate::planning::digest::LONGEST_RHYTHM;
 use crate::planning::eligibility::Heard;
 use crate::planning::journey::{Notice, Trigger};
 use crate::planning::rules::Rules;
@@ -19,9 +18,6 @@ use crate::store::Result;
 use super::dispatch::{Claimed, read_up};
 use super::learning::evidence;
 use super::{Engine, Live};
-
-/// A slot matters until the next one; a week, and a day for clock changes and late hours.
-const LONGEST_RHYTHM: TimeDelta = TimeDelta::days(8);
 
 /// A message that may go now, and why.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use crate::channel::Outgoing;
 use crate::domain::plan::{Decision, Outcome, versions};
-use crate::domain::reason::{Reason, Verdict, Voice};
+use crate::domain::reason::{Reason, chosen_by};
 use crate::domain::time::Instant;
 use crate::domain::{
     Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Status,
@@ -359,7 +359,7 @@ fn load_up(
     if !riders.is_empty() {
         reasons.push(Reason::Carries { count: riders.len() });
     }
-    let first = heard.first.then(|| by(&reasons));
+    let first = heard.first.then(|| chosen_by(&reasons));
     let riding = Riding { words, digest: load.digest, first, wait };
     let told = telling(rules, &claimed);
     let written = match write_message(engine.pen(), live, told, &riding, channel, now) {
@@ -412,15 +412,6 @@ fn load_up(
     let live = Arc::clone(live);
     let busy = engine.activity.begin();
     (Some(Ready { claimed, heard, outgoing, opening, riders, live, busy }), over)
-}
-
-/// Whose word chose the channel.
-fn by(reasons: &[Reason]) -> Voice {
-    let taken = |reason: &Reason| match reason {
-        Reason::Candidate { verdict: Verdict::Taken { by }, .. } => Some(*by),
-        _ => None,
-    };
-    reasons.iter().find_map(taken).unwrap_or(Voice::TopicDefault)
 }
 
 fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {

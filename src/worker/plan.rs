@@ -12,7 +12,8 @@ use crate::planning::schedule::{Calendar, shift};
 use crate::planning::{CaseFile, plan};
 use crate::queue::MAX_IDS;
 use crate::store::Result;
-use crate::store::plans::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent, PlannedCase};
+use crate::store::pending::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent};
+use crate::store::plans::PlannedCase;
 
 use super::dispatch::{Claimed, bring_on_the_way};
 use super::held::Held;

@@ -36,11 +36,13 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
     for (open, settling) in settlings.iter().filter(|(open, _)| settled.contains(&open.seq)) {
         let outcome = match settling {
             Settling::Kept { .. } => "kept",
-            Settling::Broken { .. } => "broken",
+            Settling::Broken { .. } => {
+                tracing::warn!(case = %open.case, "a promise of another word broke");
+                "broken"
+            }
             Settling::Alarm { .. } => "alarm",
             Settling::Waits { .. } => continue,
         };
-        tracing::debug!(case = %open.case, outcome, "a promise of another word");
         metrics::counter!("tidings_promises_total", "outcome" => outcome).increment(1);
     }
     Ok(())

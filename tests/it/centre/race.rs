@@ -20,6 +20,7 @@ use tidings::domain::{CaseEvent, Channel, ChannelMap, CustomerId, Zones};
 use tidings::store::intake::{Accepted, Incoming};
 use tidings::worker::seams::Seams;
 
+use crate::chaos::pause;
 use crate::support::{TestApp, answered};
 
 /// Customers who opt out, one each; `TIDINGS_OPTOUTS` asks for more (`tests/race`).
@@ -63,7 +64,7 @@ impl Wire for SlowWire {
                 let mut rng = self.rng.lock().expect("lock");
                 if rng.random_range(0..20) == 0 { 320 } else { rng.random_range(0..12) }
             };
-            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            pause(Duration::from_millis(wait_ms)).await;
             let mut ledger = self.ledger.lock().expect("lock");
             if window.is_past() {
                 ledger.too_late += 1;

@@ -14,7 +14,8 @@ use tidings::domain::{
 use tidings::store::attempts::{AttemptState, Closing, Opened, Opening};
 use tidings::store::callbacks::Wish;
 use tidings::store::intake::{Accepted, Incoming};
-use tidings::store::plans::{PendingCase, PlannedCase};
+use tidings::store::pending::PendingCase;
+use tidings::store::plans::PlannedCase;
 use tidings::store::{Result, Store};
 
 use crate::support::damage;

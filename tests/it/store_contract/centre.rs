@@ -340,7 +340,8 @@ async fn addresses_that_their_owners_stopped_are_listed_until_they_start_again()
         let store = &bed.store;
         let listed = async |at| {
             let stopped = store.stopped(Channel::Sms, after_s(at)).await.expect("the store");
-            let line = |s: tidings::store::stops::Stopped| format!("{} {}", s.address, s.source);
+            let line =
+                |s: tidings::store::suppressions::Stopped| format!("{} {}", s.address, s.source);
             stopped.into_iter().map(line).collect::<Vec<_>>()
         };
         let number = |text| Address::parse(Channel::Sms, text).expect("valid");

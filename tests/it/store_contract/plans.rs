@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde_json::json;
 use tidings::domain::plan::{Moved, NewTask, Settled, TaskKind};
 use tidings::domain::{CaseId, NotificationId, Reason, Status};
-use tidings::store::plans::{LookedAt, PendingEvent, PlannedCase};
+use tidings::store::pending::PendingEvent;
+use tidings::store::plans::{LookedAt, PlannedCase};
 
 use super::bed::{
     accepted, after_s, created, event, know, monday, notice, on_both, pending, plain, planned,

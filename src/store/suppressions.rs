@@ -1,0 +1,164 @@
+//! Addresses that must not be used: refused by their owners, here or at the carrier, or found
+//! dead by a provider.
+
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::domain::Channel;
+use crate::domain::customer::Address;
+use crate::domain::time::Instant;
+
+use super::consent::{Act, STOP, STOP_AT_CARRIER, note_owners};
+use super::row_locks::{Lock, lock};
+use super::sql::Tx;
+use super::{Result, Store, ids, in_tx, query};
+
+/// The end of time, for what does not end by itself.
+const NEVER_MS: i64 = i64::MAX;
+
+/// An address that is refused now.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct Stopped {
+    /// As it is compared: [`crate::domain::customer::Address::compare_key`].
+    pub address: String,
+    pub since_ms: i64,
+    /// `stop` or `carrier`.
+    pub source: String,
+}
+
+impl Store {
+    /// Notes that an address must not be used. Every customer who has it is decided anew.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn suppress(
+        &self,
+        channel: Channel,
+        address: &Address,
+        reason: &str,
+        source: &str,
+        now: Instant,
+    ) -> Result<()> {
+        let key = address.compare_key();
+        let (reason, source) = (reason.to_owned(), source.to_owned());
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| { suppress_in(tx, channel, &key, &reason, &source, now_ms).await })
+    }
+
+    /// Lifts what the owner of an address asked for, here or at the carrier: START after STOP.
+    /// `source` says by which door they take it back. What a provider found stays.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn lift_suppression(
+        &self,
+        channel: Channel,
+        address: &Address,
+        source: &str,
+        now: Instant,
+    ) -> Result<()> {
+        let key = address.compare_key();
+        let source = source.to_owned();
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            lock_owners(tx, &[(channel, key.clone())]).await?;
+            let lifted = query(
+                "UPDATE suppression SET until_ms = $3
+                 WHERE channel = $1 AND address_key = $2 AND source IN ('stop', 'carrier')
+                   AND until_ms > $3",
+            )
+            .bind(channel.as_str())
+            .bind(&key)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if lifted == 0 {
+                return Ok(());
+            }
+            let what = serde_json::json!({ "started": channel });
+            let act = Act { who: "customer".into(), source, text_version: String::new() };
+            note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
+            touch_owners(tx, channel, &key).await
+        })
+    }
+
+    /// Every address of a channel that its owner refuses at `now`, in the order of addresses.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn stopped(&self, channel: Channel, now: Instant) -> Result<Vec<Stopped>> {
+        Ok(query(
+            "SELECT address_key AS address, min(since_ms) AS since_ms, min(source) AS source
+             FROM suppression
+             WHERE channel = $1 AND source IN ('stop', 'carrier')
+               AND since_ms <= $2 AND until_ms > $2
+             GROUP BY address_key ORDER BY address_key",
+        )
+        .bind(channel.as_str())
+        .bind(now.timestamp_millis())
+        .fetch_all(&self.readers)
+        .await?)
+    }
+}
+
+/// Locks these addresses and everyone who has one, before anything else is locked.
+pub(super) async fn lock_owners(tx: &mut Tx, addresses: &[(Channel, String)]) -> Result<()> {
+    if addresses.is_empty() || matches!(tx, Tx::Sqlite(_)) {
+        return Ok(());
+    }
+    lock(tx, Lock::Addresses, ids(addresses.iter().map(|(_, key)| key))).await?;
+    let mut owners: Vec<(String,)> = Vec::new();
+    for (channel, key) in addresses {
+        let more: Vec<(String,)> =
+            query("SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2")
+                .bind(channel.as_str())
+                .bind(key)
+                .fetch_all(&mut *tx)
+                .await?;
+        owners.extend(more);
+    }
+    lock(tx, Lock::Customers, ids(owners.into_iter().map(|(id,)| id))).await
+}
+
+/// Everyone who has this address is decided anew.
+async fn touch_owners(tx: &mut Tx, channel: Channel, key: &str) -> Result<()> {
+    query(
+        "UPDATE customer SET revision = revision + 1 WHERE id IN
+            (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",
+    )
+    .bind(channel.as_str())
+    .bind(key)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn suppress_in(
+    tx: &mut Tx,
+    channel: Channel,
+    address_key: &str,
+    reason: &str,
+    source: &str,
+    now_ms: i64,
+) -> Result<()> {
+    lock_owners(tx, &[(channel, address_key.to_owned())]).await?;
+    query(
+        "INSERT INTO suppression (channel, address_key, since_ms, until_ms, reason, source)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (channel, address_key, since_ms) DO NOTHING",
+    )
+    .bind(channel.as_str())
+    .bind(address_key)
+    .bind(now_ms)
+    .bind(NEVER_MS)
+    .bind(reason)
+    .bind(source)
+    .execute(&mut *tx)
+    .await?;
+    let what = serde_json::json!({ "stopped": channel });
+    let own = [STOP, STOP_AT_CARRIER].contains(&source);
+    let who = if own { "customer" } else { source };
+    let act = Act { who: who.into(), source: source.into(), text_version: String::new() };
+    note_owners(tx, (channel.as_str(), address_key), &what, &act, now_ms).await?;
+    touch_owners(tx, channel, address_key).await
+}
