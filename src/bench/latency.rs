@@ -3,19 +3,17 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use crate::app::App;
-use crate::app::roles::Roles;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::store::Store;
-use crate::web::{Metrics, Web, router, serve};
 
+use super::here::Here;
 use super::pipeline::import;
 use super::reference::tempdir;
 use super::{Engines, Latency, Sinks};
@@ -68,22 +66,9 @@ impl Load<'_> {
 }
 
 async fn in_this_process(load: Load<'_>, folder: &Path) -> Result<Latency, anyhow::Error> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let settings = load.sinks.settings(folder, port)?;
-    let store = Store::open(&settings.store.url).await?;
-    let app = Arc::new(App::build(settings, Clock::System, store).await?);
-    import(&app).await?;
-    let workers = app.start(Roles::ALL);
-    let web = Web { app: Arc::clone(&app), metrics: Metrics::install() };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, router(web), async {
-        let _ = stopped.await;
-    }));
-    let latency = load.on(port).await;
-    let _ = stop.send(());
-    serving.await?;
-    workers.stop().await;
+    let here = Here::start(|port| load.sinks.settings(folder, port)).await?;
+    let latency = load.on(here.port).await;
+    here.end().await?;
     latency
 }
 

@@ -5,6 +5,7 @@
 //! over connections kept open: no queue, no store.
 
 pub mod decisions;
+mod here;
 mod latency;
 mod measure;
 mod memory;

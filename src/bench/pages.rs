@@ -1,23 +1,17 @@
 //! The customers' pages beside a dispatcher at work: how quickly they come, how quickly an
 //! opt-out is confirmed, how much each weighs with its stylesheet.
 
-use std::sync::Arc;
-
 use serde::Serialize;
-use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::app::roles::Roles;
-use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::token::Grant;
 use crate::domain::{Channel, CustomerId};
 use crate::store::Store;
-use crate::web::{Metrics, Web, router, serve};
 
+use super::here::Here;
 use super::latency::Load;
 use super::measure::CUSTOMERS;
-use super::pipeline::import;
 use super::reference::tempdir;
 pub use super::visits::Timing;
 use super::visits::Visits;
@@ -71,25 +65,18 @@ pub async fn run(
     let folder = tempdir()?;
     let file = format!("sqlite:{}/bench.db", folder.display());
     let place = Store::scratch(engines.store.as_deref().unwrap_or(&file)).await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let text = sinks.settings_on(&folder, port, &place, "embedded")?;
-    let settings = Settings::read("the benchmark's settings", &text, [])
-        .map_err(|finding| anyhow::anyhow!("{finding}"))?;
-    let store = Store::open(&place).await?;
-    let app = Arc::new(App::build(settings, Clock::System, store).await?);
-    import(&app).await?;
-    let workers = app.start(Roles::ALL);
-    let web = Web { app: Arc::clone(&app), metrics: Metrics::install() };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, router(web), async {
-        let _ = stopped.await;
-    }));
+    let here = Here::start(|port| {
+        let text = sinks.settings_on(&folder, port, &place, "embedded")?;
+        Settings::read("the benchmark's settings", &text, [])
+            .map_err(|finding| anyhow::anyhow!("{finding}"))
+    })
+    .await?;
+    let (app, port) = (&here.app, here.port);
     let base = format!("http://127.0.0.1:{port}");
     let load = Load { sinks: &sinks, rate: events, seconds };
 
     say("pages, beside a dispatcher at work");
-    let cookies: Vec<String> = (0..CUSTOMERS).map(|n| cookie(&app, n)).collect();
+    let cookies: Vec<String> = (0..CUSTOMERS).map(|n| cookie(app, n)).collect();
     let requests = cookies.iter().enumerate();
     let requests = requests.map(|(n, cookie)| (PAGES[n % PAGES.len()].into(), cookie.clone()));
     let requests: Vec<(String, String)> = requests.collect();
@@ -99,17 +86,14 @@ pub async fn run(
 
     say("opt-outs, beside a dispatcher at work");
     let total = (OPT_OUTS_PER_S * seconds).min(u32::try_from(CUSTOMERS)?);
-    let links = (0..total as usize).map(|n| (opt_out(&app, n), String::new()));
+    let links = (0..total as usize).map(|n| (opt_out(app, n), String::new()));
     let form = Some("List-Unsubscribe=One-Click".to_owned());
     let requests = links.collect();
     let stop_it = Visits { base: base.clone(), requests, form, rate: OPT_OUTS_PER_S, total };
     let (beside_opt_outs, opt_outs) = tokio::join!(load.on(port), sinks.visit(stop_it));
 
     let weights = weights(&base, &cookies[0]).await?;
-    let _ = stop.send(());
-    serving.await?;
-    workers.stop().await;
-    drop(app);
+    here.end().await?;
     Store::drop_scratch(&place).await?;
     std::fs::remove_dir_all(&folder)?;
     Ok(PageFigures {
