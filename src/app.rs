@@ -4,6 +4,7 @@ pub mod adaptive;
 pub mod answers;
 pub mod balance;
 pub mod centre;
+pub mod console;
 pub mod content;
 pub mod demo;
 pub mod doctor;
@@ -74,6 +75,8 @@ pub struct App {
     pub zones: Zones,
     /// The customer's pages.
     pub pages: pages::Pages,
+    /// The console's pages.
+    pub console: console::Pages,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The files on disk differ from the version in force.
@@ -121,9 +124,9 @@ impl App {
         seams: Seams,
     ) -> Result<Self, AppError> {
         let zones = crate::clock::newest_zones();
-        if let Err(why) = zones.get(&settings.locales.time_zone) {
-            return Err(AppError::Settings(format!("[locales] time_zone: {why}")));
-        }
+        let house_zone = zones
+            .get(&settings.locales.time_zone)
+            .map_err(|why| AppError::Settings(format!("[locales] time_zone: {why}")))?;
         let lease_ms = i64::from(settings.dispatch.lease_s) * 1_000;
         let store = store.with_leases_of(lease_ms);
         if let Some(ahead_ms) = store.clock_ahead_ms(|| Clock::System.now()).await? {
@@ -137,6 +140,7 @@ impl App {
         let on_disk = content::version_files(&settings)?;
         let layouts = content::layouts(&settings)?;
         let pages = pages::Pages::load(&settings)?;
+        let console = console::Pages::load(&settings, house_zone)?;
         let (hash, files) = match store.published().await? {
             Some(published) => published,
             None => (content::hash(&on_disk), on_disk.clone()),
@@ -180,6 +184,7 @@ impl App {
             settings: Arc::new(settings),
             zones,
             pages,
+            console,
             guesses: guesses::Guesses::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),

@@ -7,6 +7,7 @@ pub mod auth;
 mod barrier;
 mod centre;
 mod cloud_events;
+pub mod console;
 mod error;
 mod guard;
 mod idempotency;
@@ -106,6 +107,7 @@ pub fn router(web: Web) -> Router {
         .route("/a/{token}", get(answers::page).post(answers::choose))
         .route("/m/{code}", get(pages::verify).post(pages::act_on_message))
         .merge(centre::routes())
+        .merge(console::routes())
         .layer(axum::middleware::from_fn_with_state(web.clone(), guard::limit_guesses))
         .layer(CsrfLayer::new())
         .layer(SetResponseHeaderLayer::overriding(

@@ -1,0 +1,5 @@
+//! The console: what people who run Tidings see and do. Every action is in the audit log.
+
+mod pages;
+
+pub use pages::Pages;
