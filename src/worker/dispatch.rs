@@ -45,7 +45,7 @@ pub struct Ready {
     pub outgoing: Outgoing,
     pub opening: Opening,
     /// What rides in it.
-    pub riders: Vec<Claimed>,
+    pub riders: Vec<Passenger>,
     pub live: Arc<Live>,
     /// The dispatch is not over before this message is.
     pub busy: Busy,
@@ -69,16 +69,23 @@ impl Ready {
             matches!(decision.map(|decision| decision.outcome),
                 Some(Outcome::Send { channel, ref address, .. }) if (channel, address) == way)
         };
-        let rides = Heard { rides: true, ..Heard::default() };
-        goes(&self.claimed, &self.heard) && self.riders.iter().all(|rider| goes(rider, &rides))
+        goes(&self.claimed, &self.heard)
+            && self.riders.iter().all(|rider| goes(&rider.claimed, &rider.heard))
     }
 
     /// The claims that come back when it does not leave.
     pub fn claims(&self) -> impl Iterator<Item = (NotificationId, i64)> {
         std::iter::once(&self.claimed)
-            .chain(&self.riders)
+            .chain(self.riders.iter().map(|rider| &rider.claimed))
             .map(|claimed| (claimed.notification.id, claimed.notification.epoch))
     }
+}
+
+/// What rides in a message, with what its decision rests on.
+#[derive(Debug)]
+pub struct Passenger {
+    pub claimed: Claimed,
+    heard: Heard,
 }
 
 /// A notification this process has claimed, with what its decision reads.
@@ -351,7 +358,8 @@ fn load_up(
         match rider_words(engine.pen(), live, &telling(rules, &rider.claimed), now) {
             Ok(written) => {
                 words.push(written);
-                riders.push(rider.claimed);
+                let heard = Heard { rides: true, ..rider.heard };
+                riders.push(Passenger { claimed: rider.claimed, heard });
             }
             Err(detail) => over.push(aside(&rider.claimed, rider.reasons, detail)),
         }
@@ -366,7 +374,7 @@ fn load_up(
         Ok(written) => written,
         Err(detail) => {
             over.push(aside(&claimed, reasons, detail));
-            over.extend(riders.into_iter().map(|rider| EndOfClaim {
+            over.extend(riders.into_iter().map(|Passenger { claimed: rider, .. }| EndOfClaim {
                 versions: versions_of(live, &rider),
                 held: rider.notification.held,
                 notification: rider.notification,
@@ -400,7 +408,7 @@ fn load_up(
         cap: cap(rules, &claimed, now),
         riders: riders
             .iter()
-            .map(|rider| Rider {
+            .map(|Passenger { claimed: rider, .. }| Rider {
                 id: rider.notification.id,
                 epoch: rider.notification.epoch,
                 case: rider.notification.case.clone(),

@@ -142,7 +142,7 @@ fn attempts(opened: Opened) -> NonZeroU32 {
 fn followers(engine: &Engine, message: &Ready, left_at: Instant) -> Vec<Created> {
     let how = Ended::Told(message.opening.channel);
     std::iter::once(&message.claimed)
-        .chain(&message.riders)
+        .chain(message.riders.iter().map(|rider| &rider.claimed))
         .flat_map(|claimed| claimed.followers(engine, &message.live.rules, how, left_at))
         .collect()
 }

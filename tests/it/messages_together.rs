@@ -62,6 +62,29 @@ async fn a_digest_says_at_its_hour_what_is_still_true_in_one_message() {
 }
 
 #[tokio::test]
+async fn words_after_a_silence_that_were_put_off_past_their_first_hours_go_together() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    app.choose(daily).await;
+    for case in ["T-1", "T-2"] {
+        ticket(&app, case, "assign_seriousness").await;
+    }
+    // A day before the word that nothing has changed, something has.
+    app.advance_to("2026-12-03T10:00:00Z").await;
+    for case in ["T-1", "T-2"] {
+        ticket(&app, case, "take_in_charge_ticket").await;
+    }
+    app.advance_to("2026-12-16T17:59:00Z").await;
+    assert_eq!(app.smtp.taken().len(), 1, "both taken in charge");
+    app.advance_to("2026-12-16T18:30:00Z").await;
+    assert_eq!(app.smtp.taken().len(), 2, "both still open");
+    assert_eq!(with_status(&app, "expired").await, [""; 0]);
+    let folded = ["T-1 still-working-on-it", "T-1 taken-in-charge"];
+    assert_eq!(with_status(&app, "folded").await, folded);
+    app.end().await;
+}
+
+#[tokio::test]
 async fn an_empty_digest_is_never_sent_and_a_digest_of_one_is_a_plain_message() {
     let app = TestApp::start().await;
     app.ada().await;
