@@ -198,15 +198,20 @@ pub async fn verify(
     headers: HeaderMap,
     Path(code): Path<String>,
 ) -> Response {
-    let reader = stranger(&web, &headers);
     match coded(&web, &code).await {
         Ok(Some(view)) => {
             note_opened(&web, &headers, &view.id).await;
+            let reader = owner(&web, &CustomerId(view.customer_id.clone()), &headers).await;
             verified(&web, &reader, &view, None)
         }
-        Ok(None) => (StatusCode::NOT_FOUND, note(&web, &reader, "not_ours", false)).into_response(),
+        Ok(None) => not_ours(&web, &headers),
         Err(error) => Problem::from(error).into_response(),
     }
+}
+
+fn not_ours(web: &Web, headers: &HeaderMap) -> Response {
+    let page = note(web, &stranger(web, headers), "not_ours", false);
+    (StatusCode::NOT_FOUND, page).into_response()
 }
 
 fn verified(web: &Web, reader: &Reader, view: &NotificationView, done: Option<&str>) -> Response {
@@ -231,15 +236,13 @@ pub async fn act_on_message(
     Path(code): Path<String>,
     body: Bytes,
 ) -> Response {
-    let reader = stranger(&web, &headers);
     let view = match coded(&web, &code).await {
         Ok(Some(view)) => view,
-        Ok(None) => {
-            return (StatusCode::NOT_FOUND, note(&web, &reader, "not_ours", false)).into_response();
-        }
+        Ok(None) => return not_ours(&web, &headers),
         Err(error) => return Problem::from(error).into_response(),
     };
     let customer = CustomerId(view.customer_id.clone());
+    let reader = owner(&web, &customer, &headers).await;
     let wish = pairs(&body).into_iter().find(|(name, _)| name == "do").map(|(_, value)| value);
     let engine = &web.app.engine;
     let done = match wish.as_deref() {

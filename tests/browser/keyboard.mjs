@@ -17,10 +17,10 @@ let steps = 0;
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   protocolTimeout: 30_000,
-  args: ['--no-sandbox', '--disable-gpu', '--lang=de-DE'],
-  env: { ...process.env, LANGUAGE: 'de', LANG: 'de_DE.UTF-8' }, // times are typed as Germans do
+  args: ['--no-sandbox', '--disable-gpu'],
 });
 const page = await browser.newPage();
+page.setDefaultNavigationTimeout(10_000);
 await page.setViewport({ width: 320, height: 640 });
 await page.setJavaScriptEnabled(false);
 page.on('dialog', (dialog) => faults.push(`a dialog: ${dialog.message()}`));
@@ -57,13 +57,17 @@ async function replace(text) {
   await page.keyboard.type(text);
 }
 
-/** Types into the parts of a date or time: a part of two digits leads on to the next. */
-const parts = async (...values) => {
-  for (const value of values) {
-    await page.keyboard.type(value);
-    if (value.length === 4) await page.keyboard.press('ArrowRight');
-  }
-};
+/** Types a date: its parts stand as in English, since Debian's browser speaks it by itself. */
+async function typeDate(date) {
+  const [year, month, day] = date.split('-');
+  await page.keyboard.type(month + day + year);
+}
+
+async function typeTime(time) {
+  const [hour, minute] = time.split(':').map(Number);
+  const two = (number) => String(number).padStart(2, '0');
+  await page.keyboard.type(`${two(hour % 12 || 12)}${two(minute)}${hour < 12 ? 'AM' : 'PM'}`);
+}
 
 /** A button of the form that has the keyboard: pressed, and what the next page says. */
 async function does(value, says) {
@@ -112,7 +116,8 @@ try {
   await tabTo('#to-1');
   const latest = await read('#to-1', 'max');
   const [date, time] = latest.split('T');
-  await parts(...date.split('-').reverse(), ...time.split(':'));
+  await typeDate(date);
+  await typeTime(time);
   await does('move', 'Verschoben');
   is('moved to', new Date(await read('form time', 'dateTime')).getTime() > Date.parse(date), true);
   const planned = (await page.$$('section[aria-labelledby=planned] form')).length;
@@ -145,7 +150,7 @@ try {
   await tabTo('#gathered-day');
   await press('End');
   await tabTo('#gathered-at');
-  await parts('17', '45');
+  await typeTime('17:45');
   await does('topics', 'Gespeichert');
   is('the topic', await read(box, 'checked'), was === 'true' ? 'false' : 'true');
   is('the rhythm', await read('select[name="rhythm:reminder"]', 'value'), 'weekly');
@@ -157,9 +162,9 @@ try {
   await does('order', 'Gespeichert');
   is('the order', `${await read('#first', 'value')} ${await read('#second', 'value')}`, 'sms email');
   await tabTo('#from');
-  await parts('21', '15');
+  await typeTime('21:15');
   await tabTo('#to');
-  await parts('07', '30');
+  await typeTime('07:30');
   await does('quiet', 'Gespeichert');
   is('quiet hours', `${await read('#from', 'value')} ${await read('#to', 'value')}`, '21:15 07:30');
   await tabTo('#zone');
@@ -168,7 +173,7 @@ try {
   await does('zone', 'Gespeichert');
   is('the zone', await read('#zone', 'value'), 'Europe/Lisbon');
   await tabTo('#until');
-  await parts(...(await read('#until', 'max')).split('-').reverse());
+  await typeDate(await read('#until', 'max'));
   await does('pause', 'Gespeichert');
   await does('resume', 'Gespeichert');
   is('no pause any more', await read('#until', 'value'), '');

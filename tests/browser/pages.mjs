@@ -1,7 +1,7 @@
 // Every page of the customers of the story, in a real browser: 320, 768 and 1280 pixels wide,
 // light and dark, with and without script. Asks axe-core for faults (WCAG 2.2 AA), that
 // nothing runs off the side, that nothing is loaded from elsewhere, and that each page with
-// its stylesheet is below 30 kB. Then a visit by keyboard alone, in German, on a phone.
+// its stylesheet is below 30 kB.
 //
 //   node pages.mjs LINKS [FOLDER]   LINKS: a centre link per line; FOLDER: for screenshots
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -111,36 +111,6 @@ for (const scheme of ['light', 'dark']) {
     await look(page, `${path} ${scheme}`);
     await shot(page, `out${path.replaceAll('/', '-')}-${scheme}`);
   }
-  await context.close();
-}
-
-// By keyboard alone, without script, on a phone: set the limit of a day and read it back.
-{
-  const { context, page } = await visitor(320, 'light', false);
-  const german = links[1] ?? links[0];
-  await page.goto(german);
-  await page.goto(`${origin}/centre/choices`);
-  const focused = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.value || '');
-  const tabTo = async (wanted) => {
-    for (let i = 0; i < 200; i += 1) {
-      await page.keyboard.press('Tab');
-      if ((await focused()) === wanted) return;
-    }
-    fault('keyboard', `${wanted} cannot be reached`);
-  };
-  await page.keyboard.press('Tab');
-  const first = await page.evaluate(() => document.activeElement.getAttribute('href'));
-  if (first !== '#main') fault('keyboard', 'the first stop is not the way past the navigation');
-  await tabTo('cap');
-  await page.keyboard.type('3');
-  await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
-  await look(page, 'choices after saving, by keyboard');
-  const said = await page.evaluate(() => document.querySelector('[role=status]')?.textContent ?? '');
-  const lang = await page.evaluate(() => document.documentElement.lang);
-  if (!said.startsWith('Gespeichert')) fault('keyboard', `saving says ${JSON.stringify(said)} in ${lang}`);
-  const kept = await page.evaluate(() => document.getElementById('cap').value);
-  if (kept !== '3') fault('keyboard', `the limit reads ${kept}`);
-  await shot(page, 'keyboard-saved');
   await context.close();
 }
 

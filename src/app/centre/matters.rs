@@ -131,7 +131,8 @@ pub async fn overview(app: &App, person: &Person, now: Instant) -> Result<Overvi
         at: n.next_at.to_rfc3339(),
         mandatory: rules.is_mandatory(&n.topic),
         move_from: clock(now + TimeDelta::minutes(5)),
-        move_to: clock(n.expires_at),
+        // A minute before it is worth nothing: forms know no seconds.
+        move_to: clock(n.expires_at - TimeDelta::minutes(1)),
     });
     Ok(Overview { planned: planned.collect(), cases })
 }
