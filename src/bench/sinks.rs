@@ -24,6 +24,8 @@ struct Seen {
     arrived: HashMap<String, Instant>,
     /// Only while a latency is measured.
     watching: bool,
+    /// Cases of the loads before: each load is about cases of its own.
+    numbered: usize,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -119,13 +121,17 @@ struct Load {
 
 /// Posts events at a steady rate and answers the latencies from 202 to arrival.
 async fn load(State(seen): State<Shared>, Query(load): Query<Load>) -> axum::Json<Latency> {
-    seen.lock().expect("no panic while held").watching = true;
+    let numbered = {
+        let mut seen = seen.lock().expect("no panic while held");
+        seen.watching = true;
+        seen.numbered
+    };
     let client = reqwest::Client::new();
-    let total = load.rate * load.seconds;
+    let total = (load.rate * load.seconds) as usize;
     let mut tick = tokio::time::interval(Duration::from_secs(1) / load.rate);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-    let mut posts = Vec::with_capacity(total as usize);
-    for n in 0..total as usize {
+    let mut posts = Vec::with_capacity(total);
+    for n in numbered..numbered + total {
         tick.tick().await;
         let (client, url, seen) = (client.clone(), load.url.clone(), Arc::clone(&seen));
         posts.push(tokio::spawn(async move {
@@ -158,7 +164,7 @@ async fn load(State(seen): State<Shared>, Query(load): Query<Load>) -> axum::Jso
             Some(arrived.saturating_duration_since(*accepted).as_secs_f64() * 1_000.0)
         })
         .collect();
-    *seen = Seen::default();
+    *seen = Seen { numbered: numbered + total, ..Seen::default() };
     ms.sort_by(f64::total_cmp);
     let at = |share| percentile(&ms, share);
     axum::Json(Latency {
