@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::config::{DEFAULT_SOURCES, Settings};
 use crate::domain::customer::CustomerRecord;
 use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::Instant;
-use crate::domain::{CustomerId, Finding};
+use crate::domain::{CustomerId, Finding, Zones};
 use crate::planning::journey::Journeys;
 use crate::planning::source::{self, Mapped, Profile, Told};
 use crate::store::intake::{Accepted, Incoming};
@@ -124,25 +124,17 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Maps it. `Err` when the body is no JSON.
-    ///
-    /// # Errors
-    /// The one failing key: the payload itself.
-    pub fn map(
-        &self,
-        source: &Source,
-        zones: &crate::domain::Zones,
-        now: Instant,
-    ) -> Result<Mapped, Failing> {
-        let payload: Json = serde_json::from_slice(&self.body).map_err(|error| Failing {
-            key: "payload".into(),
-            expression: String::new(),
-            pointer: String::new(),
-            detail: format!("is no JSON: {error}"),
-            help: None,
-            span: None,
-        })?;
-        Ok(source.map(&payload, &json!(self.headers), &self.fallback_id(), zones, now))
+    /// Maps it.
+    #[must_use]
+    pub fn map(&self, source: &Source, zones: &Zones, now: Instant) -> Mapped {
+        match serde_json::from_slice(&self.body) {
+            Ok(payload) => {
+                source.map(&payload, &json!(self.headers), &self.fallback_id(), zones, now)
+            }
+            Err(error) => {
+                Mapped::Unknown(Failing::plain("payload", format!("is no JSON: {error}")))
+            }
+        }
     }
 
     /// The id of a payload whose vendor gives none: the same bytes are the same event.
@@ -194,9 +186,9 @@ pub fn check(settings: &Settings, journeys: &Journeys) -> Result<Vec<Finding>, C
             };
             let payload = Payload { body: text.clone().into_bytes(), headers };
             let told = match payload.map(source, &zones, now) {
-                Ok(Mapped::Ignored(_)) => continue,
-                Ok(Mapped::Told(told)) => told,
-                Ok(Mapped::Unknown(failing)) | Err(failing) => {
+                Mapped::Ignored(_) => continue,
+                Mapped::Told(told) => told,
+                Mapped::Unknown(failing) => {
                     vec![Told { failing: vec![failing], ..Told::default() }]
                 }
             };
@@ -262,9 +254,9 @@ pub async fn receive(
     let engine = &app.engine;
     let now = engine.clock.now();
     let told = match payload.map(source, &app.zones, now) {
-        Ok(Mapped::Ignored(why)) => return Ok(Received::Ignored(why)),
-        Ok(Mapped::Told(told)) => told,
-        Ok(Mapped::Unknown(failing)) | Err(failing) => {
+        Mapped::Ignored(why) => return Ok(Received::Ignored(why)),
+        Mapped::Told(told) => told,
+        Mapped::Unknown(failing) => {
             vec![Told { failing: vec![failing], ..Told::default() }]
         }
     };
@@ -328,14 +320,9 @@ async fn whose(
     let Some(name) = &told.customer_of else { return Ok(None) };
     let found = store.remembered_customer(&source.name, name).await?;
     if found.is_none() {
-        told.failing.push(Failing {
-            key: "customer_of".into(),
-            expression: String::new(),
-            pointer: String::new(),
-            detail: format!("no payload before this one said whose {name:?} is"),
-            help: Some("send the payloads that `remember` it to this door too".into()),
-            span: None,
-        });
+        let why = format!("no payload before this one said whose {name:?} is");
+        let help = "send the payloads that `remember` it to this door too".to_owned();
+        told.failing.push(Failing { help: Some(help), ..Failing::plain("customer_of", why) });
     }
     Ok(found)
 }
@@ -357,17 +344,7 @@ async fn accept(
     let mut seqs = Vec::new();
     for (place, accepted) in places.into_iter().zip(accepted) {
         let result = &mut results[place];
-        let mut refuse = |key: &str, detail: String| {
-            let failing = Failing {
-                key: key.into(),
-                expression: String::new(),
-                pointer: String::new(),
-                detail,
-                help: None,
-                span: None,
-            };
-            result.failing.push(failing);
-        };
+        let mut refuse = |key, why: String| result.failing.push(Failing::plain(key, why));
         result.result = match accepted {
             Accepted::New { seq } => {
                 seqs.push(seq);

@@ -61,9 +61,9 @@ impl Test {
         let mapped = payload.map(source, &newest_zones(), Clock::System.now());
         let (mut told, mut failing, mut ignored) = (Vec::new(), Vec::new(), None);
         match mapped {
-            Ok(Mapped::Ignored(why)) => ignored = Some(why),
-            Ok(Mapped::Unknown(key)) | Err(key) => failing.push(key),
-            Ok(Mapped::Told(all)) => {
+            Mapped::Ignored(why) => ignored = Some(why),
+            Mapped::Unknown(key) => failing.push(key),
+            Mapped::Told(all) => {
                 for one in all {
                     let view = one.view();
                     if view.as_object().is_some_and(|view| !view.is_empty()) {

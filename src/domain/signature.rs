@@ -4,7 +4,7 @@
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::Secret;
 use super::time::{self, Instant};
@@ -104,9 +104,11 @@ impl Scheme {
             secret.expose().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let missing = |name: &str| format!("the header {name} is missing");
         let fits = |given: &str, expected: &dyn Fn(&str) -> String| {
-            secrets.iter().fold(false, |fits, secret| {
-                bool::from(expected(secret).as_bytes().ct_eq(given.as_bytes())) || fits
-            })
+            let mut fits = Choice::from(0);
+            for secret in &secrets {
+                fits |= expected(secret).as_bytes().ct_eq(given.as_bytes());
+            }
+            bool::from(fits)
         };
         let wrong = |what: &str| Err(format!("{what} does not fit"));
         match self {
@@ -160,7 +162,8 @@ impl Signed {
             Encoding::Hex => HEXLOWER_PERMISSIVE.decode(given.as_bytes()),
         };
         let given = given.map_err(|_| wrong())?;
-        let right = secrets.iter().fold(false, |right, secret| {
+        let mut right = Choice::from(0);
+        for secret in secrets {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
             for part in &self.parts {
                 mac.update(match part {
@@ -170,9 +173,9 @@ impl Signed {
                     Part::Text(text) => text.as_bytes(),
                 });
             }
-            bool::from(mac.finalize().into_bytes().as_slice().ct_eq(&given)) || right
-        });
-        if !right {
+            right |= mac.finalize().into_bytes().as_slice().ct_eq(&given);
+        }
+        if !bool::from(right) {
             return Err(wrong());
         }
         if let Some(name) = &self.timestamp_header {

@@ -452,12 +452,9 @@ impl Step {
 
 /// What of a path is not there, where it is not.
 fn missing(sight: &Sight<'_>, root: &str, steps: &[Step], span: Range<usize>) -> Option<Miss> {
-    let (mut value, mut pointer) = match sight.root(root) {
-        Some(found) => found,
-        None => {
-            let detail = format!("there is no {root:?} here; `item` needs an `each`");
-            return Some(Miss { span, pointer: String::new(), detail, help: None });
-        }
+    let Some((mut value, mut pointer)) = sight.root(root) else {
+        let detail = format!("there is no {root:?} here; `item` needs an `each`");
+        return Some(Miss { span, pointer: String::new(), detail, help: None });
     };
     for step in steps {
         if let Some(next) = step.of(value) {
@@ -477,23 +474,23 @@ fn missing(sight: &Sight<'_>, root: &str, steps: &[Step], span: Range<usize>) ->
             };
             let mut help = names(value, key);
             let mut elsewhere = Vec::new();
-            find_key(sight.payload, key, String::new(), &mut elsewhere);
+            find_key(sight.payload, key, "", &mut elsewhere);
             if !elsewhere.is_empty() {
                 let found = format!("{key:?} stands at {}", elsewhere.join(", "));
-                help = Some(help.map_or(found.clone(), |help| format!("{help}\n{found}")));
+                help = format!("{help}\n{found}");
             }
             (format!("the payload has no {full}"), help)
         };
         let pointer = if root == "headers" { String::new() } else { pointer + &step.pointer() };
-        return Some(Miss { span, pointer, detail, help });
+        return Some(Miss { span, pointer, detail, help: Some(help) });
     }
     None
 }
 
 /// The keys that are there instead, the nearest first.
-fn names(value: &Json, wanted: &str) -> Option<String> {
+fn names(value: &Json, wanted: &str) -> String {
     let Some(object) = value.as_object() else {
-        return Some(format!("what is there is {}", kind(value)));
+        return format!("what is there is {}", kind(value));
     };
     let mut keys: Vec<(&String, f64)> =
         object.keys().map(|key| (key, strsim::jaro_winkler(key, wanted))).collect();
@@ -501,10 +498,10 @@ fn names(value: &Json, wanted: &str) -> Option<String> {
     let more = keys.len().saturating_sub(MAX_NAMES);
     let listed: Vec<&str> = keys.iter().take(MAX_NAMES).map(|(key, _)| key.as_str()).collect();
     if listed.is_empty() {
-        return Some("what is there is empty".to_owned());
+        return "what is there is empty".to_owned();
     }
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(format!("nearest: {}{more}", listed.join(", ")))
+    format!("nearest: {}{more}", listed.join(", "))
 }
 
 const fn kind(value: &Json) -> &'static str {
@@ -519,7 +516,7 @@ const fn kind(value: &Json) -> &'static str {
 }
 
 /// Where else a key stands, up to three places.
-fn find_key(value: &Json, key: &str, pointer: String, found: &mut Vec<String>) {
+fn find_key(value: &Json, key: &str, pointer: &str, found: &mut Vec<String>) {
     if found.len() == 3 {
         return;
     }
@@ -530,12 +527,12 @@ fn find_key(value: &Json, key: &str, pointer: String, found: &mut Vec<String>) {
                 if name == key && found.len() < 3 {
                     found.push(pointer.clone());
                 }
-                find_key(value, key, pointer, found);
+                find_key(value, key, &pointer, found);
             }
         }
         Json::Array(items) => {
             for (n, value) in items.iter().enumerate().take(3) {
-                find_key(value, key, format!("{pointer}/{n}"), found);
+                find_key(value, key, &format!("{pointer}/{n}"), found);
             }
         }
         _ => {}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::domain::signature::{Encoding, Scheme, Signed, parts};
+use crate::domain::signature::{Encoding, Part, Scheme, Signed, parts};
 use crate::domain::{Finding, Span};
 
 use super::expression::Expression;
@@ -299,7 +299,6 @@ impl Reader<'_> {
                 None => None,
             }
         };
-        use crate::domain::signature::Part;
         let timestamp_header =
             beside("timestamp", Part::Timestamp, &raw.timestamp_header, place.clone());
         let nonce_header = beside("nonce", Part::Nonce, &raw.nonce_header, place);

@@ -139,6 +139,29 @@ pub enum Mapped {
 }
 
 impl Failing {
+    /// One that is not about an expression.
+    #[must_use]
+    pub fn plain(key: &str, detail: String) -> Self {
+        Self {
+            key: key.to_owned(),
+            expression: String::new(),
+            pointer: String::new(),
+            detail,
+            help: None,
+            span: None,
+        }
+    }
+
+    /// An expression that has a value, and not one that will do.
+    fn at(key: &str, expression: &Expression, sight: &Sight<'_>, detail: String) -> Self {
+        Self {
+            expression: expression.source.clone(),
+            pointer: expression.pointer(sight),
+            span: Some(expression.span.clone()),
+            ..Self::plain(key, detail)
+        }
+    }
+
     fn of(key: &str, expression: &Expression, miss: Miss) -> Self {
         Self {
             key: key.to_owned(),
@@ -196,7 +219,7 @@ impl Source {
                     }
                     _ => "is no list".to_owned(),
                 };
-                let failing = self.failing("each", each, &sight, detail);
+                let failing = Failing::at("each", each, &sight, detail);
                 return Mapped::Told(vec![Told { failing: vec![failing], ..Told::default() }]);
             }
             Err(misses) => {
@@ -210,23 +233,6 @@ impl Source {
             self.one(map, &sight, &format!("{fallback_id}/{n}"), zones, now)
         });
         Mapped::Told(told.collect())
-    }
-
-    fn failing(
-        &self,
-        key: &str,
-        expression: &Expression,
-        sight: &Sight<'_>,
-        detail: String,
-    ) -> Failing {
-        Failing {
-            key: key.to_owned(),
-            expression: expression.source.clone(),
-            pointer: expression.pointer(sight),
-            detail,
-            help: None,
-            span: Some(expression.span.clone()),
-        }
     }
 
     fn unknown(&self, sight: &Sight<'_>) -> Failing {
@@ -254,7 +260,7 @@ impl Source {
         zones: &Zones,
         now: Instant,
     ) -> Told {
-        let mut asker = Asker { source: self, sight, failing: Vec::new() };
+        let mut asker = Asker { sight, failing: Vec::new() };
         let mut told = Told {
             customer: asker.text("customer", map.customer.as_ref()),
             customer_of: None,
@@ -270,7 +276,7 @@ impl Source {
             if let Some((key, expression)) =
                 named.or(map.customer_of.as_ref().map(|e| ("customer_of", e)))
             {
-                let failing = self.failing(key, expression, sight, "has no value here".into());
+                let failing = Failing::at(key, expression, sight, "has no value here".into());
                 asker.failing.push(failing);
             }
         }
@@ -298,7 +304,7 @@ impl Source {
                 }
                 Some(theirs) => match self.states.get(&theirs) {
                     Some(State::Is(ours)) => {
-                        drop(event.insert("state".into(), ours.clone().into()))
+                        drop(event.insert("state".into(), ours.clone().into()));
                     }
                     Some(State::OfNoInterest) => {
                         told.ignored = Some(format!("[states] {theirs} = false"));
@@ -308,7 +314,7 @@ impl Source {
                         let expression = map.state.as_ref().expect("it gave a value");
                         let known: Vec<&str> = self.states.keys().map(String::as_str).collect();
                         let detail = format!("{theirs:?} is not in [states]");
-                        let mut failing = self.failing("state", expression, sight, detail);
+                        let mut failing = Failing::at("state", expression, sight, detail);
                         failing.help = Some(format!("there are: {}", known.join(", ")));
                         asker.failing.push(failing);
                     }
@@ -387,7 +393,6 @@ impl Map {
 
 /// Evaluates keys and notes those that fail.
 struct Asker<'a, 's> {
-    source: &'a Source,
     sight: &'a Sight<'s>,
     failing: Vec<Failing>,
 }
@@ -398,7 +403,7 @@ impl Asker<'_, '_> {
     }
 
     fn fail(&mut self, key: &str, expression: &Expression, detail: impl Into<String>) {
-        let failing = self.source.failing(key, expression, self.sight, detail.into());
+        let failing = Failing::at(key, expression, self.sight, detail.into());
         self.failing.push(failing);
     }
 
