@@ -21,6 +21,7 @@ pub mod redis;
 pub mod reports;
 pub mod roles;
 pub mod simulate;
+pub mod sources;
 pub mod stream;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,6 +78,8 @@ pub struct App {
     pub pages: pages::Pages,
     /// The console's pages.
     pub console: console::Pages,
+    /// How help desks' own webhooks are read.
+    pub sources: sources::Sources,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The files on disk differ from the version in force.
@@ -141,6 +144,7 @@ impl App {
         let layouts = content::layouts(&settings)?;
         let pages = pages::Pages::load(&settings)?;
         let console = console::Pages::load(&settings, house_zone)?;
+        let sources = sources::Sources::load(&settings)?;
         let (hash, files) = match store.published().await? {
             Some(published) => published,
             None => (content::hash(&on_disk), on_disk.clone()),
@@ -185,6 +189,7 @@ impl App {
             zones,
             pages,
             console,
+            sources,
             guesses: guesses::Guesses::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),

@@ -66,7 +66,7 @@ fn collect(
     Ok(())
 }
 
-fn read_folder(
+pub(super) fn read_folder(
     folder: &Path,
     below: &str,
     files: &mut BTreeMap<String, String>,
@@ -90,7 +90,12 @@ fn read_folder(
     Ok(())
 }
 
-fn read_built_in(dir: &Dir<'_>, root: &Path, below: &str, files: &mut BTreeMap<String, String>) {
+pub(super) fn read_built_in(
+    dir: &Dir<'_>,
+    root: &Path,
+    below: &str,
+    files: &mut BTreeMap<String, String>,
+) {
     for file in dir.files() {
         let name = file.path().strip_prefix(root).unwrap_or(file.path()).display();
         let text = file.contents_utf8().expect("shipped files are UTF-8");

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::content::{self, Compiled};
+use crate::app::sources;
 use crate::config::{DEFAULTS, Settings};
 use crate::domain::message::Shaped;
 use crate::domain::{Channel, ChannelMap, Finding};
@@ -58,7 +59,11 @@ impl Check {
             return Ok(ExitCode::Done);
         }
         let settings = context.settings()?;
-        let compiled = compile(&settings)?;
+        let mut compiled = compile(&settings)?;
+        let journeys = &compiled.live.rules.journeys;
+        let of_sources =
+            sources::check(&settings, journeys).map_err(|error| BadInput(error.to_string()))?;
+        compiled.findings.extend(of_sources);
         let errors = compiled.findings.iter().filter(|finding| finding.is_error()).count();
         if self.json {
             let findings: Vec<_> = compiled.findings.iter().map(as_json).collect();

@@ -11,6 +11,7 @@ mod explain;
 mod generate;
 mod import;
 mod journey_map;
+mod map;
 mod migrate;
 mod play;
 mod print;
@@ -68,6 +69,9 @@ enum Command {
     Report(report::Report),
     /// See what changed journeys or settings would have done to recorded events
     Simulate(simulate::Simulate),
+    /// Try how a help desk's own webhook is read
+    #[command(subcommand)]
+    Map(map::Map),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
     Journeys(admin::Journeys),
@@ -138,6 +142,7 @@ impl Cli {
             Command::Balance(command) => command.run(&context).await,
             Command::Report(command) => command.run(&context).await,
             Command::Simulate(command) => command.run(&context).await,
+            Command::Map(command) => command.run(&context),
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
             Command::Consent(command) => command.run(&context).await,

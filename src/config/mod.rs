@@ -18,10 +18,12 @@ use crate::planning::rules::Topic;
 mod calendars;
 mod prices;
 mod source;
+mod sources;
 
 pub use calendars::Calendars;
 pub use prices::Prices;
 use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
+pub use sources::{DEFAULT_SOURCES, SourceSection, Sources};
 
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -42,6 +44,8 @@ pub struct Settings {
     pub sender: Sender,
     pub journeys: Folder,
     pub templates: Folder,
+    #[serde(skip_serializing)]
+    pub sources: Sources,
     pub channels: Channels,
     pub topics: BTreeMap<String, Topic>,
     pub quiet_hours: QuietHours,
@@ -410,6 +414,12 @@ impl Settings {
                 return fault(&["channels", name, "burst"], "lies between 1 and 100000".into());
             }
         }
+        let loopback = self.http.listen.ip().is_loopback();
+        for (name, section) in &self.sources.sections {
+            if let Some(why) = section.fault(loopback) {
+                return fault(&["sources", name], why.into());
+            }
+        }
         if !(0.1..=60.0).contains(&self.dispatch.hand_over_window_s) {
             return fault(&["dispatch", "hand_over_window_s"], "lies between 0.1 and 60".into());
         }
@@ -485,6 +495,8 @@ mod tests {
             ("[prices.sms]\n\"44\" = 0.1\n", 2, "beginning of a number"),
             ("[adaptive]\nhold_out = 10\n", 2, "between 0"),
             ("[prices]\nemail = -1.0\n", 2, "between 0"),
+            ("[sources.zendesk]\n", 1, "secret_file"),
+            ("[sources.zendesk]\ntoken = \"x\"\n", 2, "token"),
             ("[http\n", 1, ""),
         ] {
             let finding = read(&format!("{text}{MINIMAL}")).expect_err(text);

@@ -46,17 +46,20 @@ pub(super) fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`.
+/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`, and
+/// `secret_file` of a source `secret`.
 pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
     for name in ["store", "queue"] {
         if let Some(Value::Table(section)) = table.get_mut(name) {
             read_secrets_of(section, &[name], source)?;
         }
     }
-    if let Some(Value::Table(channels)) = table.get_mut("channels") {
-        for (name, channel) in channels {
-            if let Value::Table(channel) = channel {
-                read_secrets_of(channel, &["channels", name], source)?;
+    for folder in ["channels", "sources"] {
+        if let Some(Value::Table(sections)) = table.get_mut(folder) {
+            for (name, section) in sections {
+                if let Value::Table(section) = section {
+                    read_secrets_of(section, &[folder, name], source)?;
+                }
             }
         }
     }
@@ -68,7 +71,8 @@ fn read_secrets_of(
     path: &[&str],
     source: &Source,
 ) -> Result<(), Box<Finding>> {
-    for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
+    for (file_key, key) in [("token_file", "token"), ("url_file", "url"), ("secret_file", "secret")]
+    {
         let Some(file) = section.remove(file_key) else { continue };
         let path: Vec<String> =
             path.iter().chain([&file_key]).map(|part| (*part).to_owned()).collect();

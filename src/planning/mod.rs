@@ -23,6 +23,7 @@ pub mod retry;
 pub mod routing;
 pub mod rules;
 pub mod schedule;
+pub mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 mod watch;

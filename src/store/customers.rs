@@ -76,6 +76,7 @@ const ERASE: &[&str] = &[
     "UPDATE task SET detail = 'erased' WHERE customer_id = $1",
     "UPDATE customer_action SET detail = '' WHERE customer_id = $1",
     "DELETE FROM contact_code WHERE customer_id = $1",
+    "DELETE FROM source_link WHERE customer_id = $1",
     "UPDATE callback SET status = 'cancelled' WHERE customer_id = $1 AND status = 'open'",
 ];
 

@@ -49,6 +49,7 @@ mod row_locks;
 mod rows;
 mod schema;
 mod scratch;
+mod source_links;
 mod sql;
 mod sqlite;
 pub mod steering;

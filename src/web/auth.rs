@@ -62,9 +62,7 @@ impl<const SCOPE: usize> FromRequestParts<Web> for Caller<SCOPE> {
 /// Without any key configured, only this machine is served: a forwarded request comes from
 /// elsewhere.
 fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
-    let forwarded = parts.headers.contains_key(header::FORWARDED)
-        || parts.headers.contains_key("x-forwarded-for");
-    if loopback && !forwarded {
+    if loopback && !is_forwarded(&parts.headers) {
         return Ok(());
     }
     Err(Problem::new(
@@ -72,6 +70,11 @@ fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
         "Unauthorised",
         "no API key is configured, so only requests from this machine are answered; `tidings key new` prints one",
     ))
+}
+
+/// Did a proxy pass this request on?
+pub fn is_forwarded(headers: &axum::http::HeaderMap) -> bool {
+    headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for")
 }
 
 /// Looks at every key, whichever fits, so that the time taken tells nothing.

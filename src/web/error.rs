@@ -51,6 +51,13 @@ impl Problem {
         self
     }
 
+    /// With the time after which the caller may try again.
+    #[must_use]
+    pub fn retry_after(self, wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1).try_into().unwrap_or(u32::MAX);
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
     #[must_use]
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", format!("{what} is not known"))

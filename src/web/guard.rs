@@ -27,8 +27,7 @@ pub async fn limit_guesses(State(web): State<Web>, request: Request, next: Next)
     if !asks && !GUESSED.contains(&path) {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    let from = client(peer, request.headers(), web.app.settings.http.proxies);
+    let from = caller(&web, &request);
     let (guesses, now) = (&web.app.guesses, web.app.engine.clock.now());
     if let Some(wait) = guesses.must_wait(from, now) {
         let reader = pages::stranger(&web, request.headers());
@@ -42,6 +41,12 @@ pub async fn limit_guesses(State(web): State<Web>, request: Request, next: Next)
         guesses.count(from, now);
     }
     response
+}
+
+/// Who sent a request.
+pub fn caller(web: &Web, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+    client(peer, request.headers(), web.app.settings.http.proxies)
 }
 
 /// Whom the outermost of so many proxies has seen: each adds the other end of its connection

@@ -15,6 +15,7 @@ mod metrics;
 mod pages;
 mod receipts;
 mod server;
+mod sources;
 mod stops;
 
 use std::sync::Arc;
@@ -73,10 +74,18 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
+/// The doors whose callers sign what they send: no API key, and no `Idempotency-Key`, which
+/// would answer before the signature is looked at.
+fn signed() -> (Router<Web>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::new().routes(routes!(sources::receive)).split_for_parts()
+}
+
 /// The OpenAPI 3.1 document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().1
+    let (_, mut document) = api();
+    document.merge(signed().1);
+    document
 }
 
 /// The routes of a process without the API: is it well, and what does it count?
@@ -93,10 +102,12 @@ fn vital_routes() -> Router<Web> {
 
 /// All routes.
 pub fn router(web: Web) -> Router {
-    let (api, document) = api();
+    let (api, _) = api();
+    let (signed, _) = signed();
     let once = (web.clone(), idempotency::Pending::default());
     let api = api
         .layer(axum::middleware::from_fn_with_state(once, idempotency::answer_once))
+        .merge(signed)
         .route("/v1/receipts/twilio", post(receipts::twilio))
         .route("/v1/inbound/twilio", post(answers::text))
         .route("/v1/inbound/twilio/keys", post(answers::keys))
@@ -123,7 +134,7 @@ pub fn router(web: Web) -> Router {
     vital_routes()
         .merge(pages)
         .merge(api)
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,

@@ -45,6 +45,7 @@ mod reports;
 mod resolved_again;
 mod same_on_every_engine;
 mod simulate;
+mod sources;
 mod store_contract;
 mod stream_door;
 mod unknown_customer;

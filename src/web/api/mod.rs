@@ -8,5 +8,5 @@ pub mod events;
 pub mod health;
 pub mod notifications;
 pub mod openapi;
-mod schema;
+pub(super) mod schema;
 pub mod tasks;

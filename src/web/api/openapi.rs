@@ -12,6 +12,7 @@ use utoipa::{Modify, OpenApi};
     ),
     tags(
         (name = "events", description = "What happened to cases"),
+        (name = "sources", description = "Help desks' own webhooks"),
         (name = "customers", description = "Who is told, and what they chose"),
         (name = "cases", description = "How a case stands and what was told"),
         (name = "notifications", description = "What was told, held or not said, and why"),

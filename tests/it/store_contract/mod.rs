@@ -25,6 +25,7 @@ mod reports;
 mod resolving;
 mod riders;
 mod soak;
+mod source_links;
 mod tasks;
 
 use std::path::Path;
