@@ -18,6 +18,7 @@ pub mod secret;
 pub mod span;
 pub mod time;
 pub mod token;
+pub mod webhook;
 
 pub use case::{Case, CaseEvent, OrderKey};
 pub use channel::{Channel, ChannelMap};

@@ -103,6 +103,8 @@ pub enum TaskKind {
     Promise,
     /// The sum of all events does not add up.
     Balance,
+    /// Another system does not take what we tell it.
+    Webhook,
 }
 
 impl TaskKind {
@@ -115,6 +117,7 @@ impl TaskKind {
             Self::NotTold => "not_told",
             Self::Promise => "promise",
             Self::Balance => "balance",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod schedule;
 #[cfg(test)]
 pub(crate) mod testing;
 mod watch;
+pub mod webhook;
 
 use crate::domain::case::Applied;
 use crate::domain::message::Skipped;

@@ -20,6 +20,7 @@ pub mod consent;
 pub mod console;
 mod contact_points;
 pub mod customers;
+mod facts;
 mod group_commit;
 pub mod heard;
 pub mod history;
@@ -56,6 +57,7 @@ pub mod suppressions;
 pub mod tasks;
 pub mod timeline;
 pub mod visits;
+pub mod webhooks;
 mod writer;
 
 use intake::Intake;
