@@ -177,7 +177,9 @@ impl Context {
     }
 
     async fn store(&self, settings: &Settings) -> Result<Store, anyhow::Error> {
-        Store::open(&settings.store.url).await.map_err(|error| self.at(&["store", "url"], &error))
+        let store = Store::open(&settings.store.url).await;
+        let store = store.map_err(|error| self.at(&["store", "url"], &error))?;
+        Ok(store.with_outbound(settings.outbound()))
     }
 
     /// The same for a process that stays: a database that is not there yet may come.

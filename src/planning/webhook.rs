@@ -74,9 +74,9 @@ const fn share_permille(seq: i64, attempts: i64) -> i64 {
 #[must_use]
 pub fn rest(failures: u32, retry_after: Option<TimeDelta>) -> TimeDelta {
     let asked = retry_after.unwrap_or_default().min(TimeDelta::seconds(LONGEST_REST_S));
-    let own = failures.checked_sub(PATIENCE).map_or(0, |over| {
-        FIRST_REST_S.saturating_mul(1 << over.min(10)).min(LONGEST_REST_S)
-    });
+    let own = failures
+        .checked_sub(PATIENCE)
+        .map_or(0, |over| FIRST_REST_S.saturating_mul(1 << over.min(10)).min(LONGEST_REST_S));
     TimeDelta::seconds(own).max(asked)
 }
 
@@ -110,7 +110,10 @@ mod tests {
                     panic!("{attempts} is not the last")
                 };
                 let waited = (at - now()).num_milliseconds();
-                assert!((wait_s * 1_000..=wait_s * 1_200).contains(&waited), "{attempts}: {waited}");
+                assert!(
+                    (wait_s * 1_000..=wait_s * 1_200).contains(&waited),
+                    "{attempts}: {waited}"
+                );
             }
         }
         assert_eq!(next(1, 10, 10, NO_ANSWER, now()), Next::GiveUp);

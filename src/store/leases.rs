@@ -178,7 +178,8 @@ impl Store {
                 query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
             }
             let ended = doubtful.iter().map(|(id,)| id.clone());
-            facts::notifications(tx, ended.chain(aside().map(|n| n.id.to_string())), now_ms).await?;
+            facts::notifications(tx, ended.chain(aside().map(|n| n.id.to_string())), now_ms)
+                .await?;
             insert_tasks(tx, &tasks, now_ms).await?;
             Ok((lost.len() as u64, doubtful.len() as u64))
         })

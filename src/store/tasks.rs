@@ -67,7 +67,8 @@ pub(super) async fn insert_tasks(tx: &mut Tx, tasks: &[NewTaskRow], now_ms: i64)
         // In the order of their keys: who writes the same task at once waits, and nobody for us.
         let mut tasks: Vec<&NewTaskRow> = tasks.iter().collect();
         tasks.sort_by_key(|task| &task.key);
-        let opened = query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).fetch_all(&mut *tx).await?;
+        let opened =
+            query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).fetch_all(&mut *tx).await?;
         facts::tasks(tx, opened, now_ms).await?;
     }
     Ok(())

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgPool;
 
-use super::group_commit::GroupCommit;
 use super::facts::Facts;
+use super::group_commit::GroupCommit;
 use super::sql::{Tx, Writing, is_connection_lost};
 use super::{Result, StoreError};
 
