@@ -18,6 +18,7 @@ mod ready;
 mod report;
 mod serve;
 mod simulate;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -77,6 +78,9 @@ enum Command {
     /// Compare refusals with the carrier's
     #[command(subcommand)]
     Consent(consent::Consent),
+    /// What other systems are told by webhook, and telling it again
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
@@ -141,6 +145,7 @@ impl Cli {
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
             Command::Consent(command) => command.run(&context).await,
+            Command::Webhooks(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,

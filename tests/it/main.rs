@@ -48,3 +48,4 @@ mod simulate;
 mod store_contract;
 mod stream_door;
 mod unknown_customer;
+mod webhooks;

@@ -66,14 +66,13 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
         }
         // "This network", link-local, protocol assignments, documentation, 6to4 relays,
         // benchmarks, groups and what is reserved.
-        [0, ..]
+        [0 | 224..=255, ..]
         | [169, 254, ..]
         | [192, 0, 0 | 2, _]
         | [192, 88, 99, _]
         | [198, 18..=19, ..]
         | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        | [224..=255, ..] => Reach::Never,
+        | [203, 0, 113, _] => Reach::Never,
         _ => Reach::Public,
     }
 }
@@ -85,8 +84,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     };
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] | [0xfc00..=0xfdff, ..] => Reach::Private,
-        [0, 0, 0, 0, 0, 0, 0, 0] => Reach::Never,
-        // Mapped (RFC 4291), compatible with IPv4 (the same, given up), translated (RFC 2765),
+        // Mapped (RFC 4291), compatible with IPv4 (the same, given up; `::` among them), translated (RFC 2765),
         // NAT64 (RFC 6052).
         [0, 0, 0, 0, 0, 0xffff | 0, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]

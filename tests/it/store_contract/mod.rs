@@ -27,6 +27,7 @@ mod resolving;
 mod riders;
 mod soak;
 mod tasks;
+mod webhooks;
 
 use std::path::Path;
 
