@@ -23,6 +23,7 @@ pub mod roles;
 pub mod simulate;
 pub mod sources;
 pub mod stream;
+pub mod webhooks;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -48,6 +49,7 @@ use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd, LaneHandle};
 pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
+use crate::worker::webhooks::Outlet;
 use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
 
 use roles::Roles;
@@ -82,6 +84,8 @@ pub struct App {
     pub sources: sources::Sources,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
+    /// The hooks of other systems.
+    pub outlets: Vec<Arc<Outlet>>,
     /// The files on disk differ from the version in force.
     pub files_differ: bool,
     parts: Mutex<Option<Parts>>,
@@ -131,7 +135,8 @@ impl App {
             .get(&settings.locales.time_zone)
             .map_err(|why| AppError::Settings(format!("[locales] time_zone: {why}")))?;
         let lease_ms = i64::from(settings.dispatch.lease_s) * 1_000;
-        let store = store.with_leases_of(lease_ms);
+        let store = store.with_leases_of(lease_ms).with_outbound(settings.outbound());
+        let outlets = webhooks::outlets(&settings)?;
         if let Some(ahead_ms) = store.clock_ahead_ms(|| Clock::System.now()).await? {
             clock.correct_by(ahead_ms);
         }
@@ -191,6 +196,7 @@ impl App {
             console,
             sources,
             guesses: guesses::Guesses::default(),
+            outlets,
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),
         })
@@ -273,12 +279,22 @@ impl App {
             if roles.worker { self.start_work(&stopping) } else { (Vec::new(), Vec::new()) };
         if roles.worker {
             tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
+            for outlet in &self.outlets {
+                let Engine { store, clock, .. } = &*self.engine;
+                let (store, clock, outlet) = (store.clone(), clock.clone(), Arc::clone(outlet));
+                let serving = crate::worker::webhooks::run(store, clock, outlet, stopping.clone());
+                tasks.push(tokio::spawn(serving));
+            }
         }
         if roles.scheduler {
             tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
             tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
             let calls = centre::promised_calls::run(Arc::clone(self), stopping.clone());
             tasks.push(tokio::spawn(calls));
+            let Engine { store, clock, .. } = &*self.engine;
+            let (store, clock) = (store.clone(), clock.clone());
+            let forgetting = crate::worker::webhooks::forget(store, clock, stopping.clone());
+            tasks.push(tokio::spawn(forgetting));
         }
         tasks.push(tokio::spawn(roles::keep_clock(engine(), stopping.clone())));
         let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());

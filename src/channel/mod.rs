@@ -9,6 +9,7 @@ mod smtp;
 mod twilio;
 pub mod twilio_receipt;
 pub mod twiml;
+pub mod webhook;
 mod window;
 
 use std::sync::Arc;

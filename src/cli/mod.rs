@@ -19,6 +19,7 @@ mod ready;
 mod report;
 mod serve;
 mod simulate;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -81,6 +82,9 @@ enum Command {
     /// Compare refusals with the carrier's
     #[command(subcommand)]
     Consent(consent::Consent),
+    /// What other systems are told by webhook, and telling it again
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
@@ -146,6 +150,7 @@ impl Cli {
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
             Command::Consent(command) => command.run(&context).await,
+            Command::Webhooks(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
@@ -182,7 +187,9 @@ impl Context {
     }
 
     async fn store(&self, settings: &Settings) -> Result<Store, anyhow::Error> {
-        Store::open(&settings.store.url).await.map_err(|error| self.at(&["store", "url"], &error))
+        let store = Store::open(&settings.store.url).await;
+        let store = store.map_err(|error| self.at(&["store", "url"], &error))?;
+        Ok(store.with_outbound(settings.outbound()))
     }
 
     /// The same for a process that stays: a database that is not there yet may come.

@@ -32,7 +32,9 @@ pub struct Play {
 
 impl Play {
     pub async fn run(self, context: &Context) -> Outcome {
-        let settings = context.settings()?;
+        let mut settings = context.settings()?;
+        // What is played has happened long ago: nobody else is told of it.
+        settings.webhooks.clear();
         let store = context.store(&settings).await?;
         let lock = store.lock_dispatch("play", Beside::Nobody).await?;
         let real_now = Clock::System.now();

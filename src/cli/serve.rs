@@ -137,6 +137,7 @@ impl Work {
         let began = Instant::now();
         let workers = app.start_driven();
         app.engine.run_until_idle().await?;
+        crate::app::webhooks::tell_all(&app).await?;
         workers.stop().await;
         let duration_s = began.elapsed().as_secs_f64();
         finish(&app, &before, duration_s, self.json).await

@@ -19,11 +19,15 @@ mod calendars;
 mod prices;
 mod source;
 mod sources;
+mod webhooks;
 
 pub use calendars::Calendars;
 pub use prices::Prices;
-use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
+use source::{
+    Source, merge, nested, parse_value, read_secrets, without_passwords, without_signing_secrets,
+};
 pub use sources::{DEFAULT_SOURCES, SourceSection, Sources};
+pub use webhooks::Webhook;
 
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -61,6 +65,8 @@ pub struct Settings {
     pub adaptive: Adaptive,
     #[serde(skip_serializing)]
     pub prices: Prices,
+    #[serde(default, skip_serializing)]
+    pub webhooks: Vec<Webhook>,
     #[serde(skip_serializing)]
     pub log: Log,
 }
@@ -292,7 +298,8 @@ impl Settings {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Box<Finding>> {
-        let source = Source { file: file.to_owned(), text: Arc::from(text) };
+        let shown = without_signing_secrets(text);
+        let source = Source { file: file.to_owned(), text: Arc::from(shown) };
         let mut merged: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
         let from_file: Table = toml::from_str(text).map_err(|error| {
             let finding = source.finding(error.message());
@@ -435,6 +442,12 @@ impl Settings {
         }
         if let Some((key, why)) = self.prices.fault() {
             return fault(&[&["prices"], key.as_slice()].concat(), why);
+        }
+        if let Some((n, key, why)) = webhooks::fault(&self.webhooks) {
+            let n = n.to_string();
+            let file = format!("{key}_file");
+            let in_file = source.span(&["webhooks".into(), n.clone(), file.clone()]).is_some();
+            return fault(&["webhooks", &n, if in_file { &file } else { key }], why);
         }
         let zones = Zones::bundled();
         for (region, row) in &self.legal_hours {

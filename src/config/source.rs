@@ -63,6 +63,31 @@ pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box
             }
         }
     }
+    if let Some(Value::Array(hooks)) = table.get_mut("webhooks") {
+        for (n, hook) in hooks.iter_mut().enumerate() {
+            if let Value::Table(hook) = hook {
+                read_signing_secrets(hook, n, source)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `secrets_file = "…"` becomes `secrets`: one a line.
+fn read_signing_secrets(hook: &mut Table, n: usize, source: &Source) -> Result<(), Box<Finding>> {
+    let key = "secrets_file";
+    let Some(file) = hook.remove(key) else { return Ok(()) };
+    let path = ["webhooks".to_owned(), n.to_string(), key.to_owned()];
+    let read = match file.as_str() {
+        None => Err("names a file".to_owned()),
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| format!("{file} cannot be read: {error}"))
+        }
+    };
+    let text = read.map_err(|why| Box::new(source.at(&path, &why)))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let secrets = lines.map(|line| Value::String(line.to_owned())).collect();
+    hook.insert("secrets".into(), Value::Array(secrets));
     Ok(())
 }
 
@@ -105,8 +130,17 @@ impl Source {
         let root = DeTable::parse(&self.text).ok()?;
         let mut table = root.get_ref();
         let (last, folders) = path.split_last()?;
-        for folder in folders {
+        let mut folders = folders.iter();
+        while let Some(folder) = folders.next() {
             let (_, value) = table.iter().find(|(key, _)| key.get_ref() == folder)?;
+            let value = match value.get_ref() {
+                // A list of sections: its place follows.
+                DeValue::Array(items) => folders
+                    .next()
+                    .and_then(|n| items.get(n.parse::<usize>().ok()?))
+                    .unwrap_or(value),
+                _ => value,
+            };
             match value.get_ref() {
                 DeValue::Table(inner) => table = inner,
                 _ => return Some(value.span()),
@@ -125,7 +159,8 @@ impl Source {
         set_by: &BTreeMap<String, String>,
     ) -> Finding {
         let message = error.inner().message().to_owned();
-        let path = error.path().to_string();
+        // A place in a list is a part of the path like any other.
+        let path = error.path().to_string().replace('[', ".").replace(']', "");
         let mut parts: Vec<String> = path.split('.').map(str::to_owned).collect();
         if path == "." {
             parts.clear();
@@ -161,4 +196,21 @@ pub(super) fn without_passwords(text: &str) -> String {
         Some(format!("{}{}{}", &line[..password], "*".repeat(at - password), &line[at..]))
     };
     text.split_inclusive('\n').map(|line| hide(line).unwrap_or_else(|| line.into())).collect()
+}
+
+/// A text as it may be shown: each secret that webhooks are signed with is stars, one for each
+/// byte.
+pub(super) fn without_signing_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("whsec") {
+        let (before, secret) = rest.split_at(at + 5);
+        shown.push_str(before);
+        let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
+        let end = secret.find(|c| !base64(c)).unwrap_or(secret.len());
+        shown.push_str(&"*".repeat(end));
+        rest = &secret[end..];
+    }
+    shown.push_str(rest);
+    shown
 }

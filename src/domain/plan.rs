@@ -105,6 +105,8 @@ pub enum TaskKind {
     Balance,
     /// A help desk's payload that its mapping could not read.
     Unmapped,
+    /// Another system does not take what we tell it.
+    Webhook,
 }
 
 impl TaskKind {
@@ -118,6 +120,7 @@ impl TaskKind {
             Self::Promise => "promise",
             Self::Balance => "balance",
             Self::Unmapped => "unmapped",
+            Self::Webhook => "webhook",
         }
     }
 }

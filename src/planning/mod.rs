@@ -27,6 +27,7 @@ pub mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 mod watch;
+pub mod webhook;
 
 use crate::domain::case::Applied;
 use crate::domain::message::Skipped;

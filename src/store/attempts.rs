@@ -12,6 +12,7 @@ use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
 use super::consent::refused_by;
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::riders;
 use super::row_locks::{Lock, lock};
@@ -360,6 +361,7 @@ impl Store {
                 .await?;
             riders::release(tx, closings.iter().filter(unsent).map(|c| c.notification.id), now_ms)
                 .await?;
+            facts::notifications(tx, &closed, now_ms).await?;
             let mut decisions = Vec::new();
             let mut tasks = Vec::new();
             let mut follow_ups = Vec::new();

@@ -8,6 +8,7 @@ use crate::domain::plan::TaskKind;
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, Channel, CustomerId};
 
+use super::facts;
 use super::row_locks::{Lock, lock};
 use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -111,7 +112,7 @@ impl Store {
             // Who asks for the same window at once waits, and counts again.
             lock(tx, Lock::Addresses, ids([format!("window:{from_ms}")])).await?;
             lock(tx, Lock::Customers, ids([&wish.customer])).await?;
-            query(
+            let moved = query(
                 "UPDATE callback SET status = 'moved', ended_at_ms = $2
                  WHERE customer_id = $1 AND status = 'open'",
             )
@@ -121,7 +122,8 @@ impl Store {
             .await?;
             promise(tx, &wish, 0, now_ms).await?;
             reword_task(tx, &task.key, &task.detail).await?;
-            insert_tasks(tx, &[task], now_ms).await
+            insert_tasks(tx, &[task], now_ms).await?;
+            facts::callback(tx, &wish, moved > 0, now_ms).await
         })
     }
 

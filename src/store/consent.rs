@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use crate::domain::customer::AddressFault;
 use crate::domain::{CustomerId, Preferences};
 
+use super::facts;
 use super::sql::Tx;
 use super::{Result, Store, batch, query};
 
@@ -89,14 +90,15 @@ pub(super) async fn note(
         return Ok(());
     }
     query(INSERT)
-        .bind(batch(lines))
+        .bind(batch(&lines))
         .bind(now_ms)
         .bind(&act.who)
         .bind(&act.source)
         .bind(&act.text_version)
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    let changed = lines.into_iter().map(|line| (line.customer_id, line.what));
+    facts::preferences(tx, changed.collect(), act, now_ms).await
 }
 
 /// Adds a line for everyone who has an address: it was stopped, or is used again.

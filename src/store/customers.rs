@@ -10,6 +10,7 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, ContactPoint, Customer, CustomerId, Preferences};
 
 use super::consent::{Act, NewConsent, difference, note};
+use super::facts;
 use super::row_locks::{Lock, lock};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
@@ -71,14 +72,21 @@ const ERASE: &[&str] = &[
     "UPDATE event SET body = '{}', looked_at = NULL WHERE customer_id = $1 AND planned_at_ms IS NOT NULL",
     "UPDATE attempt SET address = '', detail = NULL WHERE notification_id IN
         (SELECT id FROM notification WHERE customer_id = $1)",
-    "UPDATE notification SET status = 'cancelled', reason = 'erased', epoch = epoch + 1
-     WHERE customer_id = $1 AND status IN ('planned', 'claimed')",
     "UPDATE task SET detail = 'erased' WHERE customer_id = $1",
     "UPDATE customer_action SET detail = '' WHERE customer_id = $1",
     "DELETE FROM contact_code WHERE customer_id = $1",
     "DELETE FROM source_link WHERE customer_id = $1",
     "UPDATE callback SET status = 'cancelled' WHERE customer_id = $1 AND status = 'open'",
+    "UPDATE webhook_event SET data = '{\"erased\":true}' WHERE customer_id = $1",
+    "UPDATE webhook_delivery SET said = NULL WHERE event_seq IN
+        (SELECT seq FROM webhook_event WHERE customer_id = $1)",
 ];
+
+/// What was planned for them is planned no more.
+const CANCEL_ERASED: &str = "
+    UPDATE notification SET status = 'cancelled', reason = 'erased', epoch = epoch + 1
+    WHERE customer_id = $1 AND status IN ('planned', 'claimed')
+    RETURNING id";
 
 /// One version of a customer.
 #[derive(Debug, Clone, sqlx::FromRow, Serialize)]
@@ -413,6 +421,9 @@ impl Store {
             for sql in ERASE {
                 query(sql).bind(&id).execute(&mut *tx).await?;
             }
+            let cancelled: Vec<(String,)> =
+                query(CANCEL_ERASED).bind(&id).fetch_all(&mut *tx).await?;
+            facts::notifications(tx, cancelled.iter().map(|(id,)| id), now_ms).await?;
             let cases: Vec<(String,)> =
                 query("SELECT body FROM cases WHERE customer_id = $1 AND body IS NOT NULL")
                     .bind(&id)

@@ -10,7 +10,8 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::StoreError;
-use super::sql::{Tx, query};
+use super::facts::Facts;
+use super::sql::{Tx, Writing, query};
 
 /// The most jobs that share one transaction; each is itself at most 500 rows.
 const MAX_JOBS: usize = 64;
@@ -40,10 +41,11 @@ impl std::fmt::Debug for Answer {
 }
 
 impl GroupCommit {
-    pub fn start(connection: SqliteConnection) -> Self {
+    pub fn start(connection: SqliteConnection, facts: Facts) -> Self {
         let (jobs, receiver) = mpsc::channel(1_000);
         let (noticed, foreign_commits) = watch::channel(0);
-        tokio::spawn(run(Tx::Sqlite(connection), receiver, noticed));
+        let tx = Tx::Sqlite(Writing { on: connection, facts });
+        tokio::spawn(run(tx, receiver, noticed));
         Self { jobs, foreign_commits }
     }
 
@@ -106,8 +108,8 @@ async fn run(
         commit(&mut connection, batch).await;
     }
     // Leaves the WAL checkpointed for whoever opens the file next.
-    if let Tx::Sqlite(connection) = connection {
-        let _ = connection.close().await;
+    if let Tx::Sqlite(writing) = connection {
+        let _ = writing.on.close().await;
     }
 }
 

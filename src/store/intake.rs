@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, EventKey};
 
+use super::facts;
 use super::news::News;
 use super::row_locks::{Lock, lock};
 use super::rows::json;
@@ -270,6 +271,11 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepte
             *seq = seqs[&incoming.event.key()];
         }
     }
+    let news = incoming.iter().zip(&results);
+    let news = news.filter(|(_, result)| matches!(result, Accepted::New { .. }));
+    let now_ms = incoming.first().map_or(0, |(_, accepted_at_ms)| *accepted_at_ms);
+    let news = news.map(|((incoming, _), _)| &incoming.event).collect();
+    facts::answers(tx, news, now_ms).await?;
     Ok(results)
 }
 

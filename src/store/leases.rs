@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
 
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_channel};
@@ -176,6 +177,9 @@ impl Store {
                 let rows = batch(&decisions);
                 query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
             }
+            let ended = doubtful.iter().map(|(id,)| id.clone());
+            facts::notifications(tx, ended.chain(aside().map(|n| n.id.to_string())), now_ms)
+                .await?;
             insert_tasks(tx, &tasks, now_ms).await?;
             Ok((lost.len() as u64, doubtful.len() as u64))
         })
@@ -257,6 +261,7 @@ impl Store {
                 versions: "{}".into(),
             };
             query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(&mut *tx).await?;
+            facts::notifications(tx, [doubt.id], now_ms).await?;
             let tasks: Vec<NewTaskRow> =
                 task.map(|why| NewTaskRow::not_told(&doubt, why)).into_iter().collect();
             insert_tasks(tx, &tasks, now_ms).await?;

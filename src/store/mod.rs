@@ -13,6 +13,7 @@ use crate::domain::time::Instant;
 
 pub mod answers;
 pub mod attempts;
+pub mod audit;
 pub mod balance;
 pub mod callbacks;
 mod case_choice;
@@ -20,6 +21,7 @@ pub mod consent;
 pub mod console;
 mod contact_points;
 pub mod customers;
+mod facts;
 mod group_commit;
 pub mod heard;
 pub mod history;
@@ -57,6 +59,7 @@ pub mod suppressions;
 pub mod tasks;
 pub mod timeline;
 pub mod visits;
+pub mod webhooks;
 mod writer;
 
 use intake::Intake;

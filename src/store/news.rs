@@ -59,13 +59,13 @@ impl News {
         let origin: [u8; 8] = rand::random();
         let origin: Arc<str> = data_encoding::HEXLOWER.encode(&origin).into();
         let source = match (writer, readers) {
-            (_, Readers::Postgres(pool)) | (Writer::Postgres(pool), _) => {
+            (_, Readers::Postgres(pool)) | (Writer::Postgres(pool, _), _) => {
                 let (work, publications) = (Heard::default(), Heard::default());
                 let (words, to_tell) = watch::channel(0);
                 tokio::spawn(tell(pool.clone(), to_tell, Arc::clone(&origin)));
                 Source::Told { pool: pool.clone(), work, publications, words }
             }
-            (Writer::Sqlite(writer), Readers::Sqlite(_)) => {
+            (Writer::Sqlite(writer, _), Readers::Sqlite(_)) => {
                 Source::Noticed(writer.foreign_commits())
             }
         };

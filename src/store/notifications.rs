@@ -11,6 +11,7 @@ use crate::domain::plan::Created;
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CustomerId, Held, Notification, NotificationId, Reason, Status};
 
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::row_locks::{Either, Lock, either, lock};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_id};
@@ -305,6 +306,7 @@ impl Store {
                 versions: end.versions.to_string(),
             });
             query(INSERT_DECISIONS).bind(batch(decisions)).bind(now_ms).execute(&mut *tx).await?;
+            facts::notifications(tx, &ended, now_ms).await?;
             let tasks: Vec<NewTaskRow> = ends()
                 .filter_map(|end| end.task.map(|why| NewTaskRow::not_told(&end.notification, why)))
                 .collect();

@@ -3,6 +3,7 @@
 use crate::domain::time::Instant;
 use crate::domain::{NotificationId, Reason};
 
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Lock, lock};
 use super::rows::json;
@@ -68,6 +69,7 @@ impl Store {
             if to == "planned" {
                 super::riders::release(tx, [&id].into_iter(), now_ms).await?;
             }
+            facts::notifications(tx, [&id], now_ms).await?;
             let decision =
                 DecisionRow { id, what: to, reasons: json(&[&reason]), versions: "{}".into() };
             query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;

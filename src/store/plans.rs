@@ -10,6 +10,7 @@ use crate::domain::plan::{Created, NewTask, Plan};
 use crate::domain::time::Instant;
 use crate::domain::{CaseId, NotificationId, Reason};
 
+use super::facts;
 use super::pending::PendingEvent;
 use super::promises::Promises;
 use super::row_locks::{Either, Lock, lock};
@@ -363,6 +364,7 @@ impl Writes {
         claim: &Claim,
     ) -> Result<HashMap<NotificationId, CaseId>> {
         let mut claimed = HashMap::new();
+        let mut ended = Vec::new();
         if !self.created.is_empty() {
             // What is said once per customer may be planned for two cases at once: by id, so
             // that no two planners wait for each other.
@@ -370,6 +372,7 @@ impl Writes {
             let written: Vec<(String, String)> =
                 query(INSERT_NOTIFICATIONS).bind(batch(&self.created)).fetch_all(&mut *tx).await?;
             for (id, case) in written {
+                ended.push(id.clone());
                 let id = parse_id(&id)?;
                 if claim.ids.contains(&id) {
                     claimed.insert(id, CaseId(case));
@@ -383,8 +386,11 @@ impl Writes {
             query(MOVE_PENDING).bind(batch(&self.moved)).execute(&mut *tx).await?;
         }
         if !self.settled.is_empty() {
-            query(SETTLE_PENDING).bind(batch(&self.settled)).execute(&mut *tx).await?;
+            let settled: Vec<(String,)> =
+                query(SETTLE_PENDING).bind(batch(&self.settled)).fetch_all(&mut *tx).await?;
+            ended.extend(settled.into_iter().map(|(id,)| id));
         }
+        facts::notifications(tx, ended, now_ms).await?;
         if !self.decisions.is_empty() {
             query(INSERT_DECISIONS)
                 .bind(batch(&self.decisions))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
+use super::facts::Facts;
 use super::sql::Readers;
 use super::writer::Writer;
 use super::{Result, StoreError, schema};
@@ -44,7 +45,7 @@ pub(super) async fn open(options: &PgConnectOptions) -> Result<(Writer, Readers)
         .test_before_acquire(false)
         .connect_with(options)
         .await?;
-    Ok((Writer::Postgres(pool.clone()), Readers::Postgres(pool)))
+    Ok((Writer::Postgres(pool.clone(), Facts::default()), Readers::Postgres(pool)))
 }
 
 /// Checks the server and migrates. One process does it at a time, however long it takes; the

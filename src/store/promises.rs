@@ -10,6 +10,7 @@ use crate::domain::plan::{NewTask, Plan, Promise, PromiseChange};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, CustomerId};
 
+use super::facts::{self, AtRisk};
 use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
@@ -242,6 +243,19 @@ impl Store {
                 settlings.iter().map(|(open, settling)| SettledRow::new(open, settling, now_ms));
             let settled: Vec<(i64,)> = query(SETTLE).bind(batch(rows)).fetch_all(&mut *tx).await?;
             let settled: HashSet<i64> = settled.into_iter().map(|(seq,)| seq).collect();
+            let alarms = settlings.iter().filter(|(open, settling)| {
+                settled.contains(&open.seq) && matches!(settling, Settling::Alarm { .. })
+            });
+            let at_risk: Vec<AtRisk<'_>> = alarms
+                .map(|(open, _)| AtRisk {
+                    seq: open.seq,
+                    case: open.case.as_str(),
+                    case_type: &open.case_type,
+                    customer: open.customer.as_str(),
+                    promise: open.promise,
+                })
+                .collect();
+            facts::at_risk(tx, &at_risk, now_ms).await?;
             let mut tasks = Vec::new();
             let mut made = Vec::new();
             for (open, settling) in settlings {

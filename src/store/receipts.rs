@@ -10,6 +10,7 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, NotificationId, Reason};
 
 use super::consent::refused_by;
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
 use super::rows::{json, parse_channel, reference};
@@ -254,6 +255,11 @@ async fn apply(tx: &mut Tx, receipt: &mut Unapplied, now_ms: i64) -> Result<bool
         reasons: json(&reasons),
         versions: "{}".into(),
     };
-    query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;
+    query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(&mut *tx).await?;
+    if outcome == ReceiptOutcome::Undelivered {
+        facts::undelivered(tx, &receipt.notification_id, now_ms).await?;
+    } else {
+        facts::notifications(tx, [&receipt.notification_id], now_ms).await?;
+    }
     Ok(status == "planned")
 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::attempts::Opening;
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Lock, lock};
 use super::rows::json;
@@ -147,8 +148,8 @@ pub(super) async fn fold(
         reasons: json(&[Reason::RidesIn { notice: rider.carrier.clone() }]),
         versions: "{}".into(),
     });
-    query(INSERT_DECISIONS).bind(batch(decisions)).bind(now_ms).execute(tx).await?;
-    Ok(())
+    query(INSERT_DECISIONS).bind(batch(decisions)).bind(now_ms).execute(&mut *tx).await?;
+    facts::notifications(tx, folded.iter().map(|rider| &rider.id), now_ms).await
 }
 
 /// In the order of their ids, as everybody locks them.

@@ -18,6 +18,8 @@ use sqlx::{
     Transaction, Type,
 };
 
+use super::facts::Facts;
+
 /// A value of a statement.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
@@ -57,8 +59,25 @@ pub(super) struct Query {
 #[derive(Debug)]
 pub(super) enum Tx {
     /// The one connection that writes, inside the transaction its jobs share.
-    Sqlite(SqliteConnection),
-    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Writing<SqliteConnection>),
+    Postgres(Writing<Transaction<'static, Postgres>>),
+}
+
+/// What is written on, and what others are to be told of what is written.
+#[derive(Debug)]
+pub(super) struct Writing<C> {
+    pub on: C,
+    pub facts: Facts,
+}
+
+impl Tx {
+    /// What others are told of what is written here.
+    pub const fn facts(&self) -> &Facts {
+        match self {
+            Self::Sqlite(writing) => &writing.facts,
+            Self::Postgres(writing) => &writing.facts,
+        }
+    }
 }
 
 /// Connections that only read.
@@ -109,12 +128,12 @@ macro_rules! on_either {
     ($query:expr, $on:expr, |$sql:ident, $arguments:ident, $executor:ident| $run:expr) => {{
         let Query { sql: $sql, values } = $query;
         match $on.into() {
-            On::Tx(Tx::Sqlite(connection)) => {
-                let ($arguments, $executor) = (arguments::<Sqlite>(values)?, connection);
+            On::Tx(Tx::Sqlite(writing)) => {
+                let ($arguments, $executor) = (arguments::<Sqlite>(values)?, &mut writing.on);
                 $run
             }
-            On::Tx(Tx::Postgres(transaction)) => {
-                let ($arguments, $executor) = (arguments::<Postgres>(values)?, &mut **transaction);
+            On::Tx(Tx::Postgres(writing)) => {
+                let ($arguments, $executor) = (arguments::<Postgres>(values)?, &mut *writing.on);
                 $run
             }
             On::Readers(Readers::Sqlite(pool)) => {

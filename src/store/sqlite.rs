@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
+use super::facts::Facts;
 use super::group_commit::GroupCommit;
 use super::sql::Readers;
 use super::writer::Writer;
@@ -36,7 +37,9 @@ pub(super) async fn open(file: &Path) -> Result<(Writer, Readers)> {
         .test_before_acquire(false)
         .connect_with(options.read_only(true))
         .await?;
-    Ok((Writer::Sqlite(GroupCommit::start(connection)), Readers::Sqlite(readers)))
+    let facts = Facts::default();
+    let writer = GroupCommit::start(connection, facts.clone());
+    Ok((Writer::Sqlite(writer, facts), Readers::Sqlite(readers)))
 }
 
 /// Migrates. Nothing keeps two processes from migrating one file at once: who comes second

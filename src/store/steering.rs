@@ -4,6 +4,7 @@
 use crate::domain::time::Instant;
 use crate::domain::{CustomerId, NotificationId, Reason};
 
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Lock, lock};
 use super::rows::json;
@@ -70,6 +71,7 @@ impl Store {
             .bind(reason.code())
             .execute(&mut *tx)
             .await?;
+            facts::notifications(tx, [&id], now_ms).await?;
             let decision =
                 DecisionRow { id, what, reasons: json(&[&reason]), versions: "{}".into() };
             query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(tx).await?;

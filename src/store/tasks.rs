@@ -8,6 +8,7 @@ use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::Instant;
 
 use super::callbacks::END_CALLBACK;
+use super::facts;
 use super::row_locks::{Lock, lock};
 use super::sql::Tx;
 use super::{Result, Store, StoreError, batch, ids, in_tx, query};
@@ -58,14 +59,17 @@ const INSERT_TASKS: &str = "
     SELECT value->>'key', value->>'kind', value->>'detail', value->>'notification_id',
            CAST(value->>'event_seq' AS BIGINT), value->>'case_id', value->>'customer_id', $2
     FROM jsonb_each($1) WHERE true
-    ON CONFLICT (key) WHERE done_at_ms IS NULL DO NOTHING";
+    ON CONFLICT (key) WHERE done_at_ms IS NULL DO NOTHING
+    RETURNING seq, kind, detail, notification_id, case_id, customer_id";
 
 pub(super) async fn insert_tasks(tx: &mut Tx, tasks: &[NewTaskRow], now_ms: i64) -> Result<()> {
     if !tasks.is_empty() {
         // In the order of their keys: who writes the same task at once waits, and nobody for us.
         let mut tasks: Vec<&NewTaskRow> = tasks.iter().collect();
         tasks.sort_by_key(|task| &task.key);
-        query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).execute(tx).await?;
+        let opened =
+            query(INSERT_TASKS).bind(batch(tasks)).bind(now_ms).fetch_all(&mut *tx).await?;
+        facts::tasks(tx, opened, now_ms).await?;
     }
     Ok(())
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgPool;
 
+use super::facts::Facts;
 use super::group_commit::GroupCommit;
-use super::sql::{Tx, is_connection_lost};
+use super::sql::{Tx, Writing, is_connection_lost};
 use super::{Result, StoreError};
 
 /// How often a transaction is begun anew when its connection turns out to be dead. As many
@@ -18,8 +19,8 @@ const MAX_TRANSACTION: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone)]
 pub(super) enum Writer {
-    Sqlite(GroupCommit),
-    Postgres(PgPool),
+    Sqlite(GroupCommit, Facts),
+    Postgres(PgPool, Facts),
 }
 
 impl Writer {
@@ -32,13 +33,14 @@ impl Writer {
         &self,
         work: impl for<'c> FnOnce(&'c mut Tx) -> BoxFuture<'c, Result<T>> + Send + 'static,
     ) -> Result<T> {
-        match self {
-            Self::Sqlite(writer) => writer.run(work).await,
-            Self::Postgres(pool) => {
-                let pool = pool.clone();
+        let noted = self.facts().noted();
+        let done = match self {
+            Self::Sqlite(writer, _) => writer.run(work).await,
+            Self::Postgres(pool, facts) => {
+                let (pool, facts) = (pool.clone(), facts.clone());
                 // In a task of its own: a caller that goes away leaves no half-done transaction.
                 let done = tokio::spawn(async move {
-                    tokio::time::timeout(MAX_TRANSACTION, transaction(&pool, work)).await
+                    tokio::time::timeout(MAX_TRANSACTION, transaction(&pool, facts, work)).await
                 });
                 match done.await {
                     Ok(Ok(done)) => done,
@@ -46,12 +48,24 @@ impl Writer {
                     Err(_) => Err(StoreError::closed()),
                 }
             }
+        };
+        if done.is_ok() && self.facts().noted() != noted {
+            self.facts().ring();
+        }
+        done
+    }
+
+    /// What others are told of what is written.
+    pub const fn facts(&self) -> &Facts {
+        match self {
+            Self::Sqlite(_, facts) | Self::Postgres(_, facts) => facts,
         }
     }
 }
 
 async fn transaction<T>(
     pool: &PgPool,
+    facts: Facts,
     work: impl for<'c> FnOnce(&'c mut Tx) -> BoxFuture<'c, Result<T>>,
 ) -> Result<T> {
     let mut tries = 0;
@@ -63,9 +77,11 @@ async fn transaction<T>(
             begun => break begun?,
         }
     };
-    let mut tx = Tx::Postgres(begun);
+    let mut tx = Tx::Postgres(Writing { on: begun, facts });
     let done = work(&mut tx).await;
-    let Tx::Postgres(transaction) = tx else { return Err(StoreError::closed()) };
+    let Tx::Postgres(Writing { on: transaction, .. }) = tx else {
+        return Err(StoreError::closed());
+    };
     match done {
         Ok(value) => {
             transaction.commit().await?;

@@ -53,7 +53,7 @@ pub struct Web {
 
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
-    use api::{calls, cases, customers, events, notifications, tasks};
+    use api::{calls, cases, customers, events, notifications, tasks, webhooks};
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
         .routes(routes!(customers::put, customers::get, customers::delete))
@@ -71,6 +71,11 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(calls::ask))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::done))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay_all))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::enable))
         .split_for_parts()
 }
 

@@ -20,6 +20,7 @@ pub mod reconcile;
 pub mod resolve;
 pub mod scheduler;
 pub mod seams;
+pub mod webhooks;
 pub mod writing;
 
 use std::sync::Arc;

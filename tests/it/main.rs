@@ -49,3 +49,4 @@ mod sources;
 mod store_contract;
 mod stream_door;
 mod unknown_customer;
+mod webhooks;

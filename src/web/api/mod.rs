@@ -8,5 +8,7 @@ pub mod events;
 pub mod health;
 pub mod notifications;
 pub mod openapi;
+mod outbound;
 pub(super) mod schema;
 pub mod tasks;
+pub mod webhooks;

@@ -17,13 +17,23 @@ use utoipa::{Modify, OpenApi};
         (name = "cases", description = "How a case stands and what was told"),
         (name = "notifications", description = "What was told, held or not said, and why"),
         (name = "tasks", description = "Work for people"),
+        (name = "webhooks", description = "What other systems are told, and how that went"),
         (name = "calls", description = "Calls back, and how long people wait"),
     ),
     components(schemas(super::schema::CloudEvent)),
-    modifiers(&Keys),
+    modifiers(&Keys, &Outbound),
     security(("api_key" = []))
 )]
 pub struct Document;
+
+/// What we ask of others.
+struct Outbound;
+
+impl Modify for Outbound {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        document.webhooks = Some(super::outbound::webhooks());
+    }
+}
 
 /// API keys, as `Authorization: Bearer tdk_…`.
 struct Keys;

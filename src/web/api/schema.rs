@@ -272,6 +272,65 @@ pub struct Task {
     pub detail: String,
 }
 
+/// A hook, and how it is doing.
+#[derive(Serialize, ToSchema)]
+pub struct Webhook {
+    pub name: String,
+    /// Null for a hook that is no longer in the settings.
+    pub url: Option<String>,
+    pub events: Vec<String>,
+    /// Of the facts of the last seven days.
+    pub delivered: i64,
+    pub failed: i64,
+    /// From 0 to 1; null when nothing ended.
+    pub rate: Option<f64>,
+    pub pending: i64,
+    /// Milliseconds since 1970: since then nothing goes there, for the receiver said 410.
+    pub stopped_at_ms: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Webhooks {
+    pub webhooks: Vec<Webhook>,
+}
+
+/// What one hook was told, or is to be told.
+#[derive(Serialize, ToSchema)]
+pub struct Delivery {
+    pub id: i64,
+    pub hook: String,
+    /// `webhook-id`, the same for every hook and at every attempt.
+    pub event: String,
+    #[schema(rename = "type")]
+    pub kind: String,
+    pub case_id: Option<String>,
+    pub customer_id: Option<String>,
+    /// `pending`, `delivered` or `failed`.
+    pub status: String,
+    pub attempts: i64,
+    pub occurred_at_ms: i64,
+    pub next_at_ms: i64,
+    pub last_at_ms: Option<i64>,
+    /// The HTTP status of the last answer.
+    pub answer: Option<i64>,
+    /// Its beginning, or why there was none.
+    pub said: Option<String>,
+    pub took_ms: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Deliveries {
+    pub deliveries: Vec<Delivery>,
+    /// Send as `before` for the next page.
+    pub next: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Replayed {
+    pub count: i64,
+    pub replayed: i64,
+}
+
 #[derive(Serialize, ToSchema)]
 pub struct Link {
     pub link: String,

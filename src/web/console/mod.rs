@@ -2,6 +2,7 @@
 //! a POST did is read back from the store before it is confirmed.
 
 mod operator;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::State;
@@ -15,11 +16,14 @@ use serde::Serialize;
 use super::Web;
 use super::error::Problem;
 
-pub use operator::{Operator, Role};
+pub use operator::{Admin, At, Editor, Operator, Publisher, Role};
 
 /// The routes of the console.
 pub fn routes() -> Router<Web> {
-    Router::new().route("/console", get(home)).route("/console/style.css", get(style))
+    Router::new()
+        .route("/console", get(home))
+        .route("/console/style.css", get(style))
+        .merge(webhooks::routes())
 }
 
 async fn style(State(web): State<Web>) -> Response {
@@ -58,6 +62,22 @@ pub fn show(
                 .into_response()
         }
     }
+}
+
+/// Says which role an action takes.
+#[must_use]
+pub fn forbidden(web: &Web, operator: &Operator, needed: Role) -> Response {
+    let title = "You have no right to this";
+    let page = show(
+        web,
+        operator,
+        "",
+        title,
+        "forbidden.html",
+        context! { needed => needed.as_str() },
+        &[],
+    );
+    (StatusCode::FORBIDDEN, page).into_response()
 }
 
 /// `GET /console`.

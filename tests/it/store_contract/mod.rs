@@ -2,6 +2,7 @@
 //! whatever `TIDINGS_TEST_STORE` says, through the public methods of `Store` alone.
 
 mod attempts;
+mod audit;
 mod balance;
 mod bed;
 mod centre;
@@ -27,6 +28,7 @@ mod riders;
 mod soak;
 mod source_links;
 mod tasks;
+mod webhooks;
 
 use std::path::Path;
 
