@@ -28,6 +28,9 @@ use super::{BadInput, Context, ExitCode, Outcome, print};
 /// The most cases named on the terminal.
 const MAX_SHOWN: usize = 10;
 
+/// Where the parts of a day begin and end that the table counts messages in.
+const HOURS: [usize; 7] = [0, 6, 9, 12, 18, 21, 24];
+
 /// See what changed journeys or settings would have done to recorded events; nothing is sent
 #[derive(Debug, Args)]
 pub struct Simulate {
@@ -256,7 +259,7 @@ fn show(names: &[String], versions: &[&Figures], comparison: Option<&Comparison>
         let values = versions.iter().map(|figures| of(figures));
         std::iter::once(name.to_owned()).chain(values).collect::<Vec<_>>()
     };
-    let rows = [
+    let mut rows = vec![
         row("messages", &|f| f.messages.to_string()),
         row("words in other messages", &|f| f.folded.to_string()),
         row("mails", &|f| f.cost.mails.to_string()),
@@ -270,10 +273,19 @@ fn show(names: &[String], versions: &[&Figures], comparison: Option<&Comparison>
         row("promises broken", &|f| f.promises.broken.to_string()),
         row("tasks for people", &|f| f.tasks.to_string()),
     ];
+    rows.extend(HOURS.windows(2).map(|hours| {
+        let (from, to) = (hours[0], hours[1]);
+        let name = format!("messages from {from:02}:00 to {to:02}:00, on the customers' clocks");
+        let between = |f: &Figures| f.by_hour.iter().flat_map(|day| &day[from..to]).sum::<i64>();
+        row(&name, &|f| between(f).to_string())
+    }));
     println!("{}", print::table(&header, rows));
     let Some(comparison) = comparison else { return };
     let c = &comparison.customers;
     println!("{} customers get more messages, {} fewer, {} as many", c.more, c.fewer, c.as_many);
+    for change in comparison.customers_changed.iter().take(MAX_SHOWN) {
+        println!("  {}: {} before, {} after", change.customer, change.before, change.after);
+    }
     let changed = comparison.by_notice.iter().filter(|(_, words)| words.any());
     let rows = changed.map(|(notice, w)| {
         let counts = [w.new, w.gone, w.later, w.earlier, w.other_channel, w.same];

@@ -52,7 +52,7 @@ pub struct Web {
 
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
-    use api::{calls, cases, customers, events, notifications, tasks};
+    use api::{calls, cases, customers, events, notifications, simulations, tasks};
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
         .routes(routes!(customers::put, customers::get, customers::delete))
@@ -70,6 +70,7 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(calls::ask))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::done))
+        .routes(routes!(simulations::run))
         .split_for_parts()
 }
 

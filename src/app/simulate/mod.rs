@@ -4,6 +4,7 @@
 //! the workers; [`crate::simulate`] plays both in memory. Nothing is handed over and nothing
 //! is written.
 
+pub mod asked;
 pub mod compare;
 pub mod figures;
 pub mod page;
@@ -99,21 +100,37 @@ impl Version {
 /// # Errors
 /// `Unavailable` when the store is away.
 pub async fn history_of(store: &Store, until: Instant) -> crate::store::Result<History> {
+    Ok(history_within(store, until, usize::MAX).await?.unwrap_or_default())
+}
+
+/// The same, or `None` where it has more events than `most`.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn history_within(
+    store: &Store,
+    until: Instant,
+    most: usize,
+) -> crate::store::Result<Option<History>> {
     let mut history = History::default();
-    history.customers = store.recorded_customers().await?;
-    history.choices = store.recorded_choices().await?;
-    history.signs = store.recorded_signs().await?;
     let mut after = 0;
     loop {
         let page = store.recorded_events(after, until).await?;
-        let Some(last) = page.last() else { return Ok(history) };
+        let Some(last) = page.last() else { break };
         after = last.seq;
         for row in &page {
             if let Some(event) = &row.event {
                 history.push(row.seq, row.at, event);
             }
         }
+        if history.len() > most {
+            return Ok(None);
+        }
     }
+    history.customers = store.recorded_customers().await?;
+    history.choices = store.recorded_choices().await?;
+    history.signs = store.recorded_signs().await?;
+    Ok(Some(history))
 }
 
 /// A history read from files, as an import and a play would read them: each event is accepted

@@ -78,7 +78,7 @@ impl Recorded {
             case: names.name(&row.case_id),
             notice: names.name(&row.notice),
             status: names.name(settled(&row.status)),
-            reason: names.name(row.reason.as_deref().unwrap_or_default()),
+            reason: names.name(decided(row.reason.as_deref().unwrap_or_default())),
             channel: names.name(row.channel.as_deref().unwrap_or_default()),
         });
         Ok(())
@@ -182,4 +182,9 @@ fn words(outcome: &Outcome) -> [String; 4] {
 /// A receipt comes after the decision: delivered was sent.
 fn settled(status: &str) -> &str {
     if status == "delivered" { "sent" } else { status }
+}
+
+/// What shadow mode kept back was decided as what was handed over.
+fn decided(reason: &str) -> &str {
+    if reason == "shadow" { "handed_over" } else { reason }
 }

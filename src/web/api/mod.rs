@@ -9,4 +9,5 @@ pub mod health;
 pub mod notifications;
 pub mod openapi;
 mod schema;
+pub mod simulations;
 pub mod tasks;

@@ -16,6 +16,7 @@ use utoipa::{Modify, OpenApi};
         (name = "cases", description = "How a case stands and what was told"),
         (name = "notifications", description = "What was told, held or not said, and why"),
         (name = "tasks", description = "Work for people"),
+        (name = "simulations", description = "What a change would have done"),
         (name = "calls", description = "Calls back, and how long people wait"),
     ),
     components(schemas(super::schema::CloudEvent)),

@@ -23,6 +23,7 @@ mod receipts;
 mod recorded;
 mod reports;
 mod resolving;
+mod restored;
 mod riders;
 mod soak;
 mod tasks;
