@@ -87,9 +87,11 @@ impl Asked {
             fields.fault("from", "comes after `to`");
         }
         asked.settings = fields.object("settings").cloned().unwrap_or_default();
-        let journeys = fields.value("journeys");
+        let has_journeys = fields.value("journeys").is_some();
         fields.refuse_unknown();
-        let Some(journeys) = journeys else { return Some(asked) };
+        let Some(journeys) = value.get("journeys").filter(|_| has_journeys) else {
+            return Some(asked);
+        };
         let mut fields = Fields::of(journeys, "/journeys", faults)?;
         asked.version = fields.text("version", 100);
         let files = fields.object("files");
