@@ -81,7 +81,7 @@ pub struct App {
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// Held while a what-if is played for somebody who waits for it.
-    pub what_if: tokio::sync::Mutex<()>,
+    pub what_if: Arc<tokio::sync::Mutex<()>>,
     /// The files on disk differ from the version in force.
     pub files_differ: bool,
     parts: Mutex<Option<Parts>>,
@@ -192,7 +192,7 @@ impl App {
             pages,
             console,
             guesses: guesses::Guesses::default(),
-            what_if: tokio::sync::Mutex::default(),
+            what_if: Arc::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),
         })

@@ -56,14 +56,14 @@ pub async fn backup(place: &Place, to: &Path, now: Instant) -> Result<Copy> {
     }
     let part = beside(to, "part");
     remove(&part)?;
-    let mut store = open(file).await?;
+    let mut store = open(file, file).await?;
     let done = sqlx::query("VACUUM INTO $1").bind(text(&part)?).execute(&mut store).await;
     let _ = store.close().await;
     if let Err(error) = done {
         let _ = remove(&part);
         return Err(refused(to, &format!("the copy could not be written: {error}")));
     }
-    let mut made = open(&part).await?;
+    let mut made = open(&part, to).await?;
     sqlx::query(
         "INSERT INTO meta (key, value) VALUES ('backup_at_ms', $1)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -71,7 +71,7 @@ pub async fn backup(place: &Place, to: &Path, now: Instant) -> Result<Copy> {
     .bind(now.timestamp_millis().to_string())
     .execute(&mut made)
     .await?;
-    let checked = check(&mut made, &part).await;
+    let checked = check(&mut made, &part, to).await;
     made.close().await?;
     if checked.is_err() {
         let _ = remove(&part);
@@ -105,7 +105,7 @@ pub async fn restore(place: &Place, from: &Path, replace: bool, now: Instant) ->
     let part = beside(file, "part");
     remove(&part)?;
     std::fs::copy(from, &part).map_err(|error| refused(from, &error.to_string()))?;
-    let checked = mark(&part, now).await;
+    let checked = mark(&part, from, now).await;
     if checked.is_err() {
         let _ = remove(&part);
     }
@@ -122,9 +122,9 @@ pub async fn restore(place: &Place, from: &Path, replace: bool, now: Instant) ->
 }
 
 /// Checks a copy and marks it as restored.
-async fn mark(part: &Path, now: Instant) -> Result<Copy> {
-    let mut copy = open(part).await?;
-    let checked = check(&mut copy, part).await?;
+async fn mark(part: &Path, from: &Path, now: Instant) -> Result<Copy> {
+    let mut copy = open(part, from).await?;
+    let checked = check(&mut copy, part, from).await?;
     let newest = schema::newest();
     if checked.schema_version > newest {
         let why = format!(
@@ -145,11 +145,12 @@ async fn mark(part: &Path, now: Instant) -> Result<Copy> {
     Ok(checked)
 }
 
-async fn check(copy: &mut SqliteConnection, file: &Path) -> Result<Copy> {
+/// `named` is what the person who asked calls the file.
+async fn check(copy: &mut SqliteConnection, file: &Path, named: &Path) -> Result<Copy> {
     let said: Vec<String> =
         sqlx::query_scalar("PRAGMA integrity_check(10)").fetch_all(&mut *copy).await?;
     if said != ["ok"] {
-        let why = format!("{} is not whole: {}", file.display(), said.join("; "));
+        let why = format!("{} is not whole: {}", named.display(), said.join("; "));
         return Err(StoreError::Damaged(why));
     }
     let schema_version =
@@ -210,9 +211,9 @@ fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file).create_if_missing(false).busy_timeout(PATIENCE)
 }
 
-async fn open(file: &Path) -> Result<SqliteConnection> {
+async fn open(file: &Path, named: &Path) -> Result<SqliteConnection> {
     let opened = options(file).connect().await;
-    opened.map_err(|error| refused(file, &format!("cannot be opened as a store: {error}")))
+    opened.map_err(|error| refused(named, &format!("cannot be opened as a store: {error}")))
 }
 
 /// `<file>-wal`, `<file>.part`: a name beside another.

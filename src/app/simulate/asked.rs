@@ -2,6 +2,7 @@
 //! in force and a change beside it, within bounds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -138,7 +139,8 @@ fn file_pointer(name: &str) -> String {
 /// # Panics
 /// When planning panics.
 pub async fn answer(app: &App, asked: Asked) -> Result<Value, NoAnswer> {
-    let Ok(_one_at_a_time) = app.what_if.try_lock() else { return Err(NoAnswer::Busy) };
+    let one_at_a_time = Arc::clone(&app.what_if).try_lock_owned();
+    let Ok(one_at_a_time) = one_at_a_time else { return Err(NoAnswer::Busy) };
     let store = &app.engine.store;
     let Some((hash, files)) = store.published().await? else {
         let why = "nothing is published in this store yet".to_owned();
@@ -157,6 +159,8 @@ pub async fn answer(app: &App, asked: Asked) -> Result<Value, NoAnswer> {
     let (from, to) = (asked.from, asked.to);
     let in_force = format!("in force ({hash})");
     let playing = tokio::task::spawn_blocking(move || {
+        // Who asked may have stopped waiting; the next one waits all the same.
+        let _one_at_a_time = one_at_a_time;
         let base = compiled(&before, &files)?;
         let other = match (&changed, &settings) {
             (None, None) => None,
