@@ -19,6 +19,7 @@ pub mod play;
 mod queue;
 pub mod redis;
 pub mod reports;
+pub mod restored;
 pub mod roles;
 pub mod simulate;
 pub mod sources;
@@ -37,10 +38,10 @@ use tokio::task::JoinHandle;
 use crate::channel::health::{Connect, Health, Line, Rate};
 use crate::channel::{
     EmailSender, Gateway, Gateways, MailIdentity, Outbox, SmtpPool, SmtpServer, Twilio, Wire,
-    offered,
+    in_shadow, offered,
 };
 use crate::clock::Clock;
-use crate::config::{EmailProvider, Settings, Telephone, TelephoneProvider};
+use crate::config::{DispatchMode, EmailProvider, Settings, Telephone, TelephoneProvider};
 use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, RedisUrl, Zones};
 use crate::queue::Receivers;
@@ -86,6 +87,8 @@ pub struct App {
     pub guesses: guesses::Guesses,
     /// The hooks of other systems.
     pub outlets: Vec<Arc<Outlet>>,
+    /// Held while a what-if is played for somebody who waits for it.
+    pub what_if: Arc<tokio::sync::Mutex<()>>,
     /// The files on disk differ from the version in force.
     pub files_differ: bool,
     parts: Mutex<Option<Parts>>,
@@ -141,6 +144,9 @@ impl App {
             clock.correct_by(ahead_ms);
         }
         let now = clock.now();
+        if store.mark_if_a_backup(now).await? {
+            tracing::warn!("this store is a copy that was made by `tidings backup`");
+        }
         let keys = keyring(&settings, &store).await?;
         let (fingerprint, body) = settings.fingerprint();
         store.note_settings(&fingerprint, &body, now.timestamp_millis()).await?;
@@ -197,6 +203,7 @@ impl App {
             sources,
             guesses: guesses::Guesses::default(),
             outlets,
+            what_if: Arc::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),
         })
@@ -477,10 +484,14 @@ fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
         };
         Ok(Some(Gateway { provider, connections: telephone.max_connections }))
     };
-    Ok(ChannelMap {
+    let gateways = ChannelMap {
         email: by_email.map(|provider| Gateway { provider, connections: email.max_connections }),
         sms: telephone(&settings.channels.sms)?,
         voice: telephone(&settings.channels.voice)?,
+    };
+    Ok(match settings.dispatch.mode {
+        DispatchMode::Live => gateways,
+        DispatchMode::Shadow => in_shadow(gateways),
     })
 }
 
@@ -538,6 +549,7 @@ fn behaviour(settings: &Settings) -> Behaviour {
         renew_every: Duration::from_secs(u64::from(settings.dispatch.lease_s)) / 3,
         settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
         retry: settings.retry.clone(),
+        shadow: settings.dispatch.mode == DispatchMode::Shadow,
         default_locale: settings.locales.default.clone(),
     }
 }

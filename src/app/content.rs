@@ -12,6 +12,7 @@ use crate::domain::{Channel, ChannelMap, Finding, Zones};
 use crate::planning::condition;
 use crate::planning::journey::{Journeys, Trigger};
 use crate::planning::journey_file::{Surroundings, check_conditions, read};
+use crate::planning::legal_hours::Countries;
 use crate::planning::rules::Rules;
 use crate::render::lint::{self, Reading, Use, lint};
 use crate::render::message::{Messages, Sender};
@@ -221,6 +222,7 @@ pub fn compile(
         calendars,
         default_calendar: settings.calendars.default.clone(),
         legal_hours: settings.legal_hours.clone(),
+        countries: Countries::default(),
         default_zone: settings.locales.time_zone.clone(),
         zones: zones.clone(),
         cap_per_day: settings.limits.cap_per_day,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::domain::time::{from_ms, local};
+use crate::domain::time::{Instant, from_ms, local};
 use crate::domain::{Channel, CustomerId, NotificationId, Reason, Status};
 use crate::store::console::{Detail, EventView, NotificationView};
 use crate::store::plans::LookedAt;
@@ -48,7 +48,7 @@ pub async fn notification(app: &App, id: &NotificationId) -> Result<Explained> {
     let engine = &app.engine;
     let detail = engine.store.notification(id).await?;
     let zone = zone_of(app, &detail.notification.customer_id).await?;
-    explain(&detail, &zone)
+    explain(&detail, &zone, engine.store.restored_at().await?)
 }
 
 async fn zone_of(app: &App, customer: &str) -> Result<TimeZone> {
@@ -63,14 +63,20 @@ fn reasons(stored: &str) -> Result<Vec<Reason>> {
     serde_json::from_str(stored).map_err(StoreError::from)
 }
 
-fn explain(detail: &Detail, zone: &TimeZone) -> Result<Explained> {
+/// `held_until`: the store was restored then, and nobody has confirmed it.
+fn explain(detail: &Detail, zone: &TimeZone, held_until: Option<Instant>) -> Result<Explained> {
     let n = &detail.notification;
     let at = |ms: i64| local(from_ms(ms), zone).strftime("%a %-d %b %Y %H:%M:%S %Z").to_string();
     let mut text = String::new();
     let status = Status::from_name(&n.status);
     let _ = writeln!(text, "{} “{}” of case {}: {}", n.id, n.notice, n.case_id, n.status);
     if let Some(status) = status {
-        let _ = writeln!(text, "  {}", status.for_customer());
+        let said = if n.reason.as_deref() == Some("shadow") {
+            "This message was not handed over: this installation runs in shadow mode."
+        } else {
+            status.for_customer()
+        };
+        let _ = writeln!(text, "  {said}");
     }
     // Every stage: when, what, why.
     let mut stages: Vec<(i64, String, Vec<Reason>, Value)> = Vec::new();
@@ -125,7 +131,15 @@ fn explain(detail: &Detail, zone: &TimeZone) -> Result<Explained> {
         );
     }
     if let Some(Status::Planned) = status {
-        let _ = writeln!(text, "\n  Looked at next {}.", at(n.next_at_ms));
+        let held = held_until.filter(|until| n.due_at_ms <= until.timestamp_millis());
+        let _ = match held {
+            None => writeln!(text, "\n  Looked at next {}.", at(n.next_at_ms)),
+            Some(until) => writeln!(
+                text,
+                "\n  The store was restored {}, and this was due before: it may have been sent then, and waits for `tidings restore --confirm`.",
+                at(until.timestamp_millis())
+            ),
+        };
     }
     let mut json = view(n);
     let story: Vec<Value> = stages
@@ -167,6 +181,7 @@ pub async fn event(app: &App, id: &str) -> Result<Explained> {
     if events.is_empty() {
         return Err(StoreError::NotFound { what: format!("an event {id:?}") });
     }
+    let held_until = store.restored_at().await?;
     let mut text = String::new();
     let mut all = Vec::new();
     for event in events {
@@ -177,7 +192,7 @@ pub async fn event(app: &App, id: &str) -> Result<Explained> {
             let id = NotificationId::parse(&n.id)
                 .map_err(|_| StoreError::Damaged(format!("notification id {:?}", n.id)))?;
             let detail = store.notification(&id).await?;
-            let explained = explain(&detail, &zone)?;
+            let explained = explain(&detail, &zone, held_until)?;
             let _ = writeln!(text, "\n{}", explained.text.trim_end());
         }
     }

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod contacts;
 pub mod cost;
 pub mod load;
+pub mod shadow;
 pub mod silence;
 
 use std::collections::BTreeMap;

@@ -14,8 +14,17 @@ pub fn cpu_us() -> f64 {
 
 /// Resident memory of this process, in megabytes.
 pub fn resident_mb() -> f64 {
+    memory_mb("VmRSS:")
+}
+
+/// The most memory this process ever held, in megabytes.
+pub fn peak_mb() -> f64 {
+    memory_mb("VmHWM:")
+}
+
+fn memory_mb(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let line = status.lines().find(|line| line.starts_with(name));
     let kb = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
     kb.unwrap_or(0.0) / 1024.0
 }

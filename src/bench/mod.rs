@@ -14,6 +14,7 @@ mod pipeline;
 mod reference;
 pub mod sinks;
 mod visits;
+pub mod what_if;
 
 pub use memory::resident;
 

@@ -27,6 +27,9 @@ pub struct Bench {
     /// Measure only how quickly one core decides about the case events of this file
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
+    /// Measure only a what-if: so many made-up events under two versions of the journeys
+    #[arg(long, value_name = "EVENTS")]
+    simulate: Option<usize>,
     /// Measure only the customers' pages and their opt-outs, beside a dispatcher at work
     #[arg(long)]
     pages: bool,
@@ -75,6 +78,27 @@ impl Bench {
                 println!(
                     "{} events, {} decisions on one core in {:.2} s: {:.0} a second",
                     figures.events, figures.decisions, figures.seconds, figures.per_second
+                );
+            }
+            return Ok(ExitCode::Done);
+        }
+        if let Some(events) = self.simulate {
+            let f = crate::bench::what_if::run(events)?;
+            if self.json {
+                print::json(&f)?;
+            } else {
+                println!(
+                    "{} events of {} customers in {} groups under {} versions: {:.1} s ({:.1} s to read), {:.1} s of CPU on {} cores, {:.0} events/s, at most {:.0} MB",
+                    f.events,
+                    f.customers,
+                    f.groups,
+                    f.versions,
+                    f.seconds,
+                    f.read_s,
+                    f.cpu_s,
+                    f.cores,
+                    f.per_second,
+                    f.peak_mb
                 );
             }
             return Ok(ExitCode::Done);

@@ -11,7 +11,9 @@ use crate::app::simulate::Version;
 use crate::clock::{Clock, newest_zones};
 use crate::config::Settings;
 use crate::domain::CaseEvent;
+use crate::domain::time::Instant;
 use crate::store::Store;
+use crate::store::recorded::RecordedOutcome;
 
 use super::{BadInput, ExitCode, Outcome, print};
 
@@ -41,7 +43,7 @@ impl Map {
             None => content::version_files(settings)?,
         };
         let version = Version::compile(settings, &files, &newest_zones())?;
-        let journeys = &version.live.rules.journeys;
+        let journeys = &version.scribe.live.rules.journeys;
         if let Some(wanted) = self.case_type.as_deref().filter(|name| journeys.get(name).is_none())
         {
             let known: Vec<&str> =
@@ -51,17 +53,31 @@ impl Map {
             return Err(BadInput(why).into());
         }
         let now = Clock::System.now();
-        let recorded = store.recorded_events(now).await?;
+        let mut recorded: Vec<(Instant, CaseEvent)> = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = store.recorded_events(after, now).await?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            recorded.extend(page.into_iter().filter_map(|row| Some((row.at, row.event?))));
+        }
         // The last month that has events: a played store lies in the past.
-        let last = recorded.last().map(|(_, at, _)| *at - chrono::TimeDelta::days(DAYS));
+        let last = recorded.last().map(|(at, _)| *at - chrono::TimeDelta::days(DAYS));
         let recent: Vec<&CaseEvent> = recorded
             .iter()
-            .filter(|(_, at, _)| last.is_some_and(|from| *at >= from))
-            .map(|(.., event)| event)
+            .filter(|(at, _)| last.is_some_and(|from| *at >= from))
+            .map(|(_, event)| event)
             .collect();
-        let mut outcomes = store.recorded_outcomes().await?;
         let from_ms = last.map_or(0, |from| from.timestamp_millis());
-        outcomes.retain(|outcome| outcome.told_at_ms.is_some_and(|at| at >= from_ms));
+        let mut outcomes: Vec<RecordedOutcome> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = store.recorded_outcomes(&after).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.id);
+            let told = |row: &RecordedOutcome| row.told_at_ms.is_some_and(|at| at >= from_ms);
+            outcomes.extend(page.into_iter().filter(told));
+        }
         let wanted = journeys.iter().filter(|journey| {
             self.case_type.as_ref().is_none_or(|wanted| *wanted == journey.case_type)
         });

@@ -1,6 +1,7 @@
 //! One file per command: parse, call `app`, print.
 
 mod admin;
+mod backup;
 mod balance;
 mod bench;
 mod check;
@@ -90,6 +91,10 @@ enum Command {
     Key(admin::Key),
     /// Bring the store to this version's schema, or move everything to another engine
     Migrate(migrate::Migrate),
+    /// Copy the store into a new file, checked; a server may go on meanwhile
+    Backup(backup::Backup),
+    /// Put a copy in the place of the store, and say what waits since
+    Restore(backup::Restore),
     /// Say what is wrong with this installation, and how to mend it
     Doctor(admin::Doctor),
     /// Ask the process that serves on this machine whether it can keep what it accepts
@@ -153,6 +158,8 @@ impl Cli {
             Command::Webhooks(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
             Command::Migrate(command) => command.run(&context).await,
+            Command::Backup(command) => command.run(&context).await,
+            Command::Restore(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
             Command::Ready(command) => command.run(&context).await,
             Command::Bench(command) => command.run().await,

@@ -6,6 +6,7 @@ mod answers;
 mod contacts;
 mod cost;
 mod load;
+mod shadow;
 mod silence;
 
 use clap::{Args, Subcommand};
@@ -30,6 +31,8 @@ pub enum Report {
     Cost(cost::Cost),
     /// How many messages customers get in a week
     Load(load::Load),
+    /// What shadow mode would have sent beside what another system sent
+    Shadow(shadow::Shadow),
     /// How long customers heard nothing about their cases
     Silence(silence::Silence),
 }
@@ -43,6 +46,7 @@ impl Report {
             Self::Contacts(report) => report.run(context).await,
             Self::Cost(report) => report.run(context).await,
             Self::Load(report) => report.run(context).await,
+            Self::Shadow(report) => report.run(context).await,
             Self::Silence(report) => report.run(context).await,
         }
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::app::roles::Roles;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{DispatchMode, Settings};
 use crate::store::Beside;
 use crate::web::{Metrics, Web, router, serve, vital_signs};
 
@@ -184,6 +184,12 @@ fn say_what_is_set(settings: &Settings) {
                 "no API key is configured: every request to /v1 is refused; `tidings key new` prints one"
             );
         }
+    }
+    if settings.dispatch.mode == DispatchMode::Shadow {
+        tracing::warn!(
+            "shadow mode: everything is decided and recorded, and nothing is handed over"
+        );
+        return;
     }
     let channels = &settings.channels;
     let outbox = |name: &str, dir: &std::path::Path| {

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use jiff::civil::Date;
-use serde_json::json;
 
 use crate::app::balance::milliseconds;
 use crate::app::reports::cost::money;
-use crate::app::simulate::compare::{Comparison, compare};
-use crate::app::simulate::figures::{Figures, Period, figures};
+use crate::app::simulate::compare::Comparison;
+use crate::app::simulate::figures::{Figures, Period};
 use crate::app::simulate::page::{Heading, page};
-use crate::app::simulate::{FromFiles, Reproduced, Version, history_of, reproduced};
+use crate::app::simulate::reproduced::{Recorded, Reproduced};
+use crate::app::simulate::study::Study;
+use crate::app::simulate::{FromFiles, Version, history_of};
 use crate::app::{AppError, content, files};
 use crate::clock::{Clock, newest_zones};
 use crate::config::Settings;
@@ -21,12 +22,14 @@ use crate::domain::{Finding, Span};
 use crate::planning::schedule::{Calendar, shift};
 use crate::simulate::{Ending, History};
 use crate::store::journeys::VersionFiles;
-use crate::store::recorded::RecordedOutcome;
 
 use super::{BadInput, Context, ExitCode, Outcome, print};
 
 /// The most cases named on the terminal.
 const MAX_SHOWN: usize = 10;
+
+/// Where the parts of a day begin and end that the table counts messages in.
+const HOURS: [usize; 7] = [0, 6, 9, 12, 18, 21, 24];
 
 /// See what changed journeys or settings would have done to recorded events; nothing is sent
 #[derive(Debug, Args)]
@@ -67,7 +70,7 @@ struct Stage {
     base: Version,
     base_name: String,
     files: VersionFiles,
-    recorded: Option<Vec<RecordedOutcome>>,
+    recorded: Option<Recorded>,
     bad_lines: usize,
 }
 
@@ -83,54 +86,47 @@ impl Simulate {
             (Some(events), Some(customers)) => self.set_by_files(&settings, events, customers)?,
             _ => self.set_by_store(context, &settings).await?,
         };
-        if stage.history.events.is_empty() {
+        if stage.history.is_empty() {
             return Err(BadInput("there are no events to simulate in that time".into()).into());
         }
-        if stage.base.live.rules.adaptive.enabled {
+        if stage.base.scribe.live.rules.adaptive.enabled {
             eprintln!("[adaptive] is on: what was learned from outcomes is left out here");
         }
         let changed = self.changed(&settings, &stage)?;
         let (Ending::Open(end) | Ending::Cancel(end)) = stage.ending;
         let period = milliseconds(self.from, self.to);
-        let first = stage.history.events.first().map_or(end, |happening| happening.at);
+        let first = stage.history.instants().next().unwrap_or(end);
         let period = Period {
             from: if self.from.is_some() { from_ms(period.start) } else { first },
             to: if self.to.is_some() { from_ms(period.end).min(end) } else { end },
         };
-        let draw = |version: &Version, settings: &Settings| {
-            let run = version.run(&stage.history, stage.ending);
-            let rules = &version.live.rules;
-            let drawn = figures(&run, &stage.history, rules, &settings.prices, period);
-            (run, drawn)
-        };
-        let (base_run, base) = draw(&stage.base, &settings);
-        let same = stage.recorded.as_deref().map(|recorded| reproduced(&base_run, recorded));
         let mut names = vec![stage.base_name.clone()];
-        let other = changed.as_ref().map(|(name, version, settings)| {
+        let mut sides = vec![(&stage.base, &settings.prices)];
+        if let Some((name, version, settings)) = &changed {
             names.push(name.clone());
-            draw(version, settings)
-        });
-        let comparison = other.as_ref().map(|(run, _)| compare(&base_run, run, period));
-        let versions: Vec<&Figures> =
-            std::iter::once(&base).chain(other.as_ref().map(|(_, figures)| figures)).collect();
-        let in_period = |h: &&crate::simulate::Happening| period.from <= h.at && h.at < period.to;
-        let events = stage.history.events.iter().filter(in_period).count();
+            sides.push((version, &settings.prices));
+        }
+        let study = Study {
+            history: &stage.history,
+            ending: stage.ending,
+            period,
+            recorded: stage.recorded.as_ref().filter(|_| self.to.is_none()),
+            remember: true,
+        };
+        let answer = study.answer(&sides);
+        let in_period = |at: &Instant| period.from <= *at && *at < period.to;
+        let events = stage.history.instants().filter(in_period).count();
+        let heading = Heading::new(names, events, period);
+        let versions = answer.versions();
         if let Some(file) = &self.html {
-            let heading = Heading::new(names.clone(), events, period);
-            let text = page(&heading, &versions, comparison.as_ref())?;
+            let text = page(&heading, &versions, answer.comparison.as_ref())?;
             std::fs::write(file, text).with_context(|| file.display().to_string())?;
         }
         if self.json {
-            print::json(&json!({
-                "events": events, "from": period.from, "to": period.to,
-                "versions": names.iter().zip(&versions)
-                    .map(|(name, figures)| json!({"name": name, "figures": figures}))
-                    .collect::<Vec<_>>(),
-                "comparison": comparison, "reproduced": same,
-            }))?;
+            print::json(&answer.document(&heading))?;
         } else {
-            show(&names, &versions, comparison.as_ref());
-            if let Some(same) = &same {
+            show(&heading.names, &versions, answer.comparison.as_ref());
+            if let Some(same) = &answer.reproduced {
                 show_reproduced(same);
             }
             if let Some(file) = &self.html {
@@ -159,9 +155,9 @@ impl Simulate {
         let mut history = read.history;
         if let Some(to) = self.to {
             let until = from_ms(milliseconds(None, Some(to)).end);
-            history.events.retain(|happening| happening.at < until);
+            history.cut(until);
         }
-        let last = history.events.last().map_or_else(|| from_ms(0), |happening| happening.at);
+        let last = history.instants().next_back().unwrap_or_else(|| from_ms(0));
         let utc = jiff::tz::TimeZone::UTC;
         let files =
             content::version_files(settings).map_err(|error| BadInput(error.to_string()))?;
@@ -189,13 +185,12 @@ impl Simulate {
         let now = Clock::System.now();
         let until = from_ms(milliseconds(None, self.to).end.min(now.timestamp_millis()));
         let history = history_of(&store, until).await?;
-        let recorded = store.recorded_outcomes().await?;
-        let played = recorded.iter().any(|o| o.reason.as_deref() == Some("end_of_play"));
-        let ending = match history.events.last() {
+        let recorded = Recorded::read(&store).await?;
+        let ending = match history.instants().next_back() {
             // A played store ends where its play did.
-            Some(last) if played && self.to.is_none() => {
+            Some(last) if recorded.played && self.to.is_none() => {
                 let utc = jiff::tz::TimeZone::UTC;
-                Ending::Cancel(shift(last.at, self.tail, false, &utc, &Calendar::default()))
+                Ending::Cancel(shift(last, self.tail, false, &utc, &Calendar::default()))
             }
             _ => Ending::Open(until),
         };
@@ -205,7 +200,7 @@ impl Simulate {
             base: compiled(settings, &files)?,
             base_name: format!("in force ({hash})"),
             files,
-            recorded: self.to.is_none().then_some(recorded),
+            recorded: Some(recorded),
             bad_lines: 0,
         })
     }
@@ -264,7 +259,7 @@ fn show(names: &[String], versions: &[&Figures], comparison: Option<&Comparison>
         let values = versions.iter().map(|figures| of(figures));
         std::iter::once(name.to_owned()).chain(values).collect::<Vec<_>>()
     };
-    let rows = [
+    let mut rows = vec![
         row("messages", &|f| f.messages.to_string()),
         row("words in other messages", &|f| f.folded.to_string()),
         row("mails", &|f| f.cost.mails.to_string()),
@@ -278,10 +273,19 @@ fn show(names: &[String], versions: &[&Figures], comparison: Option<&Comparison>
         row("promises broken", &|f| f.promises.broken.to_string()),
         row("tasks for people", &|f| f.tasks.to_string()),
     ];
+    rows.extend(HOURS.windows(2).map(|hours| {
+        let (from, to) = (hours[0], hours[1]);
+        let name = format!("messages from {from:02}:00 to {to:02}:00, on the customers' clocks");
+        let between = |f: &Figures| f.by_hour.iter().flat_map(|day| &day[from..to]).sum::<i64>();
+        row(&name, &|f| between(f).to_string())
+    }));
     println!("{}", print::table(&header, rows));
     let Some(comparison) = comparison else { return };
     let c = &comparison.customers;
     println!("{} customers get more messages, {} fewer, {} as many", c.more, c.fewer, c.as_many);
+    for change in comparison.customers_changed.iter().take(MAX_SHOWN) {
+        println!("  {}: {} before, {} after", change.customer, change.before, change.after);
+    }
     let changed = comparison.by_notice.iter().filter(|(_, words)| words.any());
     let rows = changed.map(|(notice, w)| {
         let counts = [w.new, w.gone, w.later, w.earlier, w.other_channel, w.same];

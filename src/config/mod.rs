@@ -225,9 +225,21 @@ pub struct Intake {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dispatch {
+    #[serde(default)]
+    pub mode: DispatchMode,
     pub lease_s: u32,
     pub hand_over_window_s: f64,
     pub settle_doubt_after_s: u32,
+}
+
+/// Does anything leave?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DispatchMode {
+    #[default]
+    Live,
+    /// Decides and records, and hands nothing over: another system speaks.
+    Shadow,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

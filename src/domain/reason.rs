@@ -39,6 +39,7 @@ pub enum Reason {
     SpokenSince { at: Instant },
     SignOfLife { sign: String },
     ByOperator { who: String },
+    NotSinceRestore { who: String },
 
     // The customer.
     Erased,
@@ -88,6 +89,7 @@ pub enum Reason {
 
     // The hand-over.
     HandedOver { channel: Channel },
+    Shadow { channel: Channel },
     Deferred { channel: Channel, detail: String, retry_at: Instant },
     Refused { channel: Channel, detail: String },
     NotStarted { detail: String },
@@ -221,6 +223,9 @@ impl Reason {
                 format!("The message before was {sign}; it needs no other channel.")
             }
             Self::ByOperator { who } => format!("Decided by {who}."),
+            Self::NotSinceRestore { who } => format!(
+                "Was due before the store was restored from a copy and may have been sent then; cancelled by {who}."
+            ),
             Self::Erased => "The customer's data was erased.".into(),
             Self::CaseMuted => "The customer muted this case.".into(),
             Self::Paused { until } => format!("The customer paused messages until {}.", at(until)),
@@ -319,6 +324,10 @@ impl Reason {
             Self::UnknownCustomer => "The customer is not known yet.".into(),
             Self::AlreadySaid { notice } => format!("“{notice}” is said only once, and was."),
             Self::HandedOver { channel } => format!("Handed over by {}.", channel.spoken()),
+            Self::Shadow { channel } => format!(
+                "Decided to go by {}; not handed over: this installation runs in shadow mode.",
+                channel.spoken()
+            ),
             Self::Deferred { channel, detail, retry_at } => format!(
                 "The {} was put off by the provider ({detail}); tried again {}.",
                 channel.spoken(),

@@ -4,6 +4,9 @@
 //! hold go out. [`next_open`] then finds the first moment that quiet hours, window and these
 //! all allow. `planning::eligibility` is the only caller.
 
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -68,6 +71,37 @@ impl LegalHours {
     }
 }
 
+/// The countries of numbers looked at lately: to place one takes longer than all the rest of a
+/// decision.
+#[derive(Debug, Clone, Default)]
+pub struct Countries {
+    known: Arc<RwLock<HashMap<Address, Placed>>>,
+}
+
+/// The country a number was thought likely to belong to, and the one it does.
+type Placed = (Option<String>, Option<String>);
+
+/// The most numbers remembered.
+const MAX_COUNTRIES: usize = 10_000;
+
+impl Countries {
+    /// As [`Address::country`] says.
+    fn of(&self, address: &Address, likely: Option<&str>) -> Option<String> {
+        if let Some((asked, country)) = self.known.read().expect("no panic while held").get(address)
+            && asked.as_deref() == likely
+        {
+            return country.clone();
+        }
+        let country = address.country(likely);
+        let mut known = self.known.write().expect("no panic while held");
+        if known.len() >= MAX_COUNTRIES {
+            known.clear();
+        }
+        known.insert(address.clone(), (likely.map(str::to_owned), country.clone()));
+        country
+    }
+}
+
 /// What is to be sent to whom.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
@@ -104,7 +138,7 @@ pub fn in_force<'a>(
     if question.urgent && !solicits {
         return None;
     }
-    let region = region_of(question);
+    let region = region_of(question, &rules.countries);
     let country = region.split('-').next().unwrap_or_default();
     let row = [region.as_str(), country, "default"]
         .into_iter()
@@ -129,7 +163,7 @@ pub fn in_force<'a>(
 
 /// Where the customer is, as far as anybody told: `attributes.region` (`US-FL`), the country
 /// of the number, the region of the language (`en-GB`); in small letters, or empty.
-fn region_of(question: &Question<'_>) -> String {
+fn region_of(question: &Question<'_>, countries: &Countries) -> String {
     let profile = &question.customer.profile;
     if let Some(region) = profile.attributes.get("region").and_then(|value| value.as_str()) {
         return region.to_lowercase();
@@ -138,7 +172,7 @@ fn region_of(question: &Question<'_>) -> String {
     let by_language = locale.split('-').skip(1).find(|part| part.len() == 2);
     let by_number = match question.channel {
         Channel::Email => None,
-        Channel::Sms | Channel::Voice => question.address.country(by_language),
+        Channel::Sms | Channel::Voice => countries.of(question.address, by_language),
     };
     let region = by_number.or_else(|| by_language.map(str::to_owned));
     region.unwrap_or_default().to_lowercase()

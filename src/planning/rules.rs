@@ -10,7 +10,7 @@ use crate::domain::{ChannelMap, Customer, Hours, Zones};
 
 use super::adaptive::Adaptive;
 use super::journey::{Journey, Journeys};
-use super::legal_hours::LegalHours;
+use super::legal_hours::{Countries, LegalHours};
 use super::schedule::Calendar;
 
 /// `[topics.<name>]`: what a customer can switch off.
@@ -55,6 +55,7 @@ pub struct Rules {
     pub default_calendar: String,
     /// Region → the hours its law or custom allows.
     pub legal_hours: BTreeMap<String, LegalHours>,
+    pub countries: Countries,
     /// For customers whose zone nobody told us.
     pub default_zone: String,
     pub zones: Zones,

@@ -56,6 +56,7 @@ pub fn rules(journey: &str) -> Rules {
         calendars: BTreeMap::from([("weekdays".to_owned(), Calendar::default())]),
         default_calendar: "weekdays".into(),
         legal_hours: BTreeMap::new(),
+        countries: super::legal_hours::Countries::default(),
         default_zone: "UTC".into(),
         zones: Zones::bundled(),
         cap_per_day: None,

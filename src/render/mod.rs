@@ -45,7 +45,7 @@ pub struct Manner<'a> {
 }
 
 /// What goes with a message.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Company<'a> {
     /// What rides in it, by priority.
     pub words: &'a [RiderWords],

@@ -2,7 +2,7 @@
 //!
 //! Escaping happens here and only here: a layout ending in `.html` escapes what it prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
@@ -28,6 +28,8 @@ pub(super) const EMAIL_HTML: &str = "email.html";
 pub struct Presentation {
     pub(super) environment: Arc<Environment<'static>>,
     words: BTreeMap<String, Words>,
+    /// The same, as templates see them.
+    values: BTreeMap<String, Value>,
     default_locale: String,
     pub(super) max_parts: u32,
 }
@@ -118,8 +120,10 @@ impl Presentation {
                 "templates/channels/words.toml has no words for the default language {default_locale:?}"
             ));
         }
+        let values = words.iter().map(|(locale, words)| (locale.clone(), words_value(words)));
+        let (values, environment) = (values.collect(), Arc::new(environment));
         let default_locale = default_locale.to_owned();
-        Ok(Self { environment: Arc::new(environment), words, default_locale, max_parts })
+        Ok(Self { environment, words, values, default_locale, max_parts })
     }
 
     /// The subject of a message: its own, or that of the digest, or one that tells nothing.
@@ -154,6 +158,20 @@ impl Presentation {
             .expect("the default language has words")
     }
 
+    fn words_value(&self, locale: &str) -> Value {
+        fallback_chain(locale, &self.default_locale)
+            .iter()
+            .find_map(|locale| self.values.get(locale).cloned())
+            .expect("the default language has words")
+    }
+
+    /// The names that the layout of a text uses: `message.changed`, `links.verify`.
+    #[must_use]
+    pub fn sms_variables(&self) -> BTreeSet<String> {
+        let layout = self.environment.get_template("sms.txt").expect("compiled at load");
+        layout.undeclared_variables(true).into_iter().collect()
+    }
+
     pub(super) fn context(&self, frame: &Frame<'_>, setting: Setting) -> Value {
         let scene = frame.scene;
         let profile = &scene.customer.profile;
@@ -177,7 +195,7 @@ impl Presentation {
             discreet => frame.discreet,
             wait => frame.wait_min.and_then(|wait| self.wait(&frame.message.locale, wait)),
             locale => frame.message.locale.as_str(),
-            words => Serde(self.words(&frame.message.locale)),
+            words => self.words_value(&frame.message.locale),
             _setting => Value::from_object(setting),
         }
     }
@@ -189,6 +207,10 @@ impl Presentation {
         };
         self.environment.get_template(name).and_then(|t| t.render(context)).map_err(faulty)
     }
+}
+
+fn words_value(words: &Words) -> Value {
+    Value::from(Serde(words))
 }
 
 /// The beginning of a text, at most 90 characters, ending with a whole word: what an inbox

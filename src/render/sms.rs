@@ -15,7 +15,29 @@ const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !
 /// The characters of its extension table, two septets each.
 const GSM_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
+/// How many septets each character of ASCII takes; 0 where the alphabet does not have it.
+const ASCII: [u8; 128] = {
+    let mut widths = [0; 128];
+    let mut septets = 1;
+    while septets <= 2 {
+        let letters = if septets == 1 { GSM.as_bytes() } else { GSM_EXTENSION.as_bytes() };
+        let mut n = 0;
+        while n < letters.len() {
+            // What is no ASCII has no byte below 128 in UTF-8.
+            if letters[n] < 128 {
+                widths[letters[n] as usize] = septets;
+            }
+            n += 1;
+        }
+        septets += 1;
+    }
+    widths
+};
+
 fn septets(c: char) -> Option<u32> {
+    if let Some(width) = ASCII.get(c as usize) {
+        return Some(u32::from(*width)).filter(|width| *width > 0);
+    }
     if GSM.contains(c) {
         Some(1)
     } else if GSM_EXTENSION.contains(c) {
@@ -124,7 +146,14 @@ impl Presentation {
             (&without_next, briefly, None),
         ];
         let mut shortest = None;
-        for (message, company, wait_min) in tries.into_iter().chain(fewer) {
+        let mut tried = Vec::new();
+        for attempt in tries.into_iter().chain(fewer) {
+            // Where there is nothing to leave out, the text is the same again.
+            if tried.contains(&attempt) {
+                continue;
+            }
+            tried.push(attempt);
+            let (message, company, wait_min) = attempt;
             let left_out = said.words.len() - company.words.len();
             let frame = Frame { message, company, left_out, wait_min, ..frame.clone() };
             let text = self.render("sms.txt", self.context(&frame, setting()))?;
@@ -144,7 +173,7 @@ impl Presentation {
                 break;
             }
         }
-        Ok(shortest.expect("four tries were made"))
+        Ok(shortest.expect("at least one was made"))
     }
 }
 

@@ -1,68 +1,25 @@
 //! WHAT IF: recorded events through the real planner on a virtual clock, in memory, without
 //! any hand-over.
 //!
-//! [`world`] plays a [`History`] under one set of rules and answers a [`Run`]. All decisions are
-//! those of [`crate::planning`]; what this room adds is a clock that jumps from one due instant
-//! to the next, and hand-overs that always succeed. It knows no store.
+//! [`world`] plays a group of a [`History`] under one set of rules and answers a [`Run`]. All
+//! decisions are those of [`crate::planning`]; what this room adds is a clock that jumps from one
+//! due instant to the next, and hand-overs that always succeed. It knows no store.
 
+pub mod history;
+pub mod names;
 mod promises;
 mod sending;
 pub mod world;
-
-use std::collections::HashMap;
 
 use serde::Serialize;
 
 use crate::domain::plan::Promise;
 use crate::domain::reason::Voice;
 use crate::domain::time::Instant;
-use crate::domain::{
-    CaseChoice, CaseEvent, CaseId, Channel, Customer, CustomerId, Notification, NotificationId,
-    Reason, Sign, Status,
-};
+use crate::domain::{CaseId, Channel, CustomerId, Notification, Reason, Status};
 use crate::planning::Telling;
 
-/// What happened, as far as decisions read it.
-#[derive(Debug, Default)]
-pub struct History {
-    /// In the order in which they were accepted.
-    pub events: Vec<Happening>,
-    /// Each customer as they were from an instant on, oldest first. The first one holds before
-    /// its instant too: who was imported later was somebody before.
-    pub customers: HashMap<CustomerId, Vec<(Instant, Customer)>>,
-    /// Choices for one case, each from an instant on, oldest first.
-    pub choices: HashMap<CaseId, Vec<(Instant, CaseChoice)>>,
-    /// Signs that a message reached somebody, oldest first.
-    pub signs: HashMap<NotificationId, Vec<(Instant, Sign)>>,
-}
-
-/// An event and when it was accepted.
-#[derive(Debug, Clone)]
-pub struct Happening {
-    pub seq: i64,
-    pub at: Instant,
-    pub event: CaseEvent,
-}
-
-impl History {
-    /// The customer as they were at an instant.
-    #[must_use]
-    pub fn customer(&self, id: &CustomerId, at: Instant) -> Option<&Customer> {
-        let versions = self.customers.get(id)?;
-        let later = versions.partition_point(|(from, _)| *from <= at);
-        versions.get(later.saturating_sub(1)).map(|(_, customer)| customer)
-    }
-
-    fn choice(&self, case: &CaseId, at: Instant) -> CaseChoice {
-        let choices = self.choices.get(case).map_or(&[][..], Vec::as_slice);
-        choices.iter().rev().find(|(from, _)| *from <= at).map_or_else(CaseChoice::default, |c| c.1)
-    }
-
-    fn sign(&self, id: NotificationId, at: Instant) -> Option<Sign> {
-        let signs = self.signs.get(&id)?;
-        signs.iter().filter(|(from, _)| *from <= at).map(|(_, sign)| *sign).max()
-    }
-}
+pub use history::{Groups, Happening, History};
 
 /// What becomes of what is still planned when the clock stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +50,7 @@ pub type CountParts<'a> = dyn Fn(&Sending<'_>) -> Result<u32, String> + 'a;
 #[derive(Debug, Default)]
 pub struct Run {
     pub notifications: Vec<Outcome>,
-    /// In the order of the history.
+    /// One per event, in their order.
     pub events: Vec<EventOutcome>,
     pub promises: Vec<PromiseOutcome>,
     /// How often a person would have been asked to act.
@@ -112,6 +69,16 @@ pub struct Outcome {
     pub prefix: String,
     /// Parts of a text, 1 for anything else; 0 for what rode in another.
     pub parts: u32,
+}
+
+impl Run {
+    /// Adds what became of another group.
+    pub fn extend(&mut self, other: Self) {
+        self.notifications.extend(other.notifications);
+        self.events.extend(other.events);
+        self.promises.extend(other.promises);
+        self.tasks += other.tasks;
+    }
 }
 
 impl Outcome {

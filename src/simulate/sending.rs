@@ -128,7 +128,7 @@ impl World<'_> {
         let digests = got.map_or(&[][..], |got| got.digests.as_slice()).iter().rev();
         let digests = digests.take_while(|(at, _)| *at >= now - LONGEST_RHYTHM);
         Heard {
-            last_word: self.cases[&n.case].told.iter().max().copied(),
+            last_word: self.cases[&n.case].told.last().copied(),
             today: self.counted_today(customer, now),
             slots: digests.map(|(_, slot)| slot.clone()).collect(),
             sign: n.escalates.and_then(|id| self.history.sign(id, now)),

@@ -14,10 +14,7 @@ use crate::domain::{
 use crate::planning::rules::Rules;
 use crate::planning::{CaseFile, plan};
 
-use super::{CountParts, Ending, EventOutcome, History, Outcome, Run};
-
-/// Events planned in one go, as the workers do.
-const BATCH: usize = 500;
+use super::{CountParts, Ending, EventOutcome, Happening, History, Outcome, Run};
 
 /// Rounds at one instant after which rules that never come to rest are called a fault.
 const MAX_ROUNDS: usize = 100_000;
@@ -72,6 +69,7 @@ pub(super) struct CustomerState {
 /// Everything at one instant.
 pub(super) struct World<'a> {
     pub history: &'a History,
+    events: &'a [Happening],
     pub rules: &'a Rules,
     pub count_parts: &'a CountParts<'a>,
     pub rows: Vec<Row>,
@@ -83,20 +81,23 @@ pub(super) struct World<'a> {
     pub run: Run,
 }
 
-/// Plays a history under `rules`. `count_parts` is asked about each message as it leaves.
+/// Plays the events of a group under `rules`. `count_parts` is asked about each message as it
+/// leaves.
 #[must_use]
 pub fn simulate<'a>(
     history: &'a History,
+    events: &'a [Happening],
     rules: &'a Rules,
     ending: Ending,
     count_parts: &'a CountParts<'a>,
 ) -> Run {
     let mut world = World {
         history,
+        events,
         rules,
         count_parts,
-        rows: Vec::with_capacity(history.events.len()),
-        by_id: HashMap::with_capacity(history.events.len()),
+        rows: Vec::with_capacity(events.len()),
+        by_id: HashMap::with_capacity(events.len()),
         cases: HashMap::new(),
         customers: HashMap::new(),
         due: BinaryHeap::new(),
@@ -104,14 +105,14 @@ pub fn simulate<'a>(
         run: Run::default(),
     };
     world.run.events =
-        history.events.iter().map(|h| EventOutcome { seq: h.seq, ..Default::default() }).collect();
+        events.iter().map(|h| EventOutcome { seq: h.seq, ..Default::default() }).collect();
     let mut next = 0;
-    while let Some(at) = history.events.get(next).map(|happening| happening.at) {
+    while let Some((at, batch)) = events.get(next).map(|first| (first.at, first.batch)) {
         while let Some(due) = world.next_due().filter(|due| *due < at) {
             world.work(due);
         }
-        let more = &history.events[next..];
-        let count = more.iter().take(BATCH).take_while(|happening| happening.at == at).count();
+        let together = |happening: &&Happening| happening.at == at && happening.batch == batch;
+        let count = events[next..].iter().take_while(together).count();
         world.plan_batch(next..next + count, at);
         world.work(at);
         next += count;
@@ -147,8 +148,13 @@ impl World<'_> {
         for _ in 0..MAX_ROUNDS {
             self.settle_promises(now);
             let due = self.take_due(now);
-            if due.is_empty() {
-                return;
+            match due[..] {
+                [] => return,
+                [only] => {
+                    self.bring_on_the_way(&[only], now);
+                    continue;
+                }
+                _ => {}
             }
             let lane_of = |world: &Self, place: usize| world.rows[place].n().urgency.lane();
             for lane in [Lane::Now, Lane::Bulk] {
@@ -197,10 +203,10 @@ impl World<'_> {
 
     /// Plans events of one instant, case by case.
     fn plan_batch(&mut self, events: std::ops::Range<usize>, now: Instant) {
-        let history = self.history;
+        let happened = self.events;
         let mut by_case: BTreeMap<&CaseId, Vec<usize>> = BTreeMap::new();
         for place in events {
-            by_case.entry(&history.events[place].event.case).or_default().push(place);
+            by_case.entry(&happened[place].event.case).or_default().push(place);
         }
         let mut plans = Vec::new();
         for (id, events) in by_case {
@@ -229,7 +235,7 @@ impl World<'_> {
         let ended = state.and_then(|state| state.choice_ended);
         let mut choice = self.choice(id, ended, now);
         for place in events {
-            let happening = &history.events[*place];
+            let happening = &self.events[*place];
             let customer = history.customer(&happening.event.customer, now);
             waits |= customer.is_none();
             let Some(customer) = customer.filter(|_| !waits) else {
@@ -241,7 +247,9 @@ impl World<'_> {
             if plan.choice_ends {
                 choice = CaseChoice::default();
             }
-            file.apply(&plan);
+            if Some(place) != events.last() {
+                file.apply(&plan);
+            }
             plans.push((*place, plan));
         }
         self.cases.entry(id.clone()).or_default().waits = waits;
@@ -266,7 +274,7 @@ impl World<'_> {
         places.sort_by_key(order);
         if self.rules.journeys.any_once_per_customer() {
             let named: BTreeSet<_> =
-                events.iter().map(|place| &self.history.events[*place].event.customer).collect();
+                events.iter().map(|place| &self.events[*place].event.customer).collect();
             for customer in named.into_iter().filter_map(|id| self.customers.get(id)) {
                 let mut once = customer.once.clone();
                 once.sort_by_key(order);
@@ -280,7 +288,7 @@ impl World<'_> {
     }
 
     fn record(&mut self, place: usize, plan: Plan, now: Instant) {
-        let id = &self.history.events[place].event.case;
+        let id = &self.events[place].event.case;
         for settled in plan.settle {
             self.settle_planned(
                 settled.id,

@@ -49,8 +49,8 @@ impl Balance {
 
 /// Each event with what became of it: open while something it caused is unsettled, then the
 /// first of task, told, silent that holds. Silence has a reason: the event's own, that of
-/// everything it caused, or that another event of the case had already caused the same. What
-/// is none of them is `lost`.
+/// everything it caused, or that another event of the case had already caused the same; what
+/// was decided in shadow mode told nobody. What is none of them is `lost`.
 macro_rules! settled_events {
     () => {
         "SELECT e.seq, e.source, e.id, e.case_id, e.case_type, e.accepted_at_ms, CASE
@@ -70,8 +70,13 @@ macro_rules! settled_events {
             WHEN EXISTS (SELECT 1 FROM notification AS n
                          LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
                          WHERE n.event_seq = e.seq
-                           AND COALESCE(c.status, n.status) IN ('sent', 'delivered')) THEN 'told'
+                           AND COALESCE(c.status, n.status) IN ('sent', 'delivered')
+                           AND COALESCE(c.reason, n.reason, '') <> 'shadow') THEN 'told'
             WHEN e.silent IS NOT NULL THEN 'silent'
+            WHEN EXISTS (SELECT 1 FROM notification AS n
+                         LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
+                         WHERE n.event_seq = e.seq
+                           AND COALESCE(c.reason, n.reason) = 'shadow') THEN 'silent'
             WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
                          AND (n.reason IS NULL OR n.status NOT IN
                               ('cancelled', 'superseded', 'suppressed', 'expired'))) THEN 'lost'
@@ -197,7 +202,10 @@ impl Store {
                 count(CASE WHEN NOT open AND NOT task AND NOT told THEN 1 END) AS silent,
                 count(CASE WHEN NOT open AND task THEN 1 END) AS task
              FROM (SELECT status IN ('planned', 'claimed', 'sending', 'in_doubt') AS open,
-                          status IN ('sent', 'delivered', 'folded') AS told,
+                          status IN ('sent', 'delivered', 'folded')
+                            AND COALESCE((SELECT c.reason FROM notification AS c
+                                           WHERE c.id = n.carrier AND n.status = 'folded'),
+                                         reason, '') <> 'shadow' AS told,
                           EXISTS (SELECT 1 FROM task AS t WHERE t.notification_id = n.id) AS task
                    FROM notification AS n
                    WHERE n.event_seq IS NULL AND n.planned_at_ms >= $1 AND n.planned_at_ms < $2) AS words",

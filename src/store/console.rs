@@ -257,7 +257,8 @@ impl Store {
         summary.by_status = by_status.into_iter().collect();
         let by_channel: Vec<(String, i64)> = query(
             "SELECT channel, count(*) FROM notification
-             WHERE status IN ('sent', 'delivered') AND channel IS NOT NULL GROUP BY channel",
+             WHERE status IN ('sent', 'delivered') AND channel IS NOT NULL
+               AND COALESCE(reason, '') <> 'shadow' GROUP BY channel",
         )
         .fetch_all(&self.readers)
         .await?;

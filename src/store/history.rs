@@ -53,6 +53,8 @@ const PAST: &str = "
     FROM notification AS n
     WHERE n.customer_id = $1 AND n.status NOT IN ('planned', 'claimed') AND n.planned_at_ms > $2
       AND n.planned_at_ms <= $3
+      AND COALESCE((SELECT c.reason FROM notification AS c WHERE c.id = n.carrier),
+                   n.reason, '') <> 'shadow'
     ORDER BY n.planned_at_ms DESC, n.id LIMIT $4";
 
 const OF_CUSTOMER: &str = concat!(
@@ -60,6 +62,8 @@ const OF_CUSTOMER: &str = concat!(
     notification_columns!(),
     " FROM notification WHERE customer_id = $1 AND status NOT IN ('planned', 'claimed')
         AND planned_at_ms > $2 AND planned_at_ms <= $3
+        AND COALESCE((SELECT c.reason FROM notification AS c WHERE c.id = notification.carrier),
+                     notification.reason, '') <> 'shadow'
       ORDER BY planned_at_ms DESC, id LIMIT $4"
 );
 
@@ -83,7 +87,7 @@ impl Store {
     }
 
     /// What became of a customer's messages planned after `since` and up to `until`, newest
-    /// first.
+    /// first; without what was decided in shadow mode and told to nobody.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.

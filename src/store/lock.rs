@@ -65,7 +65,7 @@ fn refused(place: &str, detail: &str) -> StoreError {
     StoreError::Refused(format!("{place}: {detail}"))
 }
 
-fn lock_file(file: &Path, what: &str) -> Result<File> {
+pub(super) fn lock_file(file: &Path, what: &str) -> Result<File> {
     let mut path = file.as_os_str().to_owned();
     path.push(".lock");
     let path = std::path::PathBuf::from(path);

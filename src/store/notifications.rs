@@ -13,6 +13,7 @@ use crate::domain::{CustomerId, Held, Notification, NotificationId, Reason, Stat
 
 use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
+use super::restored::held_until;
 use super::row_locks::{Either, Lock, either, lock};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_id};
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -27,6 +28,8 @@ pub(super) const TAKE_DUE: Either = either!(
         SELECT id AS due_id FROM notification
          WHERE status = 'planned' AND urgency IN (0, 1, 2, 3) AND urgency >= $4 AND urgency <= $5
            AND next_at_ms <= $1 AND ring_again_at_ms <= $1
+           AND due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
+                                      WHERE meta.key = 'restored_at_ms'), -4102444800000)
          ORDER BY next_at_ms LIMIT $3 ",
     lock,
     ")
@@ -42,7 +45,9 @@ pub(super) const TAKE_COMPANY: Either = either!(
         SELECT id AS due_id FROM notification
          WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($3) AS x)
            AND status = 'planned' AND held IS NOT NULL
-           AND next_at_ms <= $1 AND ring_again_at_ms <= $1 ",
+           AND next_at_ms <= $1 AND ring_again_at_ms <= $1
+           AND due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
+                                      WHERE meta.key = 'restored_at_ms'), -4102444800000) ",
     lock,
     ")
     UPDATE notification SET ring_again_at_ms = $2 FROM due WHERE id = due_id
@@ -54,7 +59,9 @@ pub(super) const CLAIM: Either = either!(
     WITH wanted AS MATERIALIZED (
         SELECT id AS wanted_id FROM notification
          WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-           AND status = 'planned' AND next_at_ms <= $4 ",
+           AND status = 'planned' AND next_at_ms <= $4
+           AND due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
+                                      WHERE meta.key = 'restored_at_ms'), -4102444800000) ",
     lock,
     ")
     UPDATE notification SET status = 'claimed', epoch = epoch + 1, claims = claims + 1,
@@ -118,7 +125,9 @@ pub(super) const CLAIM_HELD: Either = either!(
     WITH wanted AS MATERIALIZED (
         SELECT id AS wanted_id FROM notification
          WHERE customer_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-           AND status = 'planned' AND held IS NOT NULL AND (held = 'cap' OR next_at_ms <= $4) ",
+           AND status = 'planned' AND held IS NOT NULL AND (held = 'cap' OR next_at_ms <= $4)
+           AND due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
+                                      WHERE meta.key = 'restored_at_ms'), -4102444800000) ",
     lock,
     ")
     UPDATE notification SET status = 'claimed', epoch = epoch + 1, claims = claims + 1,
@@ -180,12 +189,18 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn lanes_due(&self, now: Instant) -> Result<Vec<Lane>> {
-        let (soon, bulk): (bool, bool) = query(
-            "SELECT EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency IN (2, 3)
-                            AND next_at_ms <= $1 AND ring_again_at_ms <= $1),
-                    EXISTS (SELECT 1 FROM notification WHERE status = 'planned' AND urgency IN (0, 1)
-                            AND next_at_ms <= $1 AND ring_again_at_ms <= $1)",
-        )
+        let (soon, bulk): (bool, bool) = query(concat!(
+            "SELECT EXISTS (SELECT 1 FROM notification WHERE status = 'planned'
+                            AND urgency IN (2, 3) AND next_at_ms <= $1 AND ring_again_at_ms <= $1
+                            AND due_at_ms > ",
+            held_until!(),
+            "),
+                    EXISTS (SELECT 1 FROM notification WHERE status = 'planned'
+                            AND urgency IN (0, 1) AND next_at_ms <= $1 AND ring_again_at_ms <= $1
+                            AND due_at_ms > ",
+            held_until!(),
+            ")"
+        ))
         .bind(now.timestamp_millis())
         .fetch_one(&self.readers)
         .await?;
@@ -201,18 +216,22 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn outlook(&self, now: Instant) -> Result<Outlook> {
         // Each minimum is the first entry of a partial index.
-        let (first, busy): (Option<i64>, bool) = query(
+        let (first, busy): (Option<i64>, bool) = query(concat!(
             "SELECT (SELECT min(at) FROM (
                   SELECT min(next_at_ms) AS at FROM notification WHERE status = 'planned' AND urgency = 0
+                    AND due_at_ms > ", held_until!(), "
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 1
+                    AND due_at_ms > ", held_until!(), "
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 2
+                    AND due_at_ms > ", held_until!(), "
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'planned' AND urgency = 3
+                    AND due_at_ms > ", held_until!(), "
                   UNION ALL SELECT min(next_at_ms) FROM notification WHERE status = 'in_doubt'
                   UNION ALL SELECT min(alarm_at_ms) FROM promise WHERE state = 'open'
                   UNION ALL SELECT min(wait_until_ms) FROM cases WHERE head > planned) AS instants),
                EXISTS (SELECT 1 FROM notification WHERE status IN ('claimed', 'sending'))
-                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)",
-        )
+                 OR EXISTS (SELECT 1 FROM receipt WHERE applied_at_ms IS NULL)"
+        ))
         .fetch_one(&self.readers)
         .await?;
         let first = first.map(from_ms);

@@ -22,6 +22,14 @@ const PAGE: i64 = 5_000;
 /// Each key with what held from an instant on, oldest first.
 pub type Since<K, V> = HashMap<K, Vec<(Instant, V)>>;
 
+/// An event and when it was accepted; nothing is left of it where its customer was erased.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedEvent {
+    pub seq: i64,
+    pub at: Instant,
+    pub event: Option<CaseEvent>,
+}
+
 /// What became of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct RecordedOutcome {
@@ -57,30 +65,29 @@ struct VersionBody {
 type Suppressions = BTreeMap<(Channel, String), Vec<SuppressionRow>>;
 
 impl Store {
-    /// Events accepted before `until`, in the order of acceptance: number, instant, event. Those
-    /// of erased customers are gone.
+    /// The next five thousand events after the number `after` that were accepted before
+    /// `until`, in the order of acceptance.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn recorded_events(&self, until: Instant) -> Result<Vec<(i64, Instant, CaseEvent)>> {
-        let mut events = Vec::new();
-        let mut after = 0;
-        loop {
-            let rows: Vec<(i64, i64, String)> = query(
-                "SELECT seq, accepted_at_ms, body FROM event
-                 WHERE seq > $1 AND accepted_at_ms < $2 ORDER BY seq LIMIT $3",
-            )
-            .bind(after)
-            .bind(until.timestamp_millis())
-            .bind(PAGE)
-            .fetch_all(&self.readers)
-            .await?;
-            let Some((last, ..)) = rows.last() else { return Ok(events) };
-            after = *last;
-            for (seq, at_ms, body) in rows.into_iter().filter(|(.., body)| body != "{}") {
-                events.push((seq, from_ms(at_ms), serde_json::from_str(&body)?));
-            }
-        }
+    pub async fn recorded_events(&self, after: i64, until: Instant) -> Result<Vec<RecordedEvent>> {
+        let rows: Vec<(i64, i64, String)> = query(
+            "SELECT seq, accepted_at_ms, body FROM event
+             WHERE seq > $1 AND accepted_at_ms < $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(after)
+        .bind(until.timestamp_millis())
+        .bind(PAGE)
+        .fetch_all(&self.readers)
+        .await?;
+        let read = |(seq, at_ms, body): (i64, i64, String)| {
+            let event = match body.as_str() {
+                "{}" => None,
+                body => Some(serde_json::from_str(body)?),
+            };
+            Ok(RecordedEvent { seq, at: from_ms(at_ms), event })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Every customer as they were from each instant on: profile, choices, addresses, and which
@@ -198,15 +205,17 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 
-    /// What became of every notification.
+    /// What became of the next five thousand notifications after the id `after`, by id.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn recorded_outcomes(&self) -> Result<Vec<RecordedOutcome>> {
+    pub async fn recorded_outcomes(&self, after: &str) -> Result<Vec<RecordedOutcome>> {
         Ok(query(
             "SELECT id, case_id, notice, occurrence, status, reason, channel, told_at_ms
-             FROM notification ORDER BY id",
+             FROM notification WHERE id > $1 ORDER BY id LIMIT $2",
         )
+        .bind(after)
+        .bind(PAGE)
         .fetch_all(&self.readers)
         .await?)
     }

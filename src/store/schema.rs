@@ -11,6 +11,11 @@ pub(super) fn migrator() -> Migrator {
     sqlx::migrate!("src/store/migrations")
 }
 
+/// The newest migration this binary knows.
+pub(super) fn newest() -> i64 {
+    migrator().iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
 /// The same for PostgreSQL. Two words differ: a number that counts up by itself, and text,
 /// which is compared byte by byte as SQLite does.
 pub(super) fn postgres_migrator() -> Migrator {

@@ -53,7 +53,7 @@ pub struct Web {
 
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
-    use api::{calls, cases, customers, events, notifications, tasks, webhooks};
+    use api::{calls, cases, customers, events, notifications, simulations, tasks, webhooks};
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
         .routes(routes!(customers::put, customers::get, customers::delete))
@@ -76,6 +76,7 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(webhooks::replay_all))
         .routes(routes!(webhooks::replay))
         .routes(routes!(webhooks::enable))
+        .routes(routes!(simulations::run))
         .split_for_parts()
 }
 

@@ -74,6 +74,8 @@ pub struct Behaviour {
     pub renew_every: Duration,
     pub settle_doubt_after: TimeDelta,
     pub retry: ChannelMap<RetryPolicy>,
+    /// Nothing is handed over, whatever is decided.
+    pub shadow: bool,
     pub default_locale: String,
 }
 

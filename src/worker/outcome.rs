@@ -49,7 +49,12 @@ pub fn closing(
             say_how_late(message, now);
             closing.provider_ref = provider_ref;
             closing.detail = detail;
-            closing.reasons.push(Reason::HandedOver { channel });
+            closing.reasons.push(if engine.behaviour.shadow {
+                closing.attempt = AttemptState::NotSent;
+                Reason::Shadow { channel }
+            } else {
+                Reason::HandedOver { channel }
+            });
             closing.followers = followers(engine, message, now);
         }
         Err(SendError::NotStarted { reason }) => {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::TestApp;
 use crate::support::binary::Installation;
 
 const CHANNELS: &str = "[channels.sms]\nprovider = \"outbox\"\n[prices]\ncurrency = \"GBP\"\nemail = 0.001\nsms = { default = 0.05 }\n";
@@ -115,6 +116,69 @@ fn what_cannot_be_simulated_is_said_with_what_to_do() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
         assert!(text.contains(said), "{args:?}: {text}");
     }
+}
+
+async fn simulated(app: &TestApp, body: Value) -> (u16, Value) {
+    let request = axum::http::Request::post("/v1/simulations")
+        .header("content-type", "application/json")
+        .body(body.to_string().into());
+    let (status, answer) = app.http(request.expect("a request")).await;
+    (status, serde_json::from_str(&answer).expect("JSON"))
+}
+
+#[tokio::test]
+async fn the_api_answers_what_the_command_prints_and_changes_nothing() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    app.event_of(json!({"id": "w1", "case": "T-1", "case_type": "ticket", "state": "wait"})).await;
+    app.drain().await;
+    app.advance_to("2026-11-27T10:00:00Z").await;
+    let before = app.summary().await;
+    let (status, alone) = simulated(&app, json!({})).await;
+    assert_eq!(status, 200, "{alone}");
+    assert_eq!(alone["reproduced"]["differences"], json!([]), "{alone}");
+    assert_eq!(alone["comparison"], Value::Null);
+    let shipped = include_str!("../../config/journeys/ticket.toml");
+    let later = shipped.replace("after = \"3 working days\"", "after = \"8 working days\"");
+    let change = json!({"journeys": {"files": {"journeys/ticket.toml": later}}});
+    let (status, changed) = simulated(&app, change).await;
+    assert_eq!(status, 200, "{changed}");
+    let words = &changed["comparison"]["by_notice"]["ticket/still-waiting-for-you"];
+    assert_eq!((&words["gone"], &words["new"]), (&json!(1), &json!(0)), "{words}");
+    let fewer = json!([{"customer": "C-1", "before": 2, "after": 1}]);
+    assert_eq!(changed["comparison"]["customers_changed"], fewer);
+    let quiet = json!({"settings": {"quiet_hours": {"email": "06:00-23:00"}}});
+    let (status, quieter) = simulated(&app, quiet).await;
+    assert_eq!(status, 200, "{quieter}");
+    assert!(quieter["comparison"]["words"]["later"].as_i64() >= Some(1), "{quieter}");
+    let after = app.summary().await;
+    assert_eq!((before.by_status, before.by_reason), (after.by_status, after.by_reason));
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_what_if_that_cannot_be_played_says_where_and_one_is_played_at_a_time() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    for (body, pointer) in [
+        (
+            json!({"journeys": {"files": {"journeys/ticket.toml": "case_type = 7"}}}),
+            "/journeys/files/journeys~1ticket.toml",
+        ),
+        (json!({"journeys": {"version": "none"}}), "/journeys/version"),
+        (json!({"settings": {"store": {"url": "sqlite:other.db"}}}), "/settings/store"),
+        (json!({"settings": {"limits": {"cap": 3}}}), "/settings/limits"),
+        (json!({"from": "soon"}), "/from"),
+    ] {
+        let (status, problem) = simulated(&app, body).await;
+        assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!(pointer)), "{problem}");
+    }
+    let playing = app.app.what_if.lock().await;
+    let (status, problem) = simulated(&app, json!({})).await;
+    assert_eq!((status, &problem["title"]), (429, &json!("Busy")), "{problem}");
+    drop(playing);
+    assert_eq!(simulated(&app, json!({})).await.0, 200);
+    app.end().await;
 }
 
 #[test]

@@ -63,7 +63,8 @@ pub fn send(
         }
     };
     let outgoing = outgoing(app, (id, name), (channel, address), shaped, now);
-    let note = format!("{} by {channel} to {address}", letter.kind());
+    let kept = if app.engine.behaviour.shadow { ", kept back in shadow mode" } else { "" };
+    let note = format!("{} by {channel} to {address}{kept}", letter.kind());
     let (app, id) = (Arc::clone(app), id.clone());
     // Held until the letter has left, so that a process that stops waits for it.
     let busy = app.engine.activity.begin();

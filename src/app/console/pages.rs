@@ -9,7 +9,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use crate::app::content::{BUILT_IN_TEMPLATES, ContentError};
-use crate::config::Settings;
+use crate::config::{DispatchMode, Settings};
 use crate::render::locale::{Languages, SETTING, Setting, add_filters};
 
 /// Steps one page may take.
@@ -24,6 +24,8 @@ pub struct Pages {
     /// The zone times are shown in.
     pub zone: TimeZone,
     sender: String,
+    /// Every page says that nothing leaves.
+    shadow: bool,
 }
 
 impl Pages {
@@ -59,7 +61,8 @@ impl Pages {
             }
         }
         let sender = settings.sender.name.clone();
-        Ok(Self { environment: Arc::new(environment), style: style.into(), zone, sender })
+        let shadow = settings.dispatch.mode == DispatchMode::Shadow;
+        Ok(Self { environment: Arc::new(environment), style: style.into(), zone, sender, shadow })
     }
 
     /// Fills a page.
@@ -70,7 +73,8 @@ impl Pages {
         let setting =
             Setting { language: Languages::default().get("en-GB"), zone: self.zone.clone() };
         let setting = BTreeMap::from([(SETTING, Value::from_object(setting))]);
-        let frame = context! { sender => self.sender.as_str(), zone => self.zone.iana_name() };
+        let (sender, zone) = (self.sender.as_str(), self.zone.iana_name());
+        let frame = context! { sender, zone, shadow => self.shadow };
         // What a page need not say.
         let bare = context! { said => Vec::<Value>::new(), operator => (), page => "" };
         let page = self.environment.get_template(name);

@@ -11,7 +11,7 @@ use crate::simulate::{Outcome, PromiseState, Run};
 
 use super::figures::Period;
 
-/// The most changed words listed one by one.
+/// The most changed words, and customers, listed one by one.
 const MAX_LISTED: usize = 100;
 
 /// How many customers get more messages, fewer, or as many.
@@ -20,6 +20,14 @@ pub struct Customers {
     pub more: i64,
     pub fewer: i64,
     pub as_many: i64,
+}
+
+/// A customer who gets more or fewer messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CustomerChange {
+    pub customer: String,
+    pub before: i64,
+    pub after: i64,
 }
 
 /// What changes about words, whether messages of their own or part of another.
@@ -65,6 +73,8 @@ pub struct BrokenPromise {
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     pub customers: Customers,
+    /// The hundred whose number of messages changes most, those first.
+    pub customers_changed: Vec<CustomerChange>,
     pub words: Words,
     pub by_notice: BTreeMap<String, Words>,
     /// How many minutes later, of those that come later; and earlier.
@@ -78,58 +88,157 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
 }
 
-/// Compares what was told in a period.
-#[must_use]
-pub fn compare(before: &Run, after: &Run, period: Period) -> Comparison {
-    let (was, is) = (told(before, period), told(after, period));
-    let mut words = Words::default();
-    let mut by_notice: BTreeMap<String, Words> = BTreeMap::new();
-    let (mut later, mut earlier) = (BTreeMap::new(), BTreeMap::new());
-    let mut differences = Vec::new();
-    let only_after = is.iter().filter(|(id, _)| !was.contains_key(*id)).map(|(id, o)| (*id, *o));
-    let mut all: Vec<(NotificationId, &Outcome)> =
-        was.iter().map(|(id, outcome)| (*id, *outcome)).chain(only_after).collect();
-    all.sort_by_key(|(id, outcome)| (outcome.told_at, *id));
-    for (id, outcome) in all {
-        let n = &outcome.notification;
-        let (before, after) = (was.get(&id).copied().map(way), is.get(&id).copied().map(way));
-        let notice = format!("{}/{}", n.case_type, n.notice);
-        let of_notice = by_notice.entry(notice.clone()).or_default();
-        for counted in [&mut words, of_notice] {
-            counted.count(before, after);
-        }
-        if let (Some(before), Some(after)) = (before, after) {
-            let minutes = (after.at - before.at).num_minutes();
-            if after.at > before.at {
-                *later.entry(minutes).or_default() += 1;
-            } else if after.at < before.at {
-                *earlier.entry(-minutes).or_default() += 1;
+/// What differs so far, group by group.
+#[derive(Debug, Default)]
+pub struct Changes {
+    customers: Customers,
+    moved: BTreeMap<(i64, String), CustomerChange>,
+    words: Words,
+    by_notice: BTreeMap<String, Words>,
+    later: BTreeMap<i64, i64>,
+    earlier: BTreeMap<i64, i64>,
+    newly_broken: Vec<BrokenPromise>,
+    no_longer_broken: Vec<BrokenPromise>,
+    /// In the order of their instants, the first hundred.
+    differences: BTreeMap<(Option<Instant>, NotificationId), Difference>,
+}
+
+impl Changes {
+    /// Compares what was told in a period about one group.
+    pub fn add(&mut self, before: &Run, after: &Run, period: Period) {
+        let (was, is) = (told(before, period), told(after, period));
+        let mut by_notice: HashMap<(&str, &str), Words> = HashMap::new();
+        let only_after = is.iter().filter(|(id, _)| !was.contains_key(*id));
+        for (id, outcome) in was.iter().chain(only_after) {
+            let n = &outcome.notification;
+            let (before, after) = (was.get(id).copied().map(way), is.get(id).copied().map(way));
+            let of_notice = by_notice.entry((n.case_type.as_str(), n.notice.as_str())).or_default();
+            of_notice.count(before, after);
+            if let (Some(before), Some(after)) = (before, after) {
+                let minutes = (after.at - before.at).num_minutes();
+                if after.at > before.at {
+                    *self.later.entry(minutes).or_default() += 1;
+                } else if after.at < before.at {
+                    *self.earlier.entry(-minutes).or_default() += 1;
+                }
+            }
+            let place = (outcome.told_at, *id);
+            let listed = self.differences.len() < MAX_LISTED
+                || self.differences.last_key_value().is_some_and(|(last, _)| place < *last);
+            if before != after && listed {
+                let notice = format!("{}/{}", n.case_type, n.notice);
+                let (case, customer) = (n.case.0.clone(), n.customer.0.clone());
+                self.list(place, Difference { case, customer, notice, before, after });
             }
         }
-        if before != after && differences.len() < MAX_LISTED {
-            differences.push(Difference {
-                case: n.case.0.clone(),
-                customer: n.customer.0.clone(),
-                notice,
-                before,
-                after,
-            });
+        for ((case_type, notice), words) in by_notice {
+            self.words.add(words);
+            self.by_notice.entry(format!("{case_type}/{notice}")).or_default().add(words);
+        }
+        self.count_customers(&was, &is);
+        let (broken, breaks) = (broken(before, period), broken(after, period));
+        self.newly_broken.extend(beyond(&breaks, &broken));
+        self.no_longer_broken.extend(beyond(&broken, &breaks));
+    }
+
+    fn list(&mut self, place: (Option<Instant>, NotificationId), difference: Difference) {
+        self.differences.insert(place, difference);
+        if self.differences.len() > MAX_LISTED {
+            self.differences.pop_last();
         }
     }
-    let (broken, breaks) = (broken(before, period), broken(after, period));
-    Comparison {
-        customers: customers(&was, &is),
-        words,
-        by_notice,
-        later_min: Spread::of(&later),
-        earlier_min: Spread::of(&earlier),
-        newly_broken: beyond(&breaks, &broken),
-        no_longer_broken: beyond(&broken, &breaks),
-        differences,
+
+    fn count_customers(
+        &mut self,
+        was: &HashMap<NotificationId, &Outcome>,
+        is: &HashMap<NotificationId, &Outcome>,
+    ) {
+        let mut counts: HashMap<&CustomerId, (i64, i64)> = HashMap::new();
+        for outcome in was.values() {
+            let count = counts.entry(&outcome.notification.customer).or_default();
+            count.0 += i64::from(outcome.is_message());
+        }
+        for outcome in is.values() {
+            let count = counts.entry(&outcome.notification.customer).or_default();
+            count.1 += i64::from(outcome.is_message());
+        }
+        for (customer, (before, after)) in counts {
+            match (after - before).signum() {
+                1 => self.customers.more += 1,
+                -1 => self.customers.fewer += 1,
+                _ => {
+                    self.customers.as_many += 1;
+                    continue;
+                }
+            }
+            let change = CustomerChange { customer: customer.0.clone(), before, after };
+            self.list_customer(change);
+        }
+    }
+
+    /// The greatest changes stay.
+    fn list_customer(&mut self, change: CustomerChange) {
+        let place = (-(change.after - change.before).abs(), change.customer.clone());
+        self.moved.insert(place, change);
+        if self.moved.len() > MAX_LISTED {
+            self.moved.pop_last();
+        }
+    }
+
+    /// Adds what was compared elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        self.customers.more += other.customers.more;
+        self.customers.fewer += other.customers.fewer;
+        self.customers.as_many += other.customers.as_many;
+        self.words.add(other.words);
+        for (notice, words) in other.by_notice {
+            self.by_notice.entry(notice).or_default().add(words);
+        }
+        for (sums, more) in [(&mut self.later, other.later), (&mut self.earlier, other.earlier)] {
+            for (minutes, count) in more {
+                *sums.entry(minutes).or_default() += count;
+            }
+        }
+        self.newly_broken.extend(other.newly_broken);
+        self.no_longer_broken.extend(other.no_longer_broken);
+        for (place, difference) in other.differences {
+            self.list(place, difference);
+        }
+        for change in other.moved.into_values() {
+            self.list_customer(change);
+        }
+    }
+
+    /// Everything that differs.
+    #[must_use]
+    pub fn comparison(mut self) -> Comparison {
+        for broken in [&mut self.newly_broken, &mut self.no_longer_broken] {
+            broken.sort_by(|one, other| one.case.cmp(&other.case));
+        }
+        Comparison {
+            customers: self.customers,
+            customers_changed: self.moved.into_values().collect(),
+            words: self.words,
+            by_notice: self.by_notice,
+            later_min: Spread::of(&self.later),
+            earlier_min: Spread::of(&self.earlier),
+            newly_broken: self.newly_broken,
+            no_longer_broken: self.no_longer_broken,
+            differences: self.differences.into_values().collect(),
+        }
     }
 }
 
 impl Words {
+    const fn add(&mut self, other: Self) {
+        self.new += other.new;
+        self.gone += other.gone;
+        self.later += other.later;
+        self.earlier += other.earlier;
+        self.other_channel += other.other_channel;
+        self.same += other.same;
+    }
+
     fn count(&mut self, before: Option<Told>, after: Option<Told>) {
         match (before, after) {
             (None, _) => self.new += 1,
@@ -161,28 +270,6 @@ fn told(run: &Run, period: Period) -> HashMap<NotificationId, &Outcome> {
 fn way(outcome: &Outcome) -> Told {
     let at = outcome.told_at.unwrap_or_else(|| from_ms(0));
     Told { at, channel: outcome.channel }
-}
-
-fn customers(
-    was: &HashMap<NotificationId, &Outcome>,
-    is: &HashMap<NotificationId, &Outcome>,
-) -> Customers {
-    let mut balance: HashMap<&CustomerId, i64> = HashMap::new();
-    for (outcomes, step) in [(was, -1), (is, 1)] {
-        for outcome in outcomes.values() {
-            let message = i64::from(outcome.is_message());
-            *balance.entry(&outcome.notification.customer).or_default() += step * message;
-        }
-    }
-    let mut customers = Customers::default();
-    for more in balance.into_values() {
-        match more.signum() {
-            1 => customers.more += 1,
-            -1 => customers.fewer += 1,
-            _ => customers.as_many += 1,
-        }
-    }
-    customers
 }
 
 /// Broken promises of each case: how many, and when the first was due.

@@ -12,7 +12,7 @@ use crate::config::Prices;
 use crate::domain::time::{Instant, local};
 use crate::domain::{CaseId, Customer, Reason, Status};
 use crate::planning::rules::Rules;
-use crate::simulate::{History, Outcome, PromiseState, Run};
+use crate::simulate::{Happening, History, Outcome, PromiseState, Run};
 use crate::store::reports::Handed;
 
 /// Minutes from an event to its message up to which each row of the histogram goes.
@@ -87,166 +87,207 @@ pub struct Figures {
     pub tasks: usize,
 }
 
-/// Draws up the figures of a run.
-#[must_use]
-pub fn figures(
-    run: &Run,
-    history: &History,
-    rules: &Rules,
-    prices: &Prices,
-    period: Period,
-) -> Figures {
-    let told: Vec<(&Outcome, Instant)> = run
-        .notifications
-        .iter()
-        .filter_map(|outcome| Some((outcome, outcome.told_at?)))
-        .filter(|(_, at)| period.holds(*at))
-        .collect();
-    let messages: Vec<_> = told.iter().filter(|(outcome, _)| outcome.is_message()).collect();
-    let report = cost::sum(&handed(&messages), prices);
-    let mut zones: HashMap<&str, TimeZone> = HashMap::new();
-    let mut by_hour = [[0; 24]; 7];
-    let mut weeks: HashMap<(&str, i64), i64> = HashMap::new();
-    for (outcome, at) in &messages {
-        let n = &outcome.notification;
-        let customer = history.customer(&n.customer, *at);
-        let zone = zones.entry(n.customer.as_str()).or_insert_with(|| zone(customer, rules));
-        let clock = local(*at, zone);
-        let day = usize::try_from(clock.weekday().to_monday_zero_offset()).unwrap_or(0);
-        let hour = usize::try_from(clock.hour()).unwrap_or(0);
-        by_hour[day][hour] += 1;
-        // 1970-01-05 was a Monday.
-        let week = (at.timestamp() - 4 * 86_400).div_euclid(7 * 86_400);
-        *weeks.entry((n.customer.as_str(), week)).or_default() += 1;
+/// What is added up, group by group, until the figures are drawn up.
+#[derive(Debug, Default)]
+pub struct Tally {
+    messages: i64,
+    folded: i64,
+    /// Channel and beginning of the address → messages, parts.
+    handed: BTreeMap<(String, String), (i64, i64)>,
+    by_hour: [[i64; 24]; 7],
+    per_customer_week: BTreeMap<i64, i64>,
+    latency: [i64; LATENCY_MIN.len()],
+    latency_min: BTreeMap<i64, i64>,
+    silence_days: BTreeMap<i64, i64>,
+    silence_hours: BTreeMap<i64, i64>,
+    flows: BTreeMap<(String, String), i64>,
+    silent_events: BTreeMap<String, i64>,
+    promises: Promises,
+    tasks: usize,
+}
+
+impl Tally {
+    /// Adds what became of a group's events.
+    pub fn add(
+        &mut self,
+        run: &Run,
+        history: &History,
+        events: &[Happening],
+        rules: &Rules,
+        period: Period,
+    ) {
+        let mut zones: HashMap<&str, TimeZone> = HashMap::new();
+        let mut weeks: HashMap<(&str, i64), i64> = HashMap::new();
+        for outcome in &run.notifications {
+            let Some(at) = outcome.told_at.filter(|at| period.holds(*at)) else { continue };
+            self.wait(outcome, at);
+            if !outcome.is_message() {
+                self.folded += 1;
+                continue;
+            }
+            self.messages += 1;
+            self.hand(outcome);
+            let n = &outcome.notification;
+            let customer = history.customer(&n.customer, at);
+            let zone = zones.entry(n.customer.as_str()).or_insert_with(|| zone(customer, rules));
+            let clock = local(at, zone);
+            let day = usize::try_from(clock.weekday().to_monday_zero_offset()).unwrap_or(0);
+            let hour = usize::try_from(clock.hour()).unwrap_or(0);
+            self.by_hour[day][hour] += 1;
+            // 1970-01-05 was a Monday.
+            let week = (at.timestamp() - 4 * 86_400).div_euclid(7 * 86_400);
+            *weeks.entry((n.customer.as_str(), week)).or_default() += 1;
+        }
+        for count in weeks.into_values() {
+            *self.per_customer_week.entry(count).or_default() += 1;
+        }
+        self.listen(run, events, rules, period);
+        self.flow(run, period);
+        for (event, happening) in run.events.iter().zip(events) {
+            if let Some(reason) = event.silent.as_ref().filter(|_| period.holds(happening.at)) {
+                *self.silent_events.entry(reason.code()).or_default() += 1;
+            }
+        }
+        for promise in run.promises.iter().filter(|p| period.holds(p.promise.due_at)) {
+            self.promises.kept += i64::from(promise.state == PromiseState::Kept);
+            self.promises.broken += i64::from(promise.state == PromiseState::Broken);
+            self.promises.alarmed += i64::from(promise.alarmed);
+        }
+        self.tasks += run.tasks;
     }
-    let mut per_customer_week = BTreeMap::new();
-    for count in weeks.into_values() {
-        *per_customer_week.entry(count).or_default() += 1;
+
+    /// Adds what was added up elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.folded += other.folded;
+        for (key, (messages, parts)) in other.handed {
+            let row = self.handed.entry(key).or_default();
+            *row = (row.0 + messages, row.1 + parts);
+        }
+        for (hours, more) in self.by_hour.iter_mut().zip(other.by_hour) {
+            hours.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+        }
+        self.latency.iter_mut().zip(other.latency).for_each(|(count, more)| *count += more);
+        add_all(&mut self.per_customer_week, other.per_customer_week);
+        add_all(&mut self.latency_min, other.latency_min);
+        add_all(&mut self.silence_days, other.silence_days);
+        add_all(&mut self.silence_hours, other.silence_hours);
+        add_all(&mut self.flows, other.flows);
+        add_all(&mut self.silent_events, other.silent_events);
+        self.promises.kept += other.promises.kept;
+        self.promises.broken += other.promises.broken;
+        self.promises.alarmed += other.promises.alarmed;
+        self.tasks += other.tasks;
     }
-    let (latency, latency_min) = latency(&told);
-    let (silence_days, silence_hours) = silences(run, history, rules, period);
-    let mut silent_events = BTreeMap::new();
-    for (event, happening) in run.events.iter().zip(&history.events) {
-        if let Some(reason) = event.silent.as_ref().filter(|_| period.holds(happening.at)) {
-            *silent_events.entry(reason.code()).or_default() += 1;
+
+    /// The figures, at these prices.
+    #[must_use]
+    pub fn figures(self, prices: &Prices) -> Figures {
+        // As the cost report reads it from the store.
+        let handed = self.handed.into_iter().map(|((channel, prefix), (attempts, parts))| Handed {
+            key: channel.clone(),
+            channel,
+            prefix,
+            attempts,
+            parts,
+        });
+        let report = cost::sum(&handed.collect::<Vec<_>>(), prices);
+        let rows = LATENCY_MIN.iter().zip(self.latency);
+        let flow = |((notice, outcome), count)| Flow { notice, outcome, count };
+        Figures {
+            messages: self.messages,
+            folded: self.folded,
+            cost: report.total,
+            currency: report.currency,
+            by_hour: self.by_hour,
+            per_customer_week: self.per_customer_week,
+            latency: rows.map(|((_, name), count)| (*name, count)).collect(),
+            latency_min: Spread::of(&self.latency_min),
+            silence_days: self.silence_days,
+            silence_hours: Spread::of(&self.silence_hours),
+            flows: self.flows.into_iter().map(flow).collect(),
+            silent_events: self.silent_events,
+            promises: self.promises,
+            tasks: self.tasks,
         }
     }
-    let mut promises = Promises::default();
-    for promise in run.promises.iter().filter(|p| period.holds(p.promise.due_at)) {
-        promises.kept += i64::from(promise.state == PromiseState::Kept);
-        promises.broken += i64::from(promise.state == PromiseState::Broken);
-        promises.alarmed += i64::from(promise.alarmed);
+
+    fn hand(&mut self, outcome: &Outcome) {
+        let Some(channel) = outcome.channel else { return };
+        let key = (channel.to_string(), outcome.prefix.clone());
+        let row = self.handed.entry(key).or_default();
+        *row = (row.0 + 1, row.1 + i64::from(outcome.parts));
     }
-    let folded = told.len() - messages.len();
-    Figures {
-        messages: i64::try_from(messages.len()).unwrap_or(i64::MAX),
-        folded: i64::try_from(folded).unwrap_or(i64::MAX),
-        cost: report.total,
-        currency: report.currency,
-        by_hour,
-        per_customer_week,
-        latency,
-        latency_min,
-        silence_days,
-        silence_hours,
-        flows: flows(run, period),
-        silent_events,
-        promises,
-        tasks: run.tasks,
+
+    /// How long after the event that caused it a message came.
+    fn wait(&mut self, outcome: &Outcome, at: Instant) {
+        let n = &outcome.notification;
+        if n.event_seq.is_none() || n.occurrence > 0 {
+            return;
+        }
+        // What a rule says later is late only after it was due.
+        let waited = (at - n.due_at.max(n.happened_at)).num_minutes().max(0);
+        let row = LATENCY_MIN.iter().position(|(up_to, _)| waited < *up_to).unwrap_or(0);
+        self.latency[row] += 1;
+        *self.latency_min.entry(waited).or_default() += 1;
+    }
+
+    /// The longest silence of each case that was open in the period: from its first event to
+    /// its first word, from word to word, and from the last one to its end.
+    fn listen(&mut self, run: &Run, events: &[Happening], rules: &Rules, period: Period) {
+        let mut words: HashMap<&CaseId, Vec<Instant>> = HashMap::new();
+        for outcome in &run.notifications {
+            if let Some(at) = outcome.told_at {
+                words.entry(&outcome.notification.case).or_default().push(at);
+            }
+        }
+        let mut open: HashMap<&CaseId, (Instant, Option<Instant>)> = HashMap::new();
+        for happening in events {
+            let event = &happening.event;
+            let Some(journey) = rules.journeys.get(&event.case_type) else { continue };
+            let span = open.entry(&event.case).or_insert((happening.at, None));
+            if event.state.is_some() {
+                span.1 = journey.is_final(event.state.as_deref()).then_some(happening.at);
+            }
+        }
+        for (case, (from, ended)) in open {
+            let to = ended.unwrap_or(period.to).min(period.to);
+            if to < period.from || from >= period.to {
+                continue;
+            }
+            let mut edges = words.remove(case).unwrap_or_default();
+            edges.retain(|at| *at > from && *at < to);
+            edges.extend([from, to]);
+            edges.sort_unstable();
+            let longest = edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
+            let longest = longest.num_milliseconds() / HOUR_MS;
+            *self.silence_hours.entry(longest).or_default() += 1;
+            *self.silence_days.entry(silence::row_of(longest / 24)).or_default() += 1;
+        }
+    }
+
+    fn flow(&mut self, run: &Run, period: Period) {
+        let mut counts: HashMap<(&str, &str, String), i64> = HashMap::new();
+        let ended = run.notifications.iter().filter(|o| period.holds(o.notification.due_at));
+        for outcome in ended {
+            let n = &outcome.notification;
+            let key = (n.case_type.as_str(), n.notice.as_str(), outcome_of(outcome));
+            *counts.entry(key).or_default() += 1;
+        }
+        for ((case_type, notice, outcome), count) in counts {
+            *self.flows.entry((format!("{case_type}/{notice}"), outcome)).or_default() += count;
+        }
+    }
+}
+
+fn add_all<K: Ord>(sums: &mut BTreeMap<K, i64>, more: BTreeMap<K, i64>) {
+    for (key, count) in more {
+        *sums.entry(key).or_default() += count;
     }
 }
 
 fn zone(customer: Option<&Customer>, rules: &Rules) -> TimeZone {
     customer.map_or(TimeZone::UTC, |customer| rules.zone_of(customer))
-}
-
-/// As the cost report reads it from the store.
-fn handed(messages: &[&(&Outcome, Instant)]) -> Vec<Handed> {
-    let mut rows: BTreeMap<(String, &str), (i64, i64)> = BTreeMap::new();
-    for (outcome, _) in messages {
-        let Some(channel) = outcome.channel else { continue };
-        let row = rows.entry((channel.to_string(), &outcome.prefix)).or_default();
-        row.0 += 1;
-        row.1 += i64::from(outcome.parts);
-    }
-    let row = |((channel, prefix), (attempts, parts)): ((String, &str), (i64, i64))| Handed {
-        key: channel.clone(),
-        channel,
-        prefix: prefix.to_owned(),
-        attempts,
-        parts,
-    };
-    rows.into_iter().map(row).collect()
-}
-
-/// How long after the event that caused it each message came.
-fn latency(told: &[(&Outcome, Instant)]) -> (Vec<(&'static str, i64)>, Spread) {
-    let mut rows: Vec<(&'static str, i64)> =
-        LATENCY_MIN.iter().map(|(_, name)| (*name, 0)).collect();
-    let mut minutes: BTreeMap<i64, i64> = BTreeMap::new();
-    let caused = |n: &crate::domain::Notification| n.event_seq.is_some() && n.occurrence == 0;
-    for (outcome, at) in told.iter().filter(|(outcome, _)| caused(&outcome.notification)) {
-        let n = &outcome.notification;
-        // What a rule says later is late only after it was due.
-        let waited = (*at - n.due_at.max(n.happened_at)).num_minutes().max(0);
-        let row = LATENCY_MIN.iter().position(|(up_to, _)| waited < *up_to).unwrap_or(0);
-        rows[row].1 += 1;
-        *minutes.entry(waited).or_default() += 1;
-    }
-    (rows, Spread::of(&minutes))
-}
-
-/// The longest silence of each case that was open in the period: from its first event to its
-/// first word, from word to word, and from the last one to its end.
-fn silences(
-    run: &Run,
-    history: &History,
-    rules: &Rules,
-    period: Period,
-) -> (BTreeMap<i64, i64>, Spread) {
-    let mut words: HashMap<&CaseId, Vec<Instant>> = HashMap::new();
-    for outcome in &run.notifications {
-        if let Some(at) = outcome.told_at {
-            words.entry(&outcome.notification.case).or_default().push(at);
-        }
-    }
-    let mut open: HashMap<&CaseId, (Instant, Option<Instant>)> = HashMap::new();
-    for happening in &history.events {
-        let event = &happening.event;
-        let Some(journey) = rules.journeys.get(&event.case_type) else { continue };
-        let span = open.entry(&event.case).or_insert((happening.at, None));
-        if event.state.is_some() {
-            span.1 = journey.is_final(event.state.as_deref()).then_some(happening.at);
-        }
-    }
-    let (mut days, mut hours) = (BTreeMap::new(), BTreeMap::new());
-    for (case, (from, ended)) in open {
-        let to = ended.unwrap_or(period.to).min(period.to);
-        if to < period.from || from >= period.to {
-            continue;
-        }
-        let mut edges = words.remove(case).unwrap_or_default();
-        edges.retain(|at| *at > from && *at < to);
-        edges.extend([from, to]);
-        edges.sort_unstable();
-        let longest = edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
-        let longest = longest.num_milliseconds() / HOUR_MS;
-        *hours.entry(longest).or_default() += 1;
-        *days.entry(silence::row_of(longest / 24)).or_default() += 1;
-    }
-    (days, Spread::of(&hours))
-}
-
-fn flows(run: &Run, period: Period) -> Vec<Flow> {
-    let mut counts: BTreeMap<(String, String), i64> = BTreeMap::new();
-    let ended = run.notifications.iter().filter(|o| period.holds(o.notification.due_at));
-    for outcome in ended {
-        let n = &outcome.notification;
-        let key = (format!("{}/{}", n.case_type, n.notice), outcome_of(outcome));
-        *counts.entry(key).or_default() += 1;
-    }
-    let flow = |((notice, outcome), count)| Flow { notice, outcome, count };
-    counts.into_iter().map(flow).collect()
 }
 
 /// How a notification ended, in a few words.

@@ -4,37 +4,38 @@
 //! the workers; [`crate::simulate`] plays both in memory. Nothing is handed over and nothing
 //! is written.
 
+pub mod asked;
 pub mod compare;
 pub mod figures;
 pub mod page;
+pub mod parts;
 mod plots;
+pub mod reproduced;
+pub mod study;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io::Read;
+
+use sha2::{Digest, Sha256};
 
 use crate::channel::offered;
 use crate::config::Settings;
 use crate::domain::time::Instant;
-use crate::domain::token::Keyring;
-use crate::domain::{Channel, Customer, Finding, Reason, Zones};
+use crate::domain::{Customer, Finding, Zones};
 use crate::simulate::world::simulate;
-use crate::simulate::{Ending, Happening, History, Run, Sending};
+use crate::simulate::{Ending, Happening, History, Run};
 use crate::store::Store;
 use crate::store::journeys::VersionFiles;
-use crate::store::recorded::RecordedOutcome;
-use crate::worker::writing::{Pen, Riding, rider_words, write_message};
-use crate::worker::{Behaviour, Live};
 
 use super::files::{Report, event_of, import_records, lines};
 use super::{AppError, behaviour, content, gateways};
+use parts::{Remembered, Scribe};
 
 /// Rules as they would decide, and the words they would send.
 #[derive(Debug)]
 pub struct Version {
     pub hash: String,
-    pub live: Live,
-    behaviour: Behaviour,
-    keys: Keyring,
+    pub scribe: Scribe,
 }
 
 impl Version {
@@ -54,36 +55,43 @@ impl Version {
         if compiled.findings.iter().any(Finding::is_error) {
             return Err(AppError::Findings(compiled.findings));
         }
-        // Codes and links have the same length under any key, and nobody reads these.
-        let keys = Keyring::new([0; 32]);
-        Ok(Self { hash, live: compiled.live, behaviour: behaviour(settings), keys })
+        let mut texts = Sha256::new();
+        let messages = files.files.iter().filter(|(name, _)| name.starts_with("messages/"));
+        for part in messages.flat_map(|(name, text)| [name, text]) {
+            texts.update(part.as_bytes());
+            texts.update([0]);
+        }
+        // Where journeys lie says nothing about words; every other setting may.
+        let mut surroundings = settings.clone();
+        surroundings.journeys.dir.clear();
+        texts.update(surroundings.fingerprint().1.as_bytes());
+        texts.update(serde_json::to_vec(&layouts).expect("layouts are plain data"));
+        let texts = data_encoding::HEXLOWER.encode(&texts.finalize()[..8]);
+        Ok(Self { hash, scribe: Scribe::new(compiled.live, behaviour(settings), texts) })
     }
 
-    /// Plays a history under these rules.
+    /// Plays a whole history under these rules, group by group.
     #[must_use]
     pub fn run(&self, history: &History, ending: Ending) -> Run {
-        simulate(history, &self.live.rules, ending, &|sending| self.parts(sending))
+        let groups = history.groups();
+        let mut run = Run::default();
+        for group in 0..groups.len() {
+            run.extend(self.play(history, &history.unfold(&groups, group), ending, None));
+        }
+        run
     }
 
-    /// The parts of a text; other messages are one, and are not written.
-    fn parts(&self, sending: &Sending<'_>) -> Result<u32, String> {
-        if sending.channel != Channel::Sms {
-            return Ok(1);
-        }
-        let pen = Pen { behaviour: &self.behaviour, keys: &self.keys };
-        let words: Result<Vec<_>, String> = sending
-            .riders
-            .iter()
-            .map(|rider| rider_words(pen, &self.live, rider, sending.now))
-            .collect();
-        let riding =
-            Riding { words: words?, digest: sending.digest, first: sending.first, wait: None };
-        let mut notification = sending.telling.notification.clone();
-        notification.code = self.keys.code(notification.id);
-        let telling = crate::planning::Telling { notification: &notification, ..sending.telling };
-        let written =
-            write_message(pen, &self.live, telling, &riding, sending.channel, sending.now)?;
-        Ok(written.shaped.parts())
+    /// Plays the events of one group.
+    #[must_use]
+    pub fn play(
+        &self,
+        history: &History,
+        events: &[Happening],
+        ending: Ending,
+        remembered: Option<&Remembered>,
+    ) -> Run {
+        let rules = &self.scribe.live.rules;
+        simulate(history, events, rules, ending, &|sending| self.scribe.parts(sending, remembered))
     }
 }
 
@@ -92,13 +100,37 @@ impl Version {
 /// # Errors
 /// `Unavailable` when the store is away.
 pub async fn history_of(store: &Store, until: Instant) -> crate::store::Result<History> {
-    let events = store.recorded_events(until).await?;
-    Ok(History {
-        events: events.into_iter().map(|(seq, at, event)| Happening { seq, at, event }).collect(),
-        customers: store.recorded_customers().await?,
-        choices: store.recorded_choices().await?,
-        signs: store.recorded_signs().await?,
-    })
+    Ok(history_within(store, until, usize::MAX).await?.unwrap_or_default())
+}
+
+/// The same, or `None` where it has more events than `most`.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn history_within(
+    store: &Store,
+    until: Instant,
+    most: usize,
+) -> crate::store::Result<Option<History>> {
+    let mut history = History::default();
+    let mut after = 0;
+    loop {
+        let page = store.recorded_events(after, until).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        for row in &page {
+            if let Some(event) = &row.event {
+                history.push(row.seq, row.at, event);
+            }
+        }
+        if history.len() > most {
+            return Ok(None);
+        }
+    }
+    history.customers = store.recorded_customers().await?;
+    history.choices = store.recorded_choices().await?;
+    history.signs = store.recorded_signs().await?;
+    Ok(Some(history))
 }
 
 /// A history read from files, as an import and a play would read them: each event is accepted
@@ -115,21 +147,20 @@ impl FromFiles {
     #[must_use]
     pub fn read(events: impl Read, customers: impl Read, zones: &Zones, now: Instant) -> Self {
         let mut read = Self::default();
-        let mut known = BTreeMap::new();
+        let mut known: HashMap<u128, u128> = HashMap::new();
         for (line, text) in lines(events) {
             match text.and_then(|text| event_of(&text, now)) {
                 Ok(incoming) => {
-                    let hash = incoming.hash;
                     let event = incoming.event;
-                    let key = (event.source.clone(), event.id.clone());
+                    let key = digest(&[&event.source, &event.id]);
+                    let body = digest(&[&incoming.hash]);
                     match known.get(&key) {
                         None => {
-                            known.insert(key, hash);
+                            known.insert(key, body);
                             read.events.accepted += 1;
-                            let at = event.occurred_at;
-                            read.history.events.push(Happening { seq: 0, at, event });
+                            read.history.push(0, event.occurred_at, &event);
                         }
-                        Some(before) if *before == hash => read.events.duplicate += 1,
+                        Some(before) if *before == body => read.events.duplicate += 1,
                         Some(_) => read.events.refuse(
                             line,
                             "another event with this source and id came before; give it an id of its own"
@@ -140,11 +171,8 @@ impl FromFiles {
                 Err(why) => read.events.refuse(line, why),
             }
         }
-        read.history.events.sort_by_key(|happening| happening.at);
-        for (n, happening) in read.history.events.iter_mut().enumerate() {
-            happening.seq = i64::try_from(n + 1).unwrap_or(i64::MAX);
-        }
-        let begins_at = read.history.events.first().map_or(now, |happening| happening.at);
+        read.history.sort();
+        let begins_at = read.history.instants().next().unwrap_or(now);
         let (customers, report) = import_records(customers, zones);
         read.customers = report;
         for record in customers {
@@ -155,69 +183,14 @@ impl FromFiles {
     }
 }
 
-/// How a run differs from what was recorded.
-#[derive(Debug, Default, serde::Serialize)]
-pub struct Reproduced {
-    pub recorded: usize,
-    pub same: usize,
-    /// The first ten, in words.
-    pub differences: Vec<String>,
-}
-
-/// The most differences told in words.
-const MAX_TOLD: usize = 10;
-
-/// Compares a run with what the store recorded, notification by notification: status, reason,
-/// channel and instant.
-#[must_use]
-pub fn reproduced(run: &Run, recorded: &[RecordedOutcome]) -> Reproduced {
-    let simulated: BTreeMap<String, [String; 4]> = run
-        .notifications
-        .iter()
-        .map(|outcome| {
-            let n = &outcome.notification;
-            let told = outcome.told_at.map(|at| at.timestamp_millis().to_string());
-            let words = [
-                settled(n.status.as_str()).to_owned(),
-                outcome.reason.as_ref().map(Reason::code).unwrap_or_default(),
-                outcome.channel.map(|channel| channel.to_string()).unwrap_or_default(),
-                told.unwrap_or_default(),
-            ];
-            (n.id.to_string(), words)
-        })
-        .collect();
-    let mut compared = Reproduced { recorded: recorded.len(), ..Reproduced::default() };
-    let mut known = 0;
-    for row in recorded {
-        let was = [
-            settled(&row.status).to_owned(),
-            row.reason.clone().unwrap_or_default(),
-            row.channel.clone().unwrap_or_default(),
-            row.told_at_ms.map(|at| at.to_string()).unwrap_or_default(),
-        ];
-        let is = simulated.get(&row.id);
-        known += usize::from(is.is_some());
-        if is.is_some_and(|is| *is == was) {
-            compared.same += 1;
-        } else if compared.differences.len() < MAX_TOLD {
-            let is = is.map_or_else(|| "not at all".to_owned(), |is| is.join(" "));
-            compared.differences.push(format!(
-                "{} of {} #{}: recorded {}, simulated {is}",
-                row.notice,
-                row.case_id,
-                row.occurrence,
-                was.join(" ")
-            ));
-        }
+/// Sixteen bytes that stand for texts: a million events are told apart by them.
+fn digest(parts: &[&str]) -> u128 {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update([0x1f]);
     }
-    if simulated.len() > known {
-        let more = simulated.len() - known;
-        compared.differences.push(format!("{more} simulated that were not recorded"));
-    }
-    compared
-}
-
-/// A receipt comes after the decision: delivered was sent.
-fn settled(status: &str) -> &str {
-    if status == "delivered" { "sent" } else { status }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hasher.finalize()[..16]);
+    u128::from_be_bytes(bytes)
 }

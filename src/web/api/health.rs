@@ -13,6 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub async fn ready(State(web): State<Web>) -> (StatusCode, String) {
     match faults(&web).await {
+        None if web.app.engine.behaviour.shadow => {
+            (StatusCode::OK, "ready, in shadow mode: nothing is handed over\n".into())
+        }
         None => (StatusCode::OK, "ready\n".into()),
         Some(why) => {
             tracing::warn!(why, "not ready");

@@ -10,5 +10,6 @@ pub mod notifications;
 pub mod openapi;
 mod outbound;
 pub(super) mod schema;
+pub mod simulations;
 pub mod tasks;
 pub mod webhooks;

@@ -18,6 +18,7 @@ use utoipa::{Modify, OpenApi};
         (name = "notifications", description = "What was told, held or not said, and why"),
         (name = "tasks", description = "Work for people"),
         (name = "webhooks", description = "What other systems are told, and how that went"),
+        (name = "simulations", description = "What a change would have done"),
         (name = "calls", description = "Calls back, and how long people wait"),
     ),
     components(schemas(super::schema::CloudEvent)),

@@ -343,3 +343,33 @@ pub struct Document {
     #[serde(flatten)]
     pub members: BTreeMap<String, Value>,
 }
+
+/// What to look at, and what to set beside the version in force. Nothing at all plays the version
+/// in force alone.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"from": "2026-10-01", "to": "2026-10-31",
+    "journeys": {"files": {"journeys/return.toml": "case_type = \"return\"\n…"}},
+    "settings": {"limits": {"cap_per_day": 3}}}))]
+#[serde(deny_unknown_fields)]
+pub struct Simulation {
+    /// The first day looked at, in UTC.
+    #[schema(format = Date)]
+    pub from: Option<String>,
+    /// The last day; the clock stops at its end.
+    #[schema(format = Date)]
+    pub to: Option<String>,
+    pub journeys: Option<SimulatedJourneys>,
+    /// Values of `topics`, `quiet_hours`, `legal_hours`, `limits` and `prices`.
+    pub settings: Option<BTreeMap<String, Value>>,
+}
+
+/// Either of the two.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedJourneys {
+    /// Files that take the place of published ones, by name: `journeys/return.toml`,
+    /// `messages/return/received.en.j2`; null leaves one out.
+    pub files: Option<BTreeMap<String, Option<String>>>,
+    /// The hash of a version that was published before.
+    pub version: Option<String>,
+}

@@ -16,13 +16,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tidings::app::App;
 use tidings::app::play::{Script, play};
-use tidings::app::simulate::{Version, history_of, reproduced};
+use tidings::app::simulate::figures::Period;
+use tidings::app::simulate::reproduced::Recorded;
+use tidings::app::simulate::study::Study;
+use tidings::app::simulate::{Version, history_of};
 use tidings::channel::{Gateway, Gateways, HandOverWindow, Outgoing, SendError, Taken, Wire};
 use tidings::clock::Clock;
-use tidings::domain::time::Instant;
+use tidings::domain::time::{Instant, from_ms};
 use tidings::domain::{ChannelMap, NotificationId, Span};
 use tidings::planning::rules::Guard;
-use tidings::simulate::Ending;
+use tidings::simulate::{Ending, Outcome, Run};
 use tidings::store::Store;
 use tidings::worker::seams::Seams;
 
@@ -159,11 +162,21 @@ async fn a_simulation_under_the_same_rules_decides_every_notification_as_it_was_
         let version = Version::compile(&app.settings, &files, &app.zones).expect("as published");
         let ends_at = world.ends_at() + TimeDelta::days(TAIL_DAYS);
         let history = history_of(store, ends_at).await.expect("a store");
-        let run = version.run(&history, Ending::Cancel(ends_at));
-        let recorded = store.recorded_outcomes().await.expect("a store");
-        let compared = reproduced(&run, &recorded);
+        let ending = Ending::Cancel(ends_at);
+        let run = version.run(&history, ending);
+        let recorded = Recorded::read(store).await.expect("a store");
+        let compared = recorded.compared_with(&run);
         assert!(compared.differences.is_empty(), "seed {seed}: {:#?}", compared.differences);
         assert!(compared.same > 300, "seed {seed}: {compared:?}");
+        let one = version.play(&history, &history.unfold(&history.as_one(), 0), ending, None);
+        assert_eq!(ends(&one), ends(&run), "seed {seed}: groups do not meet");
+        let figures = |remember| {
+            let period = Period { from: from_ms(0), to: ends_at };
+            let study = Study { history: &history, ending, period, recorded: None, remember };
+            let figures = study.answer(&[(&version, &app.settings.prices)]).figures;
+            serde_json::to_value(figures).expect("plain data")
+        };
+        assert_eq!(figures(true), figures(false), "seed {seed}: remembered parts are the same");
         let silent = run.events.iter().filter_map(|event| event.silent.as_ref());
         let mut by_reason = BTreeMap::new();
         for reason in silent {
@@ -171,4 +184,14 @@ async fn a_simulation_under_the_same_rules_decides_every_notification_as_it_was_
         }
         assert_eq!(by_reason, store.silent_reasons().await.expect("a store"), "seed {seed}");
     }
+}
+
+/// How each notification ended, by id.
+fn ends(run: &Run) -> BTreeMap<String, String> {
+    let end = |outcome: &Outcome| {
+        let n = &outcome.notification;
+        let end = (n.status, &outcome.reason, outcome.told_at, outcome.channel, outcome.parts);
+        (n.id.to_string(), format!("{end:?}"))
+    };
+    run.notifications.iter().map(end).collect()
 }

@@ -24,6 +24,7 @@ mod receipts;
 mod recorded;
 mod reports;
 mod resolving;
+mod restored;
 mod riders;
 mod soak;
 mod source_links;

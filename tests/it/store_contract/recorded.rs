@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tidings::domain::{CaseChoice, Channel, CustomerId, Sign};
+use tidings::store::recorded::RecordedEvent;
 
 use super::bed::{accepted, after_s, know, monday, on_both, plain, planned, told};
 
@@ -25,12 +26,16 @@ async fn the_past_is_kept_as_it_was_from_each_instant_on() {
         )
         .await;
 
-        let events = store.recorded_events(after_s(1)).await.expect("the store is there");
-        let ids: Vec<_> = events.iter().map(|(_, at, event)| (*at, event.id.as_str())).collect();
-        assert_eq!(ids, [(monday(), "e1"), (monday(), "e2"), (monday(), "e3")]);
-        assert!(events.is_sorted_by_key(|(seq, ..)| *seq));
-        let none = store.recorded_events(monday()).await.expect("the store is there");
-        assert_eq!(none.len(), 0, "accepted before that");
+        let read = async |after, until| {
+            store.recorded_events(after, until).await.expect("the store is there")
+        };
+        let events = read(0, after_s(1)).await;
+        let id = |row: &RecordedEvent| (row.at, row.event.as_ref().expect("kept").id.clone());
+        let ids: Vec<_> = events.iter().map(id).collect();
+        assert_eq!(ids, ["e1", "e2", "e3"].map(|id| (monday(), id.to_owned())));
+        assert!(events.is_sorted_by_key(|row| row.seq));
+        assert_eq!(read(0, monday()).await, [], "accepted before that");
+        assert_eq!(read(events[0].seq, after_s(1)).await, events[1..], "and what came after one");
 
         let customers = store.recorded_customers().await.expect("the store is there");
         let versions: Vec<_> = customers[&customer]
@@ -45,7 +50,9 @@ async fn the_past_is_kept_as_it_was_from_each_instant_on() {
         assert_eq!(signs[&first.id], [(monday(), Sign::Opened)]);
         assert_eq!(signs.get(&second.id), None);
 
-        let outcomes = store.recorded_outcomes().await.expect("the store is there");
+        let outcomes = store.recorded_outcomes("").await.expect("the store is there");
+        let rest = store.recorded_outcomes(&outcomes[0].id).await.expect("the store is there");
+        assert_eq!(rest, outcomes[1..]);
         let outcome = |id: String| outcomes.iter().find(|outcome| outcome.id == id).expect("kept");
         let (sent, open) = (outcome(first.id.to_string()), outcome(second.id.to_string()));
         assert_eq!((&*sent.status, sent.channel.as_deref()), ("sent", Some("email")));
