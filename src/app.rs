@@ -77,6 +77,8 @@ pub struct App {
     pub pages: pages::Pages,
     /// The console's pages.
     pub console: console::Pages,
+    /// Who may see them.
+    pub door: console::Door,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The files on disk differ from the version in force.
@@ -141,6 +143,7 @@ impl App {
         let layouts = content::layouts(&settings)?;
         let pages = pages::Pages::load(&settings)?;
         let console = console::Pages::load(&settings, house_zone)?;
+        let door = console::Door::new(&settings)?;
         let (hash, files) = match store.published().await? {
             Some(published) => published,
             None => (content::hash(&on_disk), on_disk.clone()),
@@ -185,6 +188,7 @@ impl App {
             zones,
             pages,
             console,
+            door,
             guesses: guesses::Guesses::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),

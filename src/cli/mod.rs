@@ -12,6 +12,7 @@ mod generate;
 mod import;
 mod journey_map;
 mod migrate;
+mod operator;
 mod play;
 mod print;
 mod ready;
@@ -80,6 +81,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
+    /// People who use the console
+    #[command(subcommand)]
+    Operator(operator::Operator),
     /// Bring the store to this version's schema, or move everything to another engine
     Migrate(migrate::Migrate),
     /// Say what is wrong with this installation, and how to mend it
@@ -136,12 +140,13 @@ impl Cli {
             Command::Preview(command) => command.run(&context),
             Command::Explain(command) => command.run(&context).await,
             Command::Balance(command) => command.run(&context).await,
-            Command::Report(command) => command.run(&context).await,
+            Command::Report(command) => Box::pin(command.run(&context)).await,
             Command::Simulate(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
             Command::Consent(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
+            Command::Operator(command) => command.run(&context),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
             Command::Ready(command) => command.run(&context).await,
