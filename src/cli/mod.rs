@@ -140,7 +140,7 @@ impl Cli {
             Command::Preview(command) => command.run(&context),
             Command::Explain(command) => command.run(&context).await,
             Command::Balance(command) => command.run(&context).await,
-            Command::Report(command) => Box::pin(command.run(&context)).await,
+            Command::Report(command) => command.run(&context).await,
             Command::Simulate(command) => command.run(&context).await,
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
@@ -219,7 +219,8 @@ impl Context {
         clock: Clock,
         store: Store,
     ) -> Result<App, anyhow::Error> {
-        match App::build(settings, clock, store).await {
+        // On the heap: settings and parts together are large.
+        match Box::pin(App::build(settings, clock, store)).await {
             Ok(app) => Ok(app),
             Err(crate::app::AppError::Findings(findings)) => {
                 let errors = findings.iter().filter(|finding| finding.is_error());

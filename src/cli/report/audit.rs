@@ -13,7 +13,7 @@ pub struct Audit {
     /// Of this operator
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     who: String,
-    /// This action, such as sign_in
+    /// This action, such as cancel
     #[arg(long, default_value = "", hide_default_value = true)]
     action: String,
     /// Done to this: the id of a notification, a customer, a version

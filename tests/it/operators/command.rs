@@ -37,12 +37,13 @@ fn the_entry_it_prints_lets_that_password_in() {
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.contains("otpauth://totp/Tidings:grace?secret="), "{printed}");
     assert!(!printed.contains(password), "{printed}");
-    let lines: String = printed
+    let lines: Vec<&str> = printed
         .lines()
         .skip_while(|line| !line.contains("[[console.operators]]"))
         .take(5)
-        .map(|line| format!("{}\n", line.trim()))
+        .map(str::trim)
         .collect();
+    let lines = lines.join("\n");
     let text = format!("[sender]\nname = \"S\"\nmail_from = \"s@example.com\"\n{lines}");
     let settings = Settings::read("f", &text, []).unwrap_or_else(|finding| panic!("{finding}"));
     let [operator] = &settings.console.operators[..] else { panic!("{text}") };
