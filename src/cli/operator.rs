@@ -37,7 +37,8 @@ impl Operator {
         let settings = context.settings_if_any()?;
         let taken = |settings: &Settings| {
             let names = settings.console.operators.iter().map(|it| it.name.to_lowercase());
-            names.into_iter().any(|taken| taken == name.to_lowercase())
+            let mut names = names;
+            names.any(|taken| taken == name.to_lowercase())
         };
         if settings.as_ref().is_some_and(taken) && !json {
             eprintln!(

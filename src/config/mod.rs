@@ -292,7 +292,7 @@ impl Settings {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Box<Finding>> {
-        let source = Source { file: file.to_owned(), text: Arc::from(text) };
+        let source = Source::new(file, text);
         let mut merged: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
         let from_file: Table = toml::from_str(text).map_err(|error| {
             let finding = source.finding(error.message());
@@ -329,7 +329,7 @@ impl Settings {
     ) -> Finding {
         let name = file.map_or_else(|| DEFAULT_FILE.to_owned(), |file| file.display().to_string());
         let text = without_passwords(&std::fs::read_to_string(&name).unwrap_or_default());
-        let source = Source { file: name, text: Arc::from(text) };
+        let source = Source::new(&name, &text);
         let variable = format!("TIDINGS__{}", path.join("__").to_uppercase());
         if environment.into_iter().any(|(set, _)| set == variable) {
             return source.finding(&format!("the environment variable {variable}: {why}"));

@@ -54,8 +54,8 @@ const SECRETS: [(&str, &str); 4] = [
     ("client_secret_file", "client_secret"),
 ];
 
-/// Keys whose value is not shown with a fault.
-const HIDDEN: [&str; 3] = ["totp", "client_secret", "hash"];
+/// Keys whose value is not shown, with a fault of theirs or of a line beside them.
+const HIDDEN: [&str; 3] = ["totp", "client_secret", "token"];
 
 /// `token_file = "…"` becomes `token`, read from that file, and so on with the other secrets.
 pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
@@ -107,6 +107,23 @@ fn read_secrets_of(
 }
 
 impl Source {
+    /// Secrets in the text are stars from here on, one for each byte.
+    pub fn new(file: &str, text: &str) -> Self {
+        let mut places = Vec::new();
+        if let Ok(root) = DeTable::parse(text) {
+            hidden_in(root.get_ref(), &mut places);
+        }
+        let mut shown = text.to_owned();
+        for place in places {
+            // The quotation marks stay, so that it reads as TOML still.
+            let inside = place.start + 1..place.end.saturating_sub(1).max(place.start + 1);
+            if let Some(secret) = text.get(inside.clone()) {
+                shown.replace_range(inside, &"*".repeat(secret.len()));
+            }
+        }
+        Self { file: file.to_owned(), text: Arc::from(shown) }
+    }
+
     pub fn finding(&self, why: &str) -> Finding {
         Finding::error(&self.file, &self.text, why)
     }
@@ -130,13 +147,6 @@ impl Source {
         (1..=path.len()).rev().find_map(|length| self.span(&path[..length]))
     }
 
-    /// The same text with stars in a place that is not to be shown.
-    fn hiding(&self, place: &Range<usize>) -> Self {
-        let (before, after) = (&self.text[..place.start], &self.text[place.end..]);
-        let text = format!("{before}{}{after}", "*".repeat(place.len()));
-        Self { file: self.file.clone(), text: Arc::from(text) }
-    }
-
     pub fn explain(
         &self,
         error: &serde_path_to_error::Error<toml::de::Error>,
@@ -158,11 +168,17 @@ impl Source {
         if let Some(variable) = set_by.get(&dotted) {
             return self.finding(&format!("the environment variable {variable}: {message}"));
         }
-        let hidden = parts.last().is_some_and(|last| HIDDEN.contains(&last.as_str()));
-        let finding = match self.span(&parts) {
-            Some(span) if hidden => {
-                self.hiding(&span).finding(&format!("{dotted}: {message}")).at(span)
+        // What was read from a file is mended where the file is named.
+        if let Some(last) = parts.last_mut()
+            && let Some((file_key, _)) = SECRETS.iter().find(|(_, key)| key == last)
+        {
+            let read_there = std::mem::replace(last, (*file_key).to_owned());
+            if self.span(&parts).is_none() {
+                parts.pop();
+                parts.push(read_there);
             }
+        }
+        let finding = match self.span(&parts) {
             Some(span) => self.finding(&message).at(span),
             // What is missing is missing somewhere.
             None => match self.span_or_above(&parts) {
@@ -175,6 +191,27 @@ impl Source {
         } else {
             finding.help("`tidings check --defaults` prints every key with its default")
         }
+    }
+}
+
+/// Where the texts under hidden keys stand.
+fn hidden_in(table: &DeTable<'_>, places: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        let hidden = HIDDEN.contains(&&**key.get_ref());
+        hidden_value(hidden, value, places);
+    }
+}
+
+fn hidden_value(hidden: bool, value: &toml::Spanned<DeValue<'_>>, places: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::String(_) if hidden => places.push(value.span()),
+        DeValue::Table(inner) => hidden_in(inner, places),
+        DeValue::Array(entries) => {
+            for entry in entries {
+                hidden_value(hidden, entry, places);
+            }
+        }
+        _ => {}
     }
 }
 

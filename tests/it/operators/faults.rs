@@ -3,6 +3,8 @@
 use tidings::config::Settings;
 use tidings::domain::Finding;
 
+use crate::support::binary::Installation;
+
 use super::entry;
 
 const SENDER: &str = "[sender]\nname = \"S\"\nmail_from = \"s@example.com\"\n";
@@ -51,8 +53,18 @@ fn a_fault_of_an_operators_entry_points_at_its_line() {
 fn a_secret_with_a_fault_is_not_shown() {
     let more = entry("ada", "admin").replace("totp = \"", "totp = \"!KEEPTHISSECRET");
     let finding = fault(&more);
-    let shown = format!("{finding} {finding:?}");
-    assert!(!shown.contains("KEEPTHISSECRET"), "{shown}");
+    assert!(line_of(&more, &finding).starts_with("totp"), "{finding}");
+    let here = Installation::new(&more);
+    let output = here.run(&["check"]);
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(shown.contains("totp = \"***") && !shown.contains("KEEPTHISSECRET"), "{shown}");
+    // Nor with a fault of the line beside it.
+    let more = entry("ada", "admin").replace("argon2id", "argon2i");
+    let output = Installation::new(&more).run(&["check"]);
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(shown.contains("argon2i$"), "{shown}");
+    assert!(!shown.contains(&super::secret("ada").base32()), "{shown}");
 }
 
 #[test]
