@@ -133,7 +133,7 @@ fn mask_all(value: &mut Value) {
 }
 
 /// A text in which every word that may be an address is masked, whoever forgot to.
-fn masked(text: &str) -> String {
+pub(super) fn masked(text: &str) -> String {
     let word = |word: &str| {
         let number = word.strip_prefix('+').is_some_and(|digits| {
             digits.len() >= 7 && digits.bytes().all(|byte| byte.is_ascii_digit())

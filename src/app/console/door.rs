@@ -15,6 +15,7 @@ use crate::store::StoreError;
 use crate::store::audit::Noted;
 use crate::store::operators::Session;
 
+use super::audit::masked;
 use super::openid::OpenIdDoor;
 
 /// Passwords checked at once: each takes 19 MiB and some tens of milliseconds of a core.
@@ -251,7 +252,7 @@ pub(super) async fn note_refusal(
         role: "",
         action: "sign_in_refused",
         subject: name.to_owned(),
-        detail: json!({ "why": why, "from": from }).to_string(),
+        detail: json!({ "why": masked(why), "from": from }).to_string(),
     };
     app.engine.store.note_audit(noted).await
 }

@@ -43,7 +43,9 @@ pub async fn audit(
 ) -> Response {
     let Wanted { who, action, subject, before } = wanted;
     let [who, action, subject] = [who, action, subject].map(|text| text.trim().to_owned());
-    let asked = Asked { who: &who, action: &action, subject: &subject, before };
+    // As the page writes it, too.
+    let written = action.replace(' ', "_");
+    let asked = Asked { who: &who, action: &written, subject: &subject, before };
     let shown = match page(&web.app.engine.store, asked, PER_PAGE).await {
         Ok(shown) => shown,
         Err(error) => return Problem::from(error).into_response(),

@@ -2,6 +2,7 @@
 
 mod command;
 mod faults;
+mod log;
 mod openid;
 mod roles;
 mod session;
