@@ -83,6 +83,8 @@ pub struct App {
     pub console: console::Pages,
     /// How help desks' own webhooks are read.
     pub sources: sources::Sources,
+    /// Who may see them.
+    pub door: console::Door,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The hooks of other systems.
@@ -156,6 +158,7 @@ impl App {
         let pages = pages::Pages::load(&settings)?;
         let console = console::Pages::load(&settings, house_zone)?;
         let sources = sources::Sources::load(&settings)?;
+        let door = console::Door::new(&settings)?;
         let (hash, files) = match store.published().await? {
             Some(published) => published,
             None => (content::hash(&on_disk), on_disk.clone()),
@@ -201,6 +204,7 @@ impl App {
             pages,
             console,
             sources,
+            door,
             guesses: guesses::Guesses::default(),
             outlets,
             what_if: Arc::default(),

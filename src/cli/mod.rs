@@ -14,6 +14,7 @@ mod import;
 mod journey_map;
 mod map;
 mod migrate;
+mod operator;
 mod play;
 mod print;
 mod ready;
@@ -89,6 +90,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
+    /// People who use the console
+    #[command(subcommand)]
+    Operator(operator::Operator),
     /// Bring the store to this version's schema, or move everything to another engine
     Migrate(migrate::Migrate),
     /// Copy the store into a new file, checked; a server may go on meanwhile
@@ -157,6 +161,7 @@ impl Cli {
             Command::Consent(command) => command.run(&context).await,
             Command::Webhooks(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
+            Command::Operator(command) => command.run(&context),
             Command::Migrate(command) => command.run(&context).await,
             Command::Backup(command) => command.run(&context).await,
             Command::Restore(command) => command.run(&context).await,
@@ -233,7 +238,8 @@ impl Context {
         clock: Clock,
         store: Store,
     ) -> Result<App, anyhow::Error> {
-        match App::build(settings, clock, store).await {
+        // On the heap: settings and parts together are large.
+        match Box::pin(App::build(settings, clock, store)).await {
             Ok(app) => Ok(app),
             Err(crate::app::AppError::Findings(findings)) => {
                 let errors = findings.iter().filter(|finding| finding.is_error());

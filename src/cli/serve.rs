@@ -185,6 +185,17 @@ fn say_what_is_set(settings: &Settings) {
             );
         }
     }
+    if settings.console.is_open_here() {
+        if settings.http.listen.ip().is_loopback() {
+            tracing::warn!(
+                "nobody is named who may sign in: the console is open to this machine; `tidings operator new` prints an entry"
+            );
+        } else {
+            tracing::warn!(
+                "nobody is named who may sign in: the console is closed; `tidings operator new` prints an entry"
+            );
+        }
+    }
     if settings.dispatch.mode == DispatchMode::Shadow {
         tracing::warn!(
             "shadow mode: everything is decided and recorded, and nothing is handed over"

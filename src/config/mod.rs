@@ -16,12 +16,14 @@ use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
 mod calendars;
+mod console;
 mod prices;
 mod source;
 mod sources;
 mod webhooks;
 
 pub use calendars::Calendars;
+pub use console::{Console, OpenId, OperatorEntry, operator_name};
 pub use prices::Prices;
 use source::{
     Source, merge, nested, parse_value, read_secrets, without_passwords, without_signing_secrets,
@@ -45,6 +47,8 @@ pub struct Settings {
     pub queue: Queue,
     pub http: Http,
     pub auth: Auth,
+    #[serde(skip_serializing)]
+    pub console: Console,
     pub sender: Sender,
     pub journeys: Folder,
     pub templates: Folder,
@@ -310,8 +314,7 @@ impl Settings {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Box<Finding>> {
-        let shown = without_signing_secrets(text);
-        let source = Source { file: file.to_owned(), text: Arc::from(shown) };
+        let source = Source::new(file, &without_signing_secrets(text));
         let mut merged: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
         let from_file: Table = toml::from_str(text).map_err(|error| {
             let finding = source.finding(error.message());
@@ -348,7 +351,7 @@ impl Settings {
     ) -> Finding {
         let name = file.map_or_else(|| DEFAULT_FILE.to_owned(), |file| file.display().to_string());
         let text = without_passwords(&std::fs::read_to_string(&name).unwrap_or_default());
-        let source = Source { file: name, text: Arc::from(text) };
+        let source = Source::new(&name, &text);
         let variable = format!("TIDINGS__{}", path.join("__").to_uppercase());
         if environment.into_iter().any(|(set, _)| set == variable) {
             return source.finding(&format!("the environment variable {variable}: {why}"));
@@ -407,6 +410,7 @@ impl Settings {
         {
             return fault(&["http", "public_url"], "must start with https:// or http://".into());
         }
+        self.console.check(source)?;
         for (name, telephone) in [("sms", &self.channels.sms), ("voice", &self.channels.voice)] {
             if telephone.provider != TelephoneProvider::Twilio {
                 continue;

@@ -46,8 +46,19 @@ pub(super) fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`, and
-/// `secret_file` of a source `secret`.
+/// Keys that name a file with a secret, and the keys that hold what was read there.
+const SECRETS: [(&str, &str); 5] = [
+    ("token_file", "token"),
+    ("url_file", "url"),
+    ("secret_file", "secret"),
+    ("totp_secret_file", "totp"),
+    ("client_secret_file", "client_secret"),
+];
+
+/// Keys whose value is not shown, with a fault of theirs or of a line beside them.
+const HIDDEN: [&str; 4] = ["totp", "client_secret", "secret", "token"];
+
+/// `token_file = "…"` becomes `token`, read from that file, and so on with the other secrets.
 pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
     for name in ["store", "queue"] {
         if let Some(Value::Table(section)) = table.get_mut(name) {
@@ -67,6 +78,18 @@ pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box
         for (n, hook) in hooks.iter_mut().enumerate() {
             if let Value::Table(hook) = hook {
                 read_signing_secrets(hook, n, source)?;
+            }
+        }
+    }
+    let Some(Value::Table(console)) = table.get_mut("console") else { return Ok(()) };
+    if let Some(Value::Table(openid)) = console.get_mut("openid") {
+        read_secrets_of(openid, &["console", "openid"], source)?;
+    }
+    if let Some(Value::Array(operators)) = console.get_mut("operators") {
+        for (place, operator) in operators.iter_mut().enumerate() {
+            if let Value::Table(operator) = operator {
+                let path = ["console", "operators", &place.to_string()];
+                read_secrets_of(operator, &path, source)?;
             }
         }
     }
@@ -96,8 +119,7 @@ fn read_secrets_of(
     path: &[&str],
     source: &Source,
 ) -> Result<(), Box<Finding>> {
-    for (file_key, key) in [("token_file", "token"), ("url_file", "url"), ("secret_file", "secret")]
-    {
+    for (file_key, key) in SECRETS {
         let Some(file) = section.remove(file_key) else { continue };
         let path: Vec<String> =
             path.iter().chain([&file_key]).map(|part| (*part).to_owned()).collect();
@@ -113,6 +135,23 @@ fn read_secrets_of(
 }
 
 impl Source {
+    /// Secrets in the text are stars from here on, one for each byte.
+    pub fn new(file: &str, text: &str) -> Self {
+        let mut places = Vec::new();
+        if let Ok(root) = DeTable::parse(text) {
+            hidden_in(root.get_ref(), &mut places);
+        }
+        let mut shown = text.to_owned();
+        for place in places {
+            // The quotation marks stay, so that it reads as TOML still.
+            let inside = place.start + 1..place.end.saturating_sub(1).max(place.start + 1);
+            if let Some(secret) = text.get(inside.clone()) {
+                shown.replace_range(inside, &"*".repeat(secret.len()));
+            }
+        }
+        Self { file: file.to_owned(), text: Arc::from(shown) }
+    }
+
     pub fn finding(&self, why: &str) -> Finding {
         Finding::error(&self.file, &self.text, why)
     }
@@ -126,31 +165,14 @@ impl Source {
         }
     }
 
+    /// Where a key stands. A number in the path is a place in an array.
     pub fn span(&self, path: &[String]) -> Option<Range<usize>> {
-        let root = DeTable::parse(&self.text).ok()?;
-        let mut table = root.get_ref();
-        let (last, folders) = path.split_last()?;
-        let mut folders = folders.iter();
-        while let Some(folder) = folders.next() {
-            let (_, value) = table.iter().find(|(key, _)| key.get_ref() == folder)?;
-            let value = match value.get_ref() {
-                // A list of sections: its place follows.
-                DeValue::Array(items) => folders
-                    .next()
-                    .and_then(|n| items.get(n.parse::<usize>().ok()?))
-                    .unwrap_or(value),
-                _ => value,
-            };
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ => return Some(value.span()),
-            }
-        }
-        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == last)?;
-        Some(match value.get_ref() {
-            DeValue::Table(_) => key.span(),
-            _ => value.span(),
-        })
+        place_in(DeTable::parse(&self.text).ok()?.get_ref(), path)
+    }
+
+    /// The same, or else where the nearest of what it stands in does.
+    fn span_or_above(&self, path: &[String]) -> Option<Range<usize>> {
+        (1..=path.len()).rev().find_map(|length| self.span(&path[..length]))
     }
 
     pub fn explain(
@@ -159,12 +181,12 @@ impl Source {
         set_by: &BTreeMap<String, String>,
     ) -> Finding {
         let message = error.inner().message().to_owned();
-        // A place in a list is a part of the path like any other.
-        let path = error.path().to_string().replace('[', ".").replace(']', "");
-        let mut parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-        if path == "." {
-            parts.clear();
-        }
+        let path = error.path().to_string();
+        let mut parts: Vec<String> = path
+            .split(['.', '[', ']'])
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
         let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
         let unknown = message.starts_with("unknown field") || message.starts_with("missing field");
         if unknown && parts.last() != Some(&quoted) {
@@ -174,15 +196,67 @@ impl Source {
         if let Some(variable) = set_by.get(&dotted) {
             return self.finding(&format!("the environment variable {variable}: {message}"));
         }
+        // What was read from a file is mended where the file is named.
+        if let Some(last) = parts.last_mut()
+            && let Some((file_key, _)) = SECRETS.iter().find(|(_, key)| key == last)
+        {
+            let read_there = std::mem::replace(last, (*file_key).to_owned());
+            if self.span(&parts).is_none() {
+                parts.pop();
+                parts.push(read_there);
+            }
+        }
         let finding = match self.span(&parts) {
             Some(span) => self.finding(&message).at(span),
-            None => self.finding(&format!("{dotted}: {message}")),
+            // What is missing is missing somewhere.
+            None => match self.span_or_above(&parts) {
+                Some(span) => self.finding(&format!("{dotted}: {message}")).at(span),
+                None => self.finding(&format!("{dotted}: {message}")),
+            },
         };
-        if message.starts_with("missing field") {
+        if message.starts_with("missing field") && dotted.starts_with("sender") {
             finding.help("the sender's name and mail_from have no default:\n[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"")
         } else {
             finding.help("`tidings check --defaults` prints every key with its default")
         }
+    }
+}
+
+/// Where the texts under hidden keys stand.
+fn hidden_in(table: &DeTable<'_>, places: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        let hidden = HIDDEN.contains(&&**key.get_ref());
+        hidden_value(hidden, value, places);
+    }
+}
+
+fn hidden_value(hidden: bool, value: &toml::Spanned<DeValue<'_>>, places: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::String(_) if hidden => places.push(value.span()),
+        DeValue::Table(inner) => hidden_in(inner, places),
+        DeValue::Array(entries) => {
+            for entry in entries {
+                hidden_value(hidden, entry, places);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn place_in(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
+    let (first, mut rest) = path.split_first()?;
+    let (key, mut value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    let mut named = true;
+    while let DeValue::Array(entries) = value.get_ref()
+        && let Some(place) = rest.first().and_then(|part| part.parse::<usize>().ok())
+    {
+        value = entries.get(place)?;
+        (rest, named) = (&rest[1..], false);
+    }
+    match value.get_ref() {
+        DeValue::Table(inner) if !rest.is_empty() => place_in(inner, rest),
+        DeValue::Table(_) if named => Some(key.span()),
+        _ => Some(value.span()),
     }
 }
 

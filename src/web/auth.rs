@@ -59,10 +59,15 @@ impl<const SCOPE: usize> FromRequestParts<Web> for Caller<SCOPE> {
     }
 }
 
-/// Without any key configured, only this machine is served: a forwarded request comes from
+/// Does a request come from this machine, as far as can be told? A forwarded one comes from
 /// elsewhere.
+pub(super) fn is_local(parts: &Parts, loopback: bool) -> bool {
+    loopback && !is_forwarded(&parts.headers)
+}
+
+/// Without any key configured, only this machine is served.
 fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
-    if loopback && !is_forwarded(&parts.headers) {
+    if is_local(parts, loopback) {
         return Ok(());
     }
     Err(Problem::new(

@@ -45,13 +45,6 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Cannot be accepted", detail) }
     }
 
-    /// Says after how many seconds to ask again.
-    #[must_use]
-    pub const fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after_s = Some(seconds);
-        self
-    }
-
     #[must_use]
     pub fn with(mut self, member: &str, value: Value) -> Self {
         self.more.insert(member.to_owned(), value);

@@ -36,6 +36,7 @@ mod messages_as_read;
 mod messages_together;
 mod moving_between_engines;
 mod open_cases;
+mod operators;
 mod play;
 mod provider_rests;
 mod queue_on_redis;

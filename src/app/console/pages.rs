@@ -76,7 +76,7 @@ impl Pages {
         let (sender, zone) = (self.sender.as_str(), self.zone.iana_name());
         let frame = context! { sender, zone, shadow => self.shadow };
         // What a page need not say.
-        let bare = context! { said => Vec::<Value>::new(), operator => (), page => "" };
+        let bare = context! { said => Vec::<Value>::new(), operator => (), page => "", signed_in => false };
         let page = self.environment.get_template(name);
         page.and_then(|page| {
             page.render(context! { ..values, ..frame, ..Value::from(setting), ..bare })

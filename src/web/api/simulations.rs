@@ -11,8 +11,8 @@ use crate::web::Web;
 use crate::web::auth::Reader;
 use crate::web::error::{Problem, Result};
 
-/// After how many seconds to ask again while another is played.
-const AGAIN_S: u32 = 10;
+/// After how long to ask again while another is played.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// See what a change would have done to recorded events
 ///
@@ -46,7 +46,7 @@ pub async fn run(State(web): State<Web>, _: Reader, Json(body): Json) -> Result<
         NoAnswer::Store(error) => error.into(),
         NoAnswer::Busy => {
             let detail = "another what-if is being played; ask again in a moment";
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "Busy", detail).retry_after(AGAIN_S)
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "Busy", detail).retry_after(AGAIN)
         }
         NoAnswer::TooLong => {
             let detail = format!(
