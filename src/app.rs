@@ -177,6 +177,7 @@ impl App {
             health: Arc::new(health),
             seams,
         };
+        crate::worker::drains::run_once(&engine).await?;
         let engine = Arc::new(engine);
         let crew = vec![(Arc::clone(&engine), ends)];
         Ok(Self {
@@ -268,6 +269,7 @@ impl App {
             if roles.worker { self.start_work(&stopping) } else { (Vec::new(), Vec::new()) };
         if roles.worker {
             tasks.push(tokio::spawn(reconcile::renew(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(crate::worker::drains::run(engine(), stopping.clone())));
         }
         if roles.scheduler {
             tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));

@@ -20,7 +20,7 @@ pub mod time;
 pub mod token;
 
 pub use case::{Case, CaseEvent, OrderKey};
-pub use channel::{Channel, ChannelMap};
+pub use channel::{Channel, ChannelMap, Rest};
 pub use customer::{ContactPoint, Customer};
 pub use fault::{Fault, Fields};
 pub use finding::Finding;
