@@ -14,6 +14,7 @@ use crate::domain::time::Instant;
 pub mod ahead;
 pub mod answers;
 pub mod attempts;
+pub mod audit;
 pub mod balance;
 pub mod callbacks;
 mod case_choice;
