@@ -77,6 +77,8 @@ pub struct App {
     pub pages: pages::Pages,
     /// The console's pages.
     pub console: console::Pages,
+    /// The reports shown there.
+    pub shelf: console::reports::Shelf,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The files on disk differ from the version in force.
@@ -186,6 +188,7 @@ impl App {
             zones,
             pages,
             console,
+            shelf: console::reports::Shelf::default(),
             guesses: guesses::Guesses::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),

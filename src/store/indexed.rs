@@ -48,6 +48,8 @@ fn pages() -> Vec<(String, String)> {
         ("by message", ahead::BY_MESSAGE),
         ("next planned", ahead::NEXT_PLANNED),
         ("by reference", searching::BY_REFERENCE),
+        ("riders", searching::RIDERS),
+        ("named", searching::NAMED),
         ("who has an address", searching::CUSTOMERS_WITH),
         ("suppressions", suppressions::LISTED),
     ];

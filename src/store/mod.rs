@@ -38,7 +38,7 @@ mod lock;
 pub mod moving;
 mod news;
 pub mod notifications;
-mod operations;
+pub mod operations;
 pub mod outcomes;
 pub mod pending;
 mod place;

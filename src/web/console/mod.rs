@@ -1,7 +1,19 @@
 //! The console of those who run Tidings. No script is needed, a GET changes nothing, and what
 //! a POST did is read back from the store before it is confirmed.
 
+mod filters;
+mod forms;
+mod many;
+mod notifications;
+mod now;
 mod operator;
+mod people;
+mod planned;
+mod providers;
+mod reports;
+mod search;
+mod suppressions;
+mod tasks;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,6 +24,8 @@ use minijinja::context;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
+use crate::store::StoreError;
+
 use super::Web;
 use super::error::Problem;
 
@@ -19,7 +33,29 @@ pub use operator::{Admin, At, Editor, Operator, Publisher, Role};
 
 /// The routes of the console.
 pub fn routes() -> Router<Web> {
-    Router::new().route("/console", get(home)).route("/console/style.css", get(style))
+    Router::new().route("/console/style.css", get(style)).merge(running())
+}
+
+/// Pages of what goes on, and what people do about it.
+fn running() -> Router<Web> {
+    Router::new()
+        .route("/console", get(now::page))
+        .route("/console/planned", get(planned::page))
+        .route("/console/search", get(search::page).post(search::look))
+        .route("/console/customers/{id}", get(people::customer).post(people::unmask))
+        .route("/console/customers/{id}/as", get(people::overview_as))
+        .route("/console/customers/{id}/as/{room}", get(people::room_as))
+        .route("/console/cases/{id}", get(people::case))
+        .route("/console/notifications", get(notifications::list))
+        .route("/console/notifications/many", get(many::ask).post(many::confirm))
+        .route(
+            "/console/notifications/{id}",
+            get(notifications::one).post(notifications::act_on_one),
+        )
+        .route("/console/tasks", get(tasks::page).post(tasks::done))
+        .route("/console/reports", get(reports::page).post(reports::renew))
+        .route("/console/suppressions", get(suppressions::page).post(suppressions::lift))
+        .route("/console/providers", get(providers::page).post(providers::switch))
 }
 
 async fn style(State(web): State<Web>) -> Response {
@@ -36,6 +72,33 @@ pub struct Said {
     /// `done` or `fault`.
     pub kind: &'static str,
     pub text: String,
+}
+
+impl Said {
+    fn done(text: &str) -> Self {
+        Self { kind: "done", text: text.to_owned() }
+    }
+
+    fn fault(text: &str) -> Self {
+        Self { kind: "fault", text: text.to_owned() }
+    }
+
+    /// A form that is none of ours.
+    fn unknown() -> Self {
+        Self::fault("The form could not be read. Nothing was done.")
+    }
+}
+
+/// A fault of the store, as an operator sees it.
+fn refuse(web: &Web, operator: &Operator, error: StoreError) -> Response {
+    match error {
+        StoreError::NotFound { what } => {
+            let said = [Said::fault(&format!("There is nothing here: {what} is not known."))];
+            let page = show(web, operator, "", "Not found", "search.html", context! {}, &said);
+            (StatusCode::NOT_FOUND, page).into_response()
+        }
+        error => Problem::from(error).into_response(),
+    }
 }
 
 /// Shows a page to an operator. `page` is the entry of the navigation it belongs to.
@@ -74,9 +137,4 @@ pub fn forbidden(web: &Web, operator: &Operator, needed: Role) -> Response {
         &[],
     );
     (StatusCode::FORBIDDEN, page).into_response()
-}
-
-/// `GET /console`.
-async fn home(State(web): State<Web>, operator: Operator) -> Response {
-    show(&web, &operator, "home", "Now", "home.html", context! {}, &[])
 }
