@@ -23,6 +23,7 @@ pub mod console;
 mod contact_points;
 pub mod customers;
 pub mod drains;
+pub mod filling;
 pub mod glance;
 mod group_commit;
 pub mod heard;
