@@ -3,7 +3,7 @@ use serde_json::json;
 use super::eligibility::{Matter, decide};
 use super::testing::{at, customer, event, rules};
 use super::*;
-use crate::domain::{Channel, Decision};
+use crate::domain::{Channel, Decision, Rest};
 
 mod learned;
 mod rhythms;

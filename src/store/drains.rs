@@ -69,13 +69,12 @@ impl Store {
                 query("SELECT COALESCE(max(seq), 0) FROM decision").fetch_one(&mut *tx).await?;
             let drain = Drain { by, reason, since_ms, after };
             let value = serde_json::to_string(&drain)?;
-            let stopped = query(
-                "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
-            )
-            .bind(key(channel))
-            .bind(value)
-            .execute(tx)
-            .await?;
+            let stopped =
+                query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+                    .bind(key(channel))
+                    .bind(value)
+                    .execute(tx)
+                    .await?;
             Ok(stopped > 0)
         })
     }

@@ -80,8 +80,8 @@ const NOTIFICATIONS: &str = concat!(
         'bench/' || n, 0, n / 4 + 1, 'open', $8 + n * $9,
         CASE WHEN k < 10 THEN 'planned' WHEN k < 70 THEN 'sent' WHEN k < 85 THEN 'delivered'
              WHEN k < 90 THEN 'cancelled' WHEN k < 94 THEN 'superseded' WHEN k < 97 THEN 'suppressed'
-             WHEN k = 97 THEN 'expired' WHEN n % 1000 < 900 THEN 'sent'
-             WHEN n % 1000 < 950 THEN 'failed' WHEN n % 2000 < 1000 THEN 'unknown' ELSE 'in_doubt' END,
+             WHEN k = 97 THEN 'expired' WHEN n % 1000 < 800 THEN 'sent'
+             WHEN n % 1000 < 900 THEN 'failed' WHEN n % 2000 < 1000 THEN 'unknown' ELSE 'in_doubt' END,
         CASE WHEN k < 10 THEN NULL WHEN k < 85 THEN 'handed_over' WHEN k < 90 THEN 'left_state'
              WHEN k < 94 THEN 'superseded' WHEN k < 97 THEN 'no_channel' ELSE 'no_word_in_time' END,
         $8 + n * $9, $8 + n * $9,

@@ -14,6 +14,9 @@ pub const PAGE: usize = 50;
 /// Rows looked at for one page.
 pub const LOOK: usize = 5_000;
 
+/// Rows shown before an act on many.
+const SAMPLE: usize = 10;
+
 /// Rows looked at for one act on many.
 pub const LOOK_TO_ACT: usize = 10_000;
 
@@ -64,6 +67,15 @@ pub struct Listed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub ids: Vec<String>,
+    /// There may be more beyond what was looked at.
+    pub more: bool,
+}
+
+/// How much an act on many would be about, and the first of it.
+#[derive(Debug, Clone)]
+pub struct Size {
+    pub count: usize,
+    pub sample: Vec<NotificationView>,
     /// There may be more beyond what was looked at.
     pub more: bool,
 }
@@ -187,6 +199,10 @@ impl Walk {
         )
     }
 
+    pub fn count(self, look: usize) -> String {
+        format!("SELECT count(*) {}", self.fitting(look))
+    }
+
     pub fn ids(self, look: usize) -> String {
         format!("SELECT id {} ORDER BY {}", self.fitting(look), self.order())
     }
@@ -278,6 +294,21 @@ impl Store {
         }
         let next = if look == LOOK { self.edge(wanted, after, look).await? } else { None };
         Ok(Listed { rows, next })
+    }
+
+    /// How many fit among the first that an act on many looks at, and the first ten of them.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn size(&self, wanted: &Wanted) -> Result<Size> {
+        let walk = wanted.walk();
+        let count = wanted.bind(query_built(walk.count(LOOK_TO_ACT)), None);
+        let (count,): (i64,) = count.fetch_one(&self.readers).await?;
+        let first = wanted.bind(query_built(walk.page(LOOK_TO_ACT)), None);
+        let mut sample: Vec<NotificationView> = first.fetch_all(&self.readers).await?;
+        sample.truncate(SAMPLE);
+        let more = self.edge(wanted, None, LOOK_TO_ACT).await?.is_some();
+        Ok(Size { count: usize::try_from(count).unwrap_or(0), sample, more })
     }
 
     /// The ids of those that fit among the first that an act on many looks at.

@@ -194,9 +194,7 @@ impl Store {
                     OnMany::Cancel => {
                         act_on(tx, &page, "cancelled", CANCELLABLE, &reason, now_ms).await
                     }
-                    OnMany::Retry => {
-                        act_on(tx, &page, "planned", RETRIABLE, &reason, now_ms).await
-                    }
+                    OnMany::Retry => act_on(tx, &page, "planned", RETRIABLE, &reason, now_ms).await,
                     OnMany::Arrived => arrived(tx, &page, &reason, now_ms).await,
                     OnMany::NotSent => {
                         close_doubt(tx, &page, "not_sent").await?;

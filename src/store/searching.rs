@@ -47,11 +47,8 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn by_reference(&self, provider: &str, reference: &str) -> Result<Vec<String>> {
-        let found: Vec<(String,)> = query(BY_REFERENCE)
-            .bind(provider)
-            .bind(reference)
-            .fetch_all(&self.readers)
-            .await?;
+        let found: Vec<(String,)> =
+            query(BY_REFERENCE).bind(provider).bind(reference).fetch_all(&self.readers).await?;
         Ok(found.into_iter().map(|(id,)| id).collect())
     }
 

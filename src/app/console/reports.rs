@@ -103,19 +103,36 @@ async fn draw(app: &App, now: Instant) -> Result<Value> {
         json!([step.message, step.state, step.sent, step.followed, percent(step.rate)])
     });
     let lines = cost.lines.iter().take(ROWS).chain([&cost.total]).map(|line| {
-        json!([line.key, line.mails, line.texts, line.sms_parts, line.calls,
-               money(line, &cost.currency)])
+        json!([
+            line.key,
+            line.mails,
+            line.texts,
+            line.sms_parts,
+            line.calls,
+            money(line, &cost.currency)
+        ])
     });
     let answers = answers.iter().take(ROWS).map(|question| {
         let given = question.answers.iter();
         let given: Vec<String> =
             given.map(|given| format!("{} {}", given.answer, given.times)).collect();
-        json!([question.message, question.asked, question.answered, percent(question.rate),
-               given.join(", ")])
+        json!([
+            question.message,
+            question.asked,
+            question.answered,
+            percent(question.rate),
+            given.join(", ")
+        ])
     });
     let silent = silence.open.iter().take(ROWS).map(|silence| {
-        json!([silence.case, silence.case_type, silence.state, silence.words,
-               silence.longest_hours / 24, silence.present_hours / 24])
+        json!([
+            silence.case,
+            silence.case_type,
+            silence.state,
+            silence.words,
+            silence.longest_hours / 24,
+            silence.present_hours / 24
+        ])
     });
     let promises = promises.iter().map(|(case_type, state, n)| json!([case_type, state, n]));
     Ok(json!({

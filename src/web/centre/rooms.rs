@@ -8,9 +8,9 @@ use minijinja::context;
 use minijinja::value::{Serde, Value};
 
 use crate::app::Seam;
+use crate::app::centre::Person;
 use crate::app::centre::addresses::{self, Entered};
 use crate::app::centre::{calls, choices, data, letters, matters};
-use crate::app::centre::Person;
 use crate::domain::Channel;
 use crate::domain::time::{Instant, from_ms};
 use crate::store::StoreError;

@@ -1,8 +1,8 @@
 //! What a list of notifications is asked for, as its form writes it and its links carry it.
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::ToSpan;
 use serde::Serialize;
 
 use crate::domain::time::{Instant, instant};
@@ -69,7 +69,8 @@ impl Filter {
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
             return Err(format!("From {} comes after to {}.", self.from, self.to));
         }
-        let begin = |day: Date| -> Option<Instant> { Some(instant(&day.to_zoned(zone.clone()).ok()?)) };
+        let begin =
+            |day: Date| -> Option<Instant> { Some(instant(&day.to_zoned(zone.clone()).ok()?)) };
         Ok(Wanted {
             status,
             reason: some(&self.reason),
@@ -139,7 +140,10 @@ mod tests {
         let read = wanted("status=planned&message=return/label&from=2026-11-23&to=2026-11-23");
         let read = read.expect("a filter");
         assert_eq!(read.to_ms.zip(read.from_ms).map(|(to, from)| to - from), Some(86_400_000));
-        assert_eq!((read.case_type.as_deref(), read.notice.as_deref()), (Some("return"), Some("label")));
+        assert_eq!(
+            (read.case_type.as_deref(), read.notice.as_deref()),
+            (Some("return"), Some("label"))
+        );
         assert_eq!(wanted("message=return").expect("a filter").notice, None);
         assert_eq!(wanted(""), Ok(Wanted::default()));
     }

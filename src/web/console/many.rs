@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::console::audit;
 use crate::app::console::now::thousands;
-use crate::store::listing::{Found, LOOK_TO_ACT};
+use crate::store::listing::{LOOK_TO_ACT, Wanted};
 use crate::store::{Result, StoreError};
 use crate::web::Web;
 
@@ -19,25 +19,26 @@ use super::forms::Form;
 use super::notifications::{act, acts, audit_word, done_word, listed, row};
 use super::{At, Editor, Operator, Said, refuse, show};
 
-/// Rows shown before an act.
-const SAMPLE: usize = 10;
-
 /// By how much more than was shown there may be, in percent.
 const MAX_GROWN: usize = 10;
 
 /// `GET /console/notifications/many?do=&status=&…`: how many an act would be about.
-pub async fn ask(State(web): State<Web>, operator: Operator, RawQuery(query): RawQuery) -> Response {
+pub async fn ask(
+    State(web): State<Web>,
+    operator: Operator,
+    RawQuery(query): RawQuery,
+) -> Response {
     asked(&web, &operator, &Form::query(query), &[]).await
 }
 
-/// What fits, where the act can be done on it.
-async fn found(web: &Web, form: &Form) -> Result<Option<(Filter, Found)>> {
+/// What is asked for, where the act can be done on it.
+fn wanted(web: &Web, form: &Form) -> Option<(Filter, Wanted)> {
     let filter = Filter::read(form);
     if !acts(&filter.status).contains(&form.field("do")) {
-        return Ok(None);
+        return None;
     }
-    let Ok(wanted) = filter.wanted(&web.app.console.zone) else { return Ok(None) };
-    Ok(Some((filter, web.app.engine.store.find(&wanted).await?)))
+    let wanted = filter.wanted(&web.app.console.zone).ok()?;
+    Some((filter, wanted))
 }
 
 async fn asked(web: &Web, operator: &Operator, form: &Form, said: &[Said]) -> Response {
@@ -48,15 +49,14 @@ async fn asked(web: &Web, operator: &Operator, form: &Form, said: &[Said]) -> Re
 }
 
 async fn asking(web: &Web, operator: &Operator, form: &Form, said: &[Said]) -> Result<Response> {
-    let Some((filter, found)) = found(web, form).await? else {
+    let Some((filter, wanted)) = wanted(web, form) else {
         return Ok(listed(web, operator, &Filter::read(form), "", vec![Said::unknown()]).await);
     };
-    let store = &web.app.engine.store;
-    let sample = store.named(&found.ids[..found.ids.len().min(SAMPLE)]).await?;
-    let sample: Vec<Value> = sample.iter().map(row).collect();
+    let found = web.app.engine.store.size(&wanted).await?;
+    let sample: Vec<Value> = found.sample.iter().map(row).collect();
     let values = context! {
-        act => form.field("do"), count => found.ids.len(),
-        counted => thousands(i64::try_from(found.ids.len()).unwrap_or(i64::MAX)),
+        act => form.field("do"), count => found.count,
+        counted => thousands(i64::try_from(found.count).unwrap_or(i64::MAX)),
         more => found.more, look => thousands(i64::try_from(LOOK_TO_ACT).unwrap_or(0)),
         sample => Serde(sample), pairs => filter.pairs().map(|(name, value)| (name, value.to_owned())).to_vec(), back => filter.query(&[]),
     };
@@ -74,16 +74,17 @@ pub async fn confirm(State(web): State<Web>, At(operator): Editor, body: Bytes) 
 
 async fn confirmed(web: &Web, operator: &Operator, form: &Form) -> Result<Response> {
     let shown: Option<usize> = form.field("count").parse().ok();
-    let (Some(wanted), Some(shown)) = (act(form.field("do")), shown) else {
+    let (Some(what), Some(shown)) = (act(form.field("do")), shown) else {
         return Ok(asked(web, operator, form, &[Said::unknown()]).await);
     };
     let Some(why) = form.given("why") else {
         let said = [Said::fault("Say why: it is kept in the audit log.")];
         return Ok(asked(web, operator, form, &said).await);
     };
-    let Some((filter, found)) = found(web, form).await? else {
+    let Some((filter, wanted)) = wanted(web, form) else {
         return Ok(asked(web, operator, form, &[Said::unknown()]).await);
     };
+    let found = web.app.engine.store.find(&wanted).await?;
     if found.ids.len() * 100 > shown * (100 + MAX_GROWN) {
         let said = format!(
             "Nothing was done: {} fit now, and you saw {}. Look again.",
@@ -94,7 +95,7 @@ async fn confirmed(web: &Web, operator: &Operator, form: &Form) -> Result<Respon
     }
     let engine = &web.app.engine;
     let now = engine.clock.now();
-    let done = engine.store.act_on_many(&found.ids, wanted, &operator.name, now).await;
+    let done = engine.store.act_on_many(&found.ids, what, &operator.name, now).await;
     // Pages before a fault are done: what was tried is noted either way.
     let filter_said: serde_json::Map<String, Value> = filter
         .pairs()
@@ -106,7 +107,7 @@ async fn confirmed(web: &Web, operator: &Operator, form: &Form) -> Result<Respon
         "filter": filter_said, "shown": shown, "found": found.ids.len(),
         "done": done.as_ref().ok(), "reason": why,
     });
-    audit::note(&web.app, operator, audit_word(wanted), "", detail).await?;
+    audit::note(&web.app, operator, audit_word(what), "", detail).await?;
     engine.wake.notify_one();
     let done = done.map_err(|error| match error {
         StoreError::Unavailable { detail } => StoreError::Unavailable {
@@ -115,7 +116,7 @@ async fn confirmed(web: &Web, operator: &Operator, form: &Form) -> Result<Respon
         other => other,
     })?;
     let count = |n: usize| thousands(i64::try_from(n).unwrap_or(i64::MAX));
-    let mut said = vec![Said::done(&format!("{} {}.", count(done), done_word(wanted)))];
+    let mut said = vec![Said::done(&format!("{} {}.", count(done), done_word(what)))];
     if done < found.ids.len() {
         let gone = count(found.ids.len() - done);
         said.push(Said::fault(&format!("{gone} did not stand any more as they did: left alone.")));

@@ -175,7 +175,9 @@ pub async fn act_on_one(
         .act_on_many(std::slice::from_ref(&id), wanted, &operator.name, engine.clock.now())
         .await;
     let said = match done {
-        Ok(0) => Said::fault("Nothing was done: it does not stand as it did. This is how it stands now."),
+        Ok(0) => {
+            Said::fault("Nothing was done: it does not stand as it did. This is how it stands now.")
+        }
         Ok(_) => {
             engine.wake.notify_one();
             let detail = json!({ "reason": form.given("why") });

@@ -104,7 +104,8 @@ pub async fn room_as(
         let person = person(&web.app, &CustomerId(id.clone()), now).await?;
         let base = format!("/console/customers/{}", segment(&id));
         let page = centre::as_seen_by(&web, person, &room, query, &base, now).await?;
-        let page = page.ok_or_else(|| StoreError::NotFound { what: format!("the page {room:?}") })?;
+        let page =
+            page.ok_or_else(|| StoreError::NotFound { what: format!("the page {room:?}") })?;
         audit::note(&web.app, &operator, "view_as", &id, json!({ "page": room })).await?;
         Ok(page)
     };

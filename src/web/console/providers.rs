@@ -6,8 +6,8 @@ use axum::response::Response;
 use minijinja::context;
 use minijinja::value::Serde;
 
-use crate::app::console::now::{lines, thousands};
 use crate::app::console::drains;
+use crate::app::console::now::{lines, thousands};
 use crate::domain::Channel;
 use crate::store::StoreError;
 use crate::web::Web;

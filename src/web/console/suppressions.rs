@@ -99,7 +99,9 @@ pub async fn lift(State(web): State<Web>, At(operator): Admin, body: Bytes) -> R
 
 async fn lifted(web: &Web, operator: &Operator, form: &Form) -> Result<Said, StoreError> {
     let Some(why) = form.given("why") else {
-        return Ok(Said::fault("Say why the address may be used again: it is kept in the audit log."));
+        return Ok(Said::fault(
+            "Say why the address may be used again: it is kept in the audit log.",
+        ));
     };
     let Ok(since_ms) = form.field("since").parse::<i64>() else { return Ok(Said::unknown()) };
     let store = &web.app.engine.store;

@@ -78,9 +78,9 @@ pub async fn done(State(web): State<Web>, At(operator): Editor, body: Bytes) -> 
                 return refuse(&web, &operator, error);
             }
             match (outcome, next) {
-                (Outcome::NotReached, Some(_)) => {
-                    Said::done(&format!("Task {seq}: nobody was reached; the call is tried once more."))
-                }
+                (Outcome::NotReached, Some(_)) => Said::done(&format!(
+                    "Task {seq}: nobody was reached; the call is tried once more."
+                )),
                 _ => Said::done(&format!("Task {seq} is done.")),
             }
         }

@@ -93,7 +93,9 @@ async fn an_act_on_many_says_how_many_first_and_is_refused_when_many_more_have_c
 #[tokio::test]
 async fn an_act_is_offered_only_on_what_it_can_be_done_to() {
     let app = full().await;
-    for query in ["do=cancel&status=sent", "do=retry&status=planned", "do=explode&status=planned", ""] {
+    for query in
+        ["do=cancel&status=sent", "do=retry&status=planned", "do=explode&status=planned", ""]
+    {
         let body = page(&app, &format!("{ALL}?{query}")).await;
         assert!(body.contains("Nothing was done."), "{query}: {body}");
     }
@@ -138,7 +140,7 @@ async fn what_a_provider_found_is_lifted_and_what_an_owner_refused_is_not() {
     let now = app.now();
     app.store().suppress(channel, &stopped, "STOP", "stop", now).await.expect("the store is there");
     let body = page(&app, "/console/suppressions").await;
-    assert!(body.contains("Its owner&#x27;s own word.") || body.contains("Its owner's own word."), "{body}");
+    assert!(body.contains("Its owner's own word."), "{body}");
     assert!(!app.store().lift_found(channel, &stopped, "Grace", now).await.expect("there"));
     app.end().await;
 }

@@ -42,12 +42,19 @@ async fn another_process_learns_of_it_and_other_channels_go_on() {
     let elsewhere = Store::open(&app.app.settings.store.url).await.expect("the same store");
     let email = tidings::domain::Channel::Email;
     assert!(elsewhere.drain(email, "Grace", "a test", app.now()).await.expect("there"));
+    // Every process asks the store within a second.
+    app.drain().await;
     app.event("take_in_charge_ticket").await;
     app.drain().await;
-    assert_eq!((app.smtp.taken().len(), app.twilio.taken().len()), (0, 0), "it waits for its channel");
+    assert_eq!(
+        (app.smtp.taken().len(), app.twilio.taken().len()),
+        (0, 0),
+        "it waits for its channel"
+    );
     app.choose(|chosen| chosen.channel_order = Some(vec![tidings::domain::Channel::Sms])).await;
     app.event_of(serde_json::json!({"case": "T-2", "state": "wait"})).await;
     app.drain().await;
-    assert_eq!(app.twilio.taken().len(), 1, "by text all goes on");
+    assert_eq!(app.twilio.taken().len(), 2, "by text all goes on, also what waited");
+    assert_eq!(app.smtp.taken().len(), 0);
     app.end().await;
 }

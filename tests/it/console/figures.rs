@@ -22,7 +22,9 @@ async fn the_list_goes_on_page_by_page_until_everything_was_shown_once() {
                 let id = part.split('"').next().expect("an id");
                 assert!(seen.insert(id.to_owned()), "{id} twice");
             }
-            let Some((_, next)) = body.split_once("<p><a href=\"/console/notifications?") else { break };
+            let Some((_, next)) = body.split_once("<p><a href=\"/console/notifications?") else {
+                break;
+            };
             let next = next.split('"').next().expect("a link").replace("&amp;", "&");
             path = format!("/console/notifications?{next}");
         }

@@ -59,7 +59,8 @@ async fn everything(app: &TestApp) -> Vec<tidings::store::moving::Contents> {
 async fn each_page_shows_what_there_is_and_no_look_changes_anything_or_says_an_address() {
     let app = full().await;
     let (told, planned) = (id_of(&app, "T-1", "sent").await, id_of(&app, "T-2", "planned").await);
-    let (doubt, failed) = (id_of(&app, "T-3", "in_doubt").await, id_of(&app, "T-4", "failed").await);
+    let (doubt, failed) =
+        (id_of(&app, "T-3", "in_doubt").await, id_of(&app, "T-4", "failed").await);
     let one = |id: &str| format!("/console/notifications/{id}");
     let code = app.of_id(&told).await.code;
     let mut pages: Vec<(String, Vec<&str>)> =
@@ -71,15 +72,24 @@ async fn each_page_shows_what_there_is_and_no_look_changes_anything_or_says_an_a
         ("/console/search?q=T-2".into(), vec!["/console/cases/T-2"]),
         (format!("/console/search?q={told}"), vec!["ticket/taken-in-charge"]),
         (format!("/console/search?q={code}"), vec!["by its code", &told]),
-        ("/console/search?q=BOB%40Example.com".into(), vec!["/console/customers/C-2", "b***@e***.com"]),
+        (
+            "/console/search?q=BOB%40Example.com".into(),
+            vec!["/console/customers/C-2", "b***@e***.com"],
+        ),
         ("/console/search?q=%2B447911123456".into(), vec!["/console/customers/C-1"]),
-        ("/console/customers/C-1".into(), vec!["Ada Byron", "a***@e***.com", "T-2", "Show addresses"]),
+        (
+            "/console/customers/C-1".into(),
+            vec!["Ada Byron", "a***@e***.com", "T-2", "Show addresses"],
+        ),
         ("/console/customers/C-2".into(), vec!["must not be used", "550 5.1.1"]),
         ("/console/cases/T-2".into(), vec!["still-waiting-for-you", "Another word by", "reach"]),
         ("/console/notifications".into(), vec!["T-1", "T-2", "T-3", "T-4"]),
         ("/console/notifications?case=T-3".into(), vec!["in doubt"]),
         ("/console/notifications?customer=C-2&status=failed".into(), vec!["T-4", "Retry all"]),
-        ("/console/notifications?message=ticket/still-waiting-for-you&status=planned".into(), vec!["T-2"]),
+        (
+            "/console/notifications?message=ticket/still-waiting-for-you&status=planned".into(),
+            vec!["T-2"],
+        ),
         ("/console/notifications?status=in_doubt".into(), vec!["T-3", "None of these went out"]),
         (one(&told), vec!["What happened, and why", "Handed over".trim(), "a***@e***.com"]),
         (one(&planned), vec!["Cancel it", "3 working days"]),
@@ -97,7 +107,7 @@ async fn each_page_shows_what_there_is_and_no_look_changes_anything_or_says_an_a
         for said in says {
             assert!(body.contains(said), "{path} does not say {said:?}: {body}");
         }
-        for address in ["ada@example.com", "bob@example.com", "+447911123456", "+447911654321"] {
+        for address in ["ada@example.com", "bob@example.com", "+447911123456", "+447911120001"] {
             assert!(!body.to_lowercase().contains(address), "{path} says {address}: {body}");
         }
     }
