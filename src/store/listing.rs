@@ -123,8 +123,8 @@ impl Walk {
         };
         format!(
             "SELECT id, status, reason, channel, case_type, notice, customer_id, case_id, {at} AS at_ms
-             FROM notification WHERE {condition} AND {at} >= $1 AND {at} < $2
-               AND {at} {beyond}= $3 AND ({at} {beyond} $3 OR id {beyond} $4)
+             FROM notification WHERE {condition} AND {at} >= $1 AND {at} <= $2
+               AND ({at} {beyond} $3 OR id {beyond} $4)
              ORDER BY {at} {order}, id {order} LIMIT {look}"
         )
     }
@@ -255,10 +255,19 @@ impl Wanted {
     }
 
     fn bind(&self, query: Query, after: Option<&Position>) -> Query {
-        let start = if self.instant() == By::Due { -1 } else { i64::MAX };
+        // One lower and one upper bound, so that how much lies between is guessed rightly.
+        let (mut first, mut last) =
+            (self.from_ms.unwrap_or(0), self.to_ms.map_or(i64::MAX, |to| to - 1));
+        let start = if self.instant() == By::Due {
+            first = after.map_or(first, |after| first.max(after.at_ms));
+            -1
+        } else {
+            last = after.map_or(last, |after| last.min(after.at_ms));
+            i64::MAX
+        };
         query
-            .bind(self.from_ms.unwrap_or(0))
-            .bind(self.to_ms.unwrap_or(i64::MAX))
+            .bind(first)
+            .bind(last)
             .bind(after.map_or(start, |after| after.at_ms))
             .bind(after.map_or("", |after| after.id.as_str()))
             .bind(self.status.map(Status::as_str))

@@ -51,6 +51,9 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 pub(super) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
+    /// Prepared once per connection. PostgreSQL then soon plans it for any values, which does
+    /// for what finds rows by their names and misleads it about ranges and limits.
+    kept: bool,
 }
 
 /// An open write transaction.
@@ -95,19 +98,25 @@ impl<'e> From<&'e Readers> for On<'e> {
 
 /// A statement, its parameters written `$1`, `$2`, …
 pub(super) fn query(sql: &'static str) -> Query {
-    Query { sql: sql.into_sql_str(), values: Vec::new() }
+    Query { sql: sql.into_sql_str(), values: Vec::new(), kept: true }
 }
 
-/// A statement put together from our own names of tables and columns, and nothing else.
+/// A statement that is planned for the values it comes with.
+pub(super) fn query_planned(sql: &'static str) -> Query {
+    Query { kept: false, ..query(sql) }
+}
+
+/// A statement put together from our own names of tables and columns, and nothing else; planned
+/// for the values it comes with.
 pub(super) fn query_built(sql: String) -> Query {
-    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new() }
+    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new(), kept: false }
 }
 
 /// Runs a statement on whichever database it is for: `$run` is expanded once per kind, with
 /// the bound arguments and the executor.
 macro_rules! on_either {
-    ($query:expr, $on:expr, |$sql:ident, $arguments:ident, $executor:ident| $run:expr) => {{
-        let Query { sql: $sql, values } = $query;
+    ($query:expr, $on:expr, |$sql:ident, $arguments:ident, $kept:ident, $executor:ident| $run:expr) => {{
+        let Query { sql: $sql, values, kept: $kept } = $query;
         match $on.into() {
             On::Tx(Tx::Sqlite(connection)) => {
                 let ($arguments, $executor) = (arguments::<Sqlite>(values)?, connection);
@@ -148,8 +157,9 @@ impl Query {
 
     /// Runs it; answers how many rows it touched.
     pub async fn execute<'e>(self, on: impl Into<On<'e>>) -> Result<u64, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
+        on_either!(self, on, |sql, arguments, kept, executor| {
             sqlx::query_with(sql, arguments)
+                .persistent(kept)
                 .execute(executor)
                 .await
                 .map(|done| done.rows_affected())
@@ -157,8 +167,8 @@ impl Query {
     }
 
     pub async fn fetch_all<'e, T: Row>(self, on: impl Into<On<'e>>) -> Result<Vec<T>, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
-            sqlx::query_as_with(sql, arguments).fetch_all(executor).await
+        on_either!(self, on, |sql, arguments, kept, executor| {
+            sqlx::query_as_with(sql, arguments).persistent(kept).fetch_all(executor).await
         })
     }
 
@@ -166,14 +176,14 @@ impl Query {
         self,
         on: impl Into<On<'e>>,
     ) -> Result<Option<T>, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
-            sqlx::query_as_with(sql, arguments).fetch_optional(executor).await
+        on_either!(self, on, |sql, arguments, kept, executor| {
+            sqlx::query_as_with(sql, arguments).persistent(kept).fetch_optional(executor).await
         })
     }
 
     pub async fn fetch_one<'e, T: Row>(self, on: impl Into<On<'e>>) -> Result<T, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
-            sqlx::query_as_with(sql, arguments).fetch_one(executor).await
+        on_either!(self, on, |sql, arguments, kept, executor| {
+            sqlx::query_as_with(sql, arguments).persistent(kept).fetch_one(executor).await
         })
     }
 }
