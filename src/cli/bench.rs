@@ -12,6 +12,7 @@ use super::{ExitCode, Outcome, print};
 
 /// Measure rate, cost, latency and memory on this machine
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub struct Bench {
     /// Messages of the throughput figures
     #[arg(long, default_value_t = 30_000)]
