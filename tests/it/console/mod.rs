@@ -34,7 +34,7 @@ async fn full() -> TestApp {
     app.event_of(json!({"case": "T-3", "state": "take_in_charge_ticket"})).await;
     app.drain().await;
     app.smtp.will([Reply::AtRcpt("550 5.1.1 <bob@example.com>: no such user")]);
-    app.twilio.will([Answer::Refuse(400, 21211)]);
+    app.twilio.will([Answer::Refuse(400, 21602)]);
     app.event_of(json!({"case": "T-4", "customer": "C-2", "state": "take_in_charge_ticket"})).await;
     app.drain().await;
     app
