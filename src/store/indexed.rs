@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::listing::{LOOK, LOOK_TO_ACT, PAGE, Walk};
+use super::listing::{LOOK, LOOK_TO_ACT, PAGE, Walk, within};
 use super::{ahead, glance, leases, notifications, schema, searching, suppressions};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn no_statement_of_the_daily_work_reads_every_notification() {
 
 /// What a SQLite plan does step by step.
 async fn plan(connection: &mut SqliteConnection, name: &str, sql: &str) -> Vec<String> {
-    let sql = format!("EXPLAIN QUERY PLAN {sql}");
+    let sql = format!("EXPLAIN QUERY PLAN {}", within(sql, 0, i64::MAX, 1));
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await;
     rows.expect(name).iter().map(|row| row.get::<String, _>("detail")).collect()
 }

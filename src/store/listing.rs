@@ -80,6 +80,18 @@ pub struct Size {
     pub more: bool,
 }
 
+/// What stands for the bounds of a walk until they are known, in milliseconds: the first and the
+/// last instant, and that of the row it goes on after.
+const FIRST: &str = "@first@";
+const LAST: &str = "@last@";
+const AFTER: &str = "@after@";
+
+/// A statement with its bounds.
+pub(super) fn within(statement: &str, first: i64, last: i64, after: i64) -> String {
+    let bounds = [(FIRST, first), (LAST, last), (AFTER, after)];
+    bounds.iter().fold(statement.to_owned(), |text, (name, ms)| text.replace(name, &ms.to_string()))
+}
+
 /// Along which index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
@@ -123,8 +135,8 @@ impl Walk {
         };
         format!(
             "SELECT id, status, reason, channel, case_type, notice, customer_id, case_id, {at} AS at_ms
-             FROM notification WHERE {condition} AND {at} >= $1 AND {at} <= $2
-               AND ({at} {beyond} $3 OR id {beyond} $4)
+             FROM notification WHERE {condition} AND {at} >= {FIRST} AND {at} <= {LAST}
+               AND ({at} {beyond} {AFTER} OR id {beyond} $1)
              ORDER BY {at} {order}, id {order} LIMIT {look}"
         )
     }
@@ -132,10 +144,10 @@ impl Walk {
     fn looked_at(self, look: usize) -> String {
         match self {
             Self::Time => self.rows("true", look),
-            Self::Customer => self.rows("customer_id = $10", look),
-            Self::Case => self.rows("case_id = $11", look),
+            Self::Customer => self.rows("customer_id = $7", look),
+            Self::Case => self.rows("case_id = $8", look),
             Self::PlannedOfMessage => {
-                self.rows("status = 'planned' AND case_type = $8 AND notice = $9", look)
+                self.rows("status = 'planned' AND case_type = $5 AND notice = $6", look)
             }
             Self::Held => self.rows("status IN ('claimed', 'sending')", look),
             Self::Doubt => self.rows("status = 'in_doubt'", look),
@@ -165,10 +177,10 @@ impl Walk {
     fn fitting(self, look: usize) -> String {
         format!(
             "FROM ({}) AS looked
-             WHERE ($5 IS NULL OR status = $5) AND ($6 IS NULL OR reason = $6)
-               AND ($7 IS NULL OR channel = $7) AND ($8 IS NULL OR case_type = $8)
-               AND ($9 IS NULL OR notice = $9) AND ($10 IS NULL OR customer_id = $10)
-               AND ($11 IS NULL OR case_id = $11)",
+             WHERE ($2 IS NULL OR status = $2) AND ($3 IS NULL OR reason = $3)
+               AND ($4 IS NULL OR channel = $4) AND ($5 IS NULL OR case_type = $5)
+               AND ($6 IS NULL OR notice = $6) AND ($7 IS NULL OR customer_id = $7)
+               AND ($8 IS NULL OR case_id = $8)",
             self.looked_at(look)
         )
     }
@@ -190,9 +202,9 @@ impl Walk {
         let fitting = self.looked_at(look);
         format!(
             "SELECT at_ms, id FROM ({fitting}) AS looked
-             WHERE ($5 IS NULL OR true) AND ($6 IS NULL OR true) AND ($7 IS NULL OR true)
-               AND ($8 IS NULL OR true) AND ($9 IS NULL OR true) AND ($10 IS NULL OR true)
-               AND ($11 IS NULL OR true)
+             WHERE ($2 IS NULL OR true) AND ($3 IS NULL OR true) AND ($4 IS NULL OR true)
+               AND ($5 IS NULL OR true) AND ($6 IS NULL OR true) AND ($7 IS NULL OR true)
+               AND ($8 IS NULL OR true)
              ORDER BY {} LIMIT 1 OFFSET {}",
             self.order(),
             look - 1
@@ -254,21 +266,18 @@ impl Wanted {
         by_status || named || asked.iter().any(|asked| asked.is_some())
     }
 
-    fn bind(&self, query: Query, after: Option<&Position>) -> Query {
-        // One lower and one upper bound, so that how much lies between is guessed rightly.
-        let (mut first, mut last) =
-            (self.from_ms.unwrap_or(0), self.to_ms.map_or(i64::MAX, |to| to - 1));
-        let start = if self.instant() == By::Due {
-            first = after.map_or(first, |after| first.max(after.at_ms));
-            -1
-        } else {
-            last = after.map_or(last, |after| last.min(after.at_ms));
-            i64::MAX
+    /// The statement with its bounds and values. The bounds stand in its text, so that
+    /// PostgreSQL, which plans a statement by its text alone, knows how much lies between them.
+    fn ask(&self, statement: &str, after: Option<&Position>) -> Query {
+        let first = self.from_ms.unwrap_or(0);
+        let last = self.to_ms.map_or(i64::MAX, |to| to - 1);
+        let (first, last, at) = match (self.instant(), after) {
+            (By::Due, None) => (first, last, -1),
+            (By::Due, Some(after)) => (first.max(after.at_ms), last, after.at_ms),
+            (By::Planned | By::Ended, None) => (first, last, i64::MAX),
+            (By::Planned | By::Ended, Some(after)) => (first, last.min(after.at_ms), after.at_ms),
         };
-        query
-            .bind(first)
-            .bind(last)
-            .bind(after.map_or(start, |after| after.at_ms))
+        query_built(within(statement, first, last, at))
             .bind(after.map_or("", |after| after.id.as_str()))
             .bind(self.status.map(Status::as_str))
             .bind(&self.reason)
@@ -288,7 +297,7 @@ impl Store {
     pub async fn list(&self, wanted: &Wanted, after: Option<&Position>) -> Result<Listed> {
         let walk = wanted.walk();
         let look = if wanted.looks_for() { LOOK } else { PAGE + 1 };
-        let page = wanted.bind(query_built(walk.page(look)), after);
+        let page = wanted.ask(&walk.page(look), after);
         let mut rows: Vec<NotificationView> = page.fetch_all(&self.readers).await?;
         if rows.len() > PAGE {
             rows.truncate(PAGE);
@@ -311,9 +320,9 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn size(&self, wanted: &Wanted) -> Result<Size> {
         let walk = wanted.walk();
-        let count = wanted.bind(query_built(walk.count(LOOK_TO_ACT)), None);
+        let count = wanted.ask(&walk.count(LOOK_TO_ACT), None);
         let (count,): (i64,) = count.fetch_one(&self.readers).await?;
-        let first = wanted.bind(query_built(walk.page(LOOK_TO_ACT)), None);
+        let first = wanted.ask(&walk.page(LOOK_TO_ACT), None);
         let mut sample: Vec<NotificationView> = first.fetch_all(&self.readers).await?;
         sample.truncate(SAMPLE);
         let more = self.edge(wanted, None, LOOK_TO_ACT).await?.is_some();
@@ -325,8 +334,8 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn find(&self, wanted: &Wanted) -> Result<Found> {
-        let statement = query_built(wanted.walk().ids(LOOK_TO_ACT));
-        let ids: Vec<(String,)> = wanted.bind(statement, None).fetch_all(&self.readers).await?;
+        let ids = wanted.ask(&wanted.walk().ids(LOOK_TO_ACT), None);
+        let ids: Vec<(String,)> = ids.fetch_all(&self.readers).await?;
         let more = self.edge(wanted, None, LOOK_TO_ACT).await?.is_some();
         Ok(Found { ids: ids.into_iter().map(|(id,)| id).collect(), more })
     }
@@ -337,7 +346,7 @@ impl Store {
         after: Option<&Position>,
         look: usize,
     ) -> Result<Option<Position>> {
-        let edge = wanted.bind(query_built(wanted.walk().edge(look)), after);
+        let edge = wanted.ask(&wanted.walk().edge(look), after);
         let edge: Option<(i64, String)> = edge.fetch_optional(&self.readers).await?;
         Ok(edge.map(|(at_ms, id)| Position { at_ms, id }))
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 
 use super::balance::Period;
-use super::sql::{Readers, query_planned};
+use super::sql::Readers;
 use super::{Result, Store, query};
 
 /// Is the event `e` a customer who got in touch? The name of an event is in its JSON, which
@@ -252,6 +252,6 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn case_words(&self, after: &str, limit: i64) -> Result<Vec<CaseWords>> {
-        Ok(query_planned(CASE_WORDS).bind(after).bind(limit).fetch_all(&self.readers).await?)
+        Ok(query(CASE_WORDS).bind(after).bind(limit).fetch_all(&self.readers).await?)
     }
 }

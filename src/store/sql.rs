@@ -51,8 +51,7 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 pub(super) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
-    /// Prepared once per connection. PostgreSQL then soon plans it for any values, which does
-    /// for what finds rows by their names and misleads it about ranges and limits.
+    /// Prepared once per connection and kept.
     kept: bool,
 }
 
@@ -101,13 +100,8 @@ pub(super) fn query(sql: &'static str) -> Query {
     Query { sql: sql.into_sql_str(), values: Vec::new(), kept: true }
 }
 
-/// A statement that is planned for the values it comes with.
-pub(super) fn query_planned(sql: &'static str) -> Query {
-    Query { kept: false, ..query(sql) }
-}
-
-/// A statement put together from our own names of tables and columns, and nothing else; planned
-/// for the values it comes with.
+/// A statement put together from our own names of tables and columns, whole numbers, and nothing
+/// else. It is not kept: the next one may have other numbers.
 pub(super) fn query_built(sql: String) -> Query {
     Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new(), kept: false }
 }
