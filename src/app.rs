@@ -85,6 +85,8 @@ pub struct App {
     pub sources: sources::Sources,
     /// Who may see them.
     pub door: console::Door,
+    /// The reports shown there.
+    pub shelf: console::reports::Shelf,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The hooks of other systems.
@@ -195,6 +197,7 @@ impl App {
             health: Arc::new(health),
             seams,
         };
+        crate::worker::drains::run_once(&engine).await?;
         let engine = Arc::new(engine);
         let crew = vec![(Arc::clone(&engine), ends)];
         Ok(Self {
@@ -205,6 +208,7 @@ impl App {
             console,
             sources,
             door,
+            shelf: console::reports::Shelf::default(),
             guesses: guesses::Guesses::default(),
             outlets,
             what_if: Arc::default(),
@@ -296,6 +300,7 @@ impl App {
                 let serving = crate::worker::webhooks::run(store, clock, outlet, stopping.clone());
                 tasks.push(tokio::spawn(serving));
             }
+            tasks.push(tokio::spawn(crate::worker::drains::run(engine(), stopping.clone())));
         }
         if roles.scheduler {
             tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));

@@ -157,8 +157,7 @@ impl Pages {
         };
         let setting = BTreeMap::from([(SETTING, Value::from_object(setting))]);
         // What a page need not say.
-        let bare =
-            context! { said => Vec::<Value>::new(), signed_in => false, help => false, page => "" };
+        let bare = context! { said => Vec::<Value>::new(), signed_in => false, help => false, page => "", base => "/centre", viewing => () };
         let page = self.environment.get_template(name);
         page.and_then(|page| {
             page.render(context! { ..values, ..frame, ..Value::from(setting), ..bare })

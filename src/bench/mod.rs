@@ -4,6 +4,7 @@
 //! reference is a bare loop that only renders the same message and hands it to the same sinks
 //! over connections kept open: no queue, no store.
 
+pub mod console;
 pub mod decisions;
 mod here;
 mod latency;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::bench::console::{self, ConsoleFigures};
 use crate::bench::pages::{self, PageFigures, Timing};
 use crate::bench::{Engines, Latency, Size, run, sinks};
 
@@ -11,6 +12,7 @@ use super::{ExitCode, Outcome, print};
 
 /// Measure rate, cost, latency and memory on this machine
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub struct Bench {
     /// Messages of the throughput figures
     #[arg(long, default_value_t = 30_000)]
@@ -33,6 +35,15 @@ pub struct Bench {
     /// Measure only the customers' pages and their opt-outs, beside a dispatcher at work
     #[arg(long)]
     pages: bool,
+    /// Measure only the console's pages, on a store full of invented notifications
+    #[arg(long)]
+    console: bool,
+    /// How many notifications that store holds
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(i64).range(1_000..=100_000_000))]
+    notifications: i64,
+    /// How often each of the console's pages is asked for
+    #[arg(long, default_value_t = 200)]
+    requests: usize,
     /// Pages a second of that figure
     #[arg(long, default_value_t = 200)]
     visits: u32,
@@ -110,6 +121,12 @@ impl Bench {
             planned: self.planned,
         };
         let engines = Engines { store: self.store, queue: self.queue, workers: self.workers };
+        if self.console {
+            let say = |what: &str| eprintln!("… {what}");
+            let store = engines.store.as_deref();
+            let figures = console::run(store, self.notifications, self.requests, say).await?;
+            return show_console(&figures, self.json);
+        }
         if self.pages {
             let pace = (self.visits, self.rate);
             let say = |what: &str| eprintln!("… {what}");
@@ -151,6 +168,33 @@ impl Bench {
         }
         Ok(ExitCode::Done)
     }
+}
+
+fn show_console(figures: &ConsoleFigures, json: bool) -> Outcome {
+    if json {
+        print::json(figures)?;
+        return Ok(ExitCode::Done);
+    }
+    println!(
+        "{} notifications, written in {:.0} s; {} cores",
+        figures.notifications, figures.filled_in_s, figures.cores
+    );
+    let rows = figures.pages.iter().map(|page| {
+        let ms = |ms: f64| format!("{ms:.1} ms");
+        vec![
+            page.page.clone(),
+            page.failed.to_string(),
+            page.bytes.to_string(),
+            ms(page.first_ms),
+            ms(page.p50_ms),
+            ms(page.p95_ms),
+            ms(page.p99_ms),
+            ms(page.max_ms),
+        ]
+    });
+    let header = ["page", "failed", "bytes", "first", "p50", "p95", "p99", "max"];
+    println!("{}", print::table(&header, rows));
+    Ok(ExitCode::Done)
 }
 
 fn show_pages(figures: &PageFigures, json: bool) -> Outcome {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Instant;
+
 /// A way to reach a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +54,24 @@ impl FromStr for Channel {
             .into_iter()
             .find(|channel| channel.as_str() == text)
             .ok_or_else(|| format!("{text:?} is no channel; use email, sms or voice"))
+    }
+}
+
+/// Why a channel's provider is left alone, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It fails too often.
+    Failing { until: Instant },
+    /// An operator stopped it; looked at again then.
+    Drained { until: Instant },
+}
+
+impl Rest {
+    #[must_use]
+    pub const fn until(self) -> Instant {
+        match self {
+            Self::Failing { until } | Self::Drained { until } => until,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub mod token;
 pub mod webhook;
 
 pub use case::{Case, CaseEvent, OrderKey};
-pub use channel::{Channel, ChannelMap};
+pub use channel::{Channel, ChannelMap, Rest};
 pub use customer::{ContactPoint, Customer};
 pub use fault::{Fault, Fields};
 pub use finding::Finding;

@@ -73,6 +73,7 @@ pub enum Reason {
 
     // The provider.
     ProviderRests { channel: Channel, until: Instant },
+    Drained { channel: Channel, until: Instant },
 
     // Worth.
     Expired { at: Instant },
@@ -305,6 +306,11 @@ impl Reason {
             Self::RidesIn { notice } => format!("Part of the message “{notice}”."),
             Self::ProviderRests { channel, until } => format!(
                 "The provider fails too often right now; no {} leaves before {}.",
+                channel.spoken(),
+                at(until)
+            ),
+            Self::Drained { channel, until } => format!(
+                "An operator has stopped the channel: no {} leaves until they let it go on; looked at again {} at the latest.",
                 channel.spoken(),
                 at(until)
             ),

@@ -7,7 +7,7 @@ use crate::domain::plan::{Decision, Outcome};
 use crate::domain::reason::Verdict;
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, ChannelMap, Customer, Held, Notification, NotificationId, Reason, Sign,
+    Case, CaseChoice, ChannelMap, Customer, Held, Notification, NotificationId, Reason, Rest, Sign,
     Status,
 };
 
@@ -33,7 +33,7 @@ pub struct Matter<'a> {
     pub customer: &'a Customer,
     pub choice: CaseChoice,
     /// Until when each channel's provider is left alone.
-    pub rests: ChannelMap<Option<Instant>>,
+    pub rests: ChannelMap<Option<Rest>>,
     pub heard: &'a Heard,
 }
 
@@ -312,7 +312,7 @@ fn look_at_hour(
         let gathered = digest.is_some();
         let openings = Openings::of(*channel, address, matter, notice, gathered, rules);
         let allowed = openings.next(now);
-        let rests = matter.rests.get(*channel).filter(|until| *until > now);
+        let rests = matter.rests.get(*channel).filter(|rest| rest.until() > now);
         if allowed == Some(now) && rests.is_none() {
             // What could not be in the digest of its slot waits for no other.
             let missed = |rhythm: &Rhythm| {
@@ -345,8 +345,11 @@ fn look_at_hour(
         if let Some(rests) = rests
             && allowed == Some(now)
         {
-            let until = spread(rests, matter.notification.id);
-            reasons.push(Reason::ProviderRests { channel: *channel, until });
+            let until = spread(rests.until(), matter.notification.id);
+            reasons.push(match rests {
+                Rest::Failing { .. } => Reason::ProviderRests { channel: *channel, until },
+                Rest::Drained { .. } => Reason::Drained { channel: *channel, until },
+            });
             if until < limit {
                 return Decision { outcome: Outcome::Snooze { until, held }, reasons };
             }

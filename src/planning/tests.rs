@@ -3,7 +3,7 @@ use serde_json::json;
 use super::eligibility::{Matter, decide};
 use super::testing::{at, customer, event, rules};
 use super::*;
-use crate::domain::{Channel, Decision};
+use crate::domain::{Channel, Decision, Rest};
 
 mod learned;
 mod rhythms;
@@ -55,7 +55,7 @@ struct Story {
     file: CaseFile,
     rules: Rules,
     customer: Customer,
-    rests: ChannelMap<Option<Instant>>,
+    rests: ChannelMap<Option<Rest>>,
     heard: Heard,
     choice: CaseChoice,
     seq: i64,
@@ -381,19 +381,19 @@ fn a_message_waits_for_a_provider_that_rests_at_a_place_of_its_own() {
     let mut story = Story::new();
     story.event(&event(1, "received", "2026-11-20T10:00:00Z", json!({})));
     let until = at("2026-11-20T10:00:10Z");
-    story.rests.email = Some(until);
+    story.rests.email = Some(Rest::Failing { until });
     let now = "2026-11-20T10:00:00Z";
     let decision = story.decide("received", now);
     let Outcome::Snooze { until: next, .. } = decision.outcome else { panic!("{decision:?}") };
     assert!((until..until + chrono::TimeDelta::seconds(5)).contains(&next), "{next}");
     assert_eq!(codes(&decision.reasons).last().map(String::as_str), Some("provider_rests"));
     assert_eq!(story.decide("received", now), decision, "the same every time");
-    story.rests.email = Some(at(now));
+    story.rests.email = Some(Rest::Failing { until: at(now) });
     assert!(matches!(
         story.decide("received", now).outcome,
         Outcome::Send { channel: Channel::Email, .. }
     ));
-    story.rests = ChannelMap { sms: Some(until), ..ChannelMap::default() };
+    story.rests = ChannelMap { sms: Some(Rest::Failing { until }), ..ChannelMap::default() };
     assert!(matches!(story.decide("received", now).outcome, Outcome::Send { .. }));
 }
 
@@ -402,7 +402,7 @@ fn a_rest_that_ends_too_late_tries_the_next_channel_and_then_a_person() {
     let mut story = Story::new();
     let facts = json!({"return_by": "2026-11-21T10:00:00Z", "amount": "49.90"});
     story.event(&event(1, "requested", "2026-11-20T10:00:00Z", facts));
-    story.rests.sms = Some(at("2026-11-21T10:00:01Z"));
+    story.rests.sms = Some(Rest::Failing { until: at("2026-11-21T10:00:01Z") });
     let now = "2026-11-21T09:59:00Z";
     let decision = story.decide("window-closing", now);
     assert!(matches!(decision.outcome, Outcome::Send { channel: Channel::Email, .. }));

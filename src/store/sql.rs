@@ -53,6 +53,8 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 pub(super) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
+    /// Prepared once per connection and kept.
+    kept: bool,
 }
 
 /// An open write transaction.
@@ -114,19 +116,20 @@ impl<'e> From<&'e Readers> for On<'e> {
 
 /// A statement, its parameters written `$1`, `$2`, …
 pub(super) fn query(sql: &'static str) -> Query {
-    Query { sql: sql.into_sql_str(), values: Vec::new() }
+    Query { sql: sql.into_sql_str(), values: Vec::new(), kept: true }
 }
 
-/// A statement put together from our own names of tables and columns, and nothing else.
+/// A statement put together from our own names of tables and columns, whole numbers, and nothing
+/// else. It is not kept: the next one may have other numbers.
 pub(super) fn query_built(sql: String) -> Query {
-    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new() }
+    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new(), kept: false }
 }
 
 /// Runs a statement on whichever database it is for: `$run` is expanded once per kind, with
 /// the bound arguments and the executor.
 macro_rules! on_either {
-    ($query:expr, $on:expr, |$sql:ident, $arguments:ident, $executor:ident| $run:expr) => {{
-        let Query { sql: $sql, values } = $query;
+    ($query:expr, $on:expr, |$sql:ident, $arguments:ident, $kept:ident, $executor:ident| $run:expr) => {{
+        let Query { sql: $sql, values, kept: $kept } = $query;
         match $on.into() {
             On::Tx(Tx::Sqlite(writing)) => {
                 let ($arguments, $executor) = (arguments::<Sqlite>(values)?, &mut writing.on);
@@ -167,8 +170,9 @@ impl Query {
 
     /// Runs it; answers how many rows it touched.
     pub async fn execute<'e>(self, on: impl Into<On<'e>>) -> Result<u64, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
+        on_either!(self, on, |sql, arguments, kept, executor| {
             sqlx::query_with(sql, arguments)
+                .persistent(kept)
                 .execute(executor)
                 .await
                 .map(|done| done.rows_affected())
@@ -176,8 +180,8 @@ impl Query {
     }
 
     pub async fn fetch_all<'e, T: Row>(self, on: impl Into<On<'e>>) -> Result<Vec<T>, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
-            sqlx::query_as_with(sql, arguments).fetch_all(executor).await
+        on_either!(self, on, |sql, arguments, kept, executor| {
+            sqlx::query_as_with(sql, arguments).persistent(kept).fetch_all(executor).await
         })
     }
 
@@ -185,14 +189,14 @@ impl Query {
         self,
         on: impl Into<On<'e>>,
     ) -> Result<Option<T>, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
-            sqlx::query_as_with(sql, arguments).fetch_optional(executor).await
+        on_either!(self, on, |sql, arguments, kept, executor| {
+            sqlx::query_as_with(sql, arguments).persistent(kept).fetch_optional(executor).await
         })
     }
 
     pub async fn fetch_one<'e, T: Row>(self, on: impl Into<On<'e>>) -> Result<T, sqlx::Error> {
-        on_either!(self, on, |sql, arguments, executor| {
-            sqlx::query_as_with(sql, arguments).fetch_one(executor).await
+        on_either!(self, on, |sql, arguments, kept, executor| {
+            sqlx::query_as_with(sql, arguments).persistent(kept).fetch_one(executor).await
         })
     }
 }

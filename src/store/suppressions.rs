@@ -26,7 +26,88 @@ pub struct Stopped {
     pub source: String,
 }
 
+/// An address that must not be used, with when and why.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct Suppressed {
+    pub channel: String,
+    /// As it is compared.
+    pub address: String,
+    pub since_ms: i64,
+    pub reason: String,
+    pub source: String,
+}
+
+impl Suppressed {
+    /// Did its owner refuse it? Then only they can take that back.
+    #[must_use]
+    pub fn is_own_word(&self) -> bool {
+        [STOP, STOP_AT_CARRIER].contains(&self.source.as_str())
+    }
+}
+
+/// In force at $1, since $2 and before; newest first, without the first $3.
+pub(super) const LISTED: &str = "
+    SELECT channel, address_key AS address, since_ms, reason, source FROM suppression
+    WHERE until_ms > $1 AND since_ms <= $2
+    ORDER BY since_ms DESC, channel, address_key LIMIT 51 OFFSET $3";
+
 impl Store {
+    /// Addresses that must not be used at `now`, newest first: those since `until_ms` and
+    /// before, without the first `skip`; 51 at most.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn suppressed_addresses(
+        &self,
+        now: Instant,
+        until_ms: i64,
+        skip: i64,
+    ) -> Result<Vec<Suppressed>> {
+        Ok(query(LISTED)
+            .bind(now.timestamp_millis())
+            .bind(until_ms)
+            .bind(skip)
+            .fetch_all(&self.readers)
+            .await?)
+    }
+
+    /// An operator lets an address be used again that a provider found unusable. What its
+    /// owner refused stays. Answers whether there was anything to lift.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn lift_found(
+        &self,
+        channel: Channel,
+        address: &Address,
+        who: &str,
+        now: Instant,
+    ) -> Result<bool> {
+        let key = address.compare_key();
+        let act = Act { who: who.into(), source: "console".into(), text_version: String::new() };
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            lock_owners(tx, &[(channel, key.clone())]).await?;
+            let lifted = query(
+                "UPDATE suppression SET until_ms = $3
+                 WHERE channel = $1 AND address_key = $2 AND source NOT IN ('stop', 'carrier')
+                   AND until_ms > $3",
+            )
+            .bind(channel.as_str())
+            .bind(&key)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if lifted == 0 {
+                return Ok(false);
+            }
+            let what = serde_json::json!({ "usable": channel });
+            note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
+            touch_owners(tx, channel, &key).await?;
+            Ok(true)
+        })
+    }
+
     /// Notes that an address must not be used. Every customer who has it is decided anew.
     ///
     /// # Errors

@@ -1,15 +1,20 @@
 //! What happened to a customer or in a case, one thing after the other.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::FromRow;
 
 use crate::domain::case::OWN_SOURCE;
 use crate::domain::time::from_ms;
 use crate::domain::{CaseId, CustomerId};
 
-use super::console::{EventView, NotificationView, event_columns, view_columns};
-use super::rows::parse_id;
-use super::{Result, Store, query};
+use super::console::{
+    AttemptView, DecisionView, EventView, NotificationView, ReceiptView, event_columns,
+    view_columns,
+};
+use super::{Result, Store, ids, query};
 
 /// One thing that happened, for a timeline. Instants are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +35,22 @@ pub struct Entry {
     pub channel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// What happened to one notification.
+#[derive(Default)]
+struct Happened {
+    decisions: Vec<DecisionView>,
+    attempts: Vec<AttemptView>,
+    receipts: Vec<ReceiptView>,
+}
+
+/// A row, and which notification it is about.
+#[derive(FromRow)]
+struct Of<T> {
+    notification_id: String,
+    #[sqlx(flatten)]
+    what: T,
 }
 
 /// The kinds of entries, causes before what they cause.
@@ -115,6 +136,45 @@ impl Store {
         self.entries(events, views).await
     }
 
+    /// Decisions, attempts and receipts of these notifications.
+    async fn details(&self, views: &[NotificationView]) -> Result<HashMap<String, Happened>> {
+        let named = ids(views.iter().map(|view| &view.id));
+        let mut details: HashMap<String, Happened> = HashMap::new();
+        let decisions: Vec<Of<DecisionView>> = query(
+            "SELECT notification_id, at_ms, what, reasons, versions FROM decision
+             WHERE notification_id IN (SELECT value->>'id' FROM jsonb_each($1)) ORDER BY seq",
+        )
+        .bind(&named)
+        .fetch_all(&self.readers)
+        .await?;
+        for of in decisions {
+            details.entry(of.notification_id).or_default().decisions.push(of.what);
+        }
+        let attempts: Vec<Of<AttemptView>> = query(
+            "SELECT notification_id, no, channel, provider, address, opened_at_ms, because, versions,
+                    body_hash, parts, state, closed_at_ms, provider_ref, detail
+             FROM attempt
+             WHERE notification_id IN (SELECT value->>'id' FROM jsonb_each($1)) ORDER BY seq",
+        )
+        .bind(&named)
+        .fetch_all(&self.readers)
+        .await?;
+        for of in attempts {
+            details.entry(of.notification_id).or_default().attempts.push(of.what);
+        }
+        let receipts: Vec<Of<ReceiptView>> = query(
+            "SELECT notification_id, no, outcome, detail, received_at_ms FROM receipt
+             WHERE notification_id IN (SELECT value->>'id' FROM jsonb_each($1)) ORDER BY seq",
+        )
+        .bind(&named)
+        .fetch_all(&self.readers)
+        .await?;
+        for of in receipts {
+            details.entry(of.notification_id).or_default().receipts.push(of.what);
+        }
+        Ok(details)
+    }
+
     async fn entries(
         &self,
         events: Vec<EventView>,
@@ -140,6 +200,7 @@ impl Store {
             };
             timed.push((event.occurred_at_ms, entry));
         }
+        let mut details = self.details(&views).await?;
         for view in views {
             let entry = |at_ms: i64, kind, what: String, status, channel, detail| {
                 let entry = Entry {
@@ -154,7 +215,7 @@ impl Store {
                 };
                 (at_ms, entry)
             };
-            let detail = self.notification(&parse_id(&view.id)?).await?;
+            let detail = details.remove(&view.id).unwrap_or_default();
             timed.push(entry(
                 view.planned_at_ms,
                 "planned",

@@ -12,7 +12,7 @@ use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::{Reason, chosen_by};
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Status,
+    Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Rest, Status,
 };
 use crate::planning::carry::{Load, carry};
 use crate::planning::eligibility::{Heard, Matter, decide};
@@ -105,7 +105,7 @@ impl Claimed {
         &self,
         rules: &Rules,
         heard: &Heard,
-        rests: ChannelMap<Option<Instant>>,
+        rests: ChannelMap<Option<Rest>>,
         now: Instant,
     ) -> Option<Decision> {
         let journey = rules.journeys.get(&self.notification.case_type)?;
@@ -289,7 +289,7 @@ fn look_at(
     live: &Arc<Live>,
     claimed: Claimed,
     heard: Heard,
-    rests: ChannelMap<Option<Instant>>,
+    rests: ChannelMap<Option<Rest>>,
     now: Instant,
 ) -> Look {
     let rules = &live.rules;

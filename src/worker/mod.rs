@@ -8,6 +8,7 @@ pub mod activity;
 pub mod audit;
 mod company;
 pub mod dispatch;
+pub mod drains;
 pub mod held;
 pub mod lane;
 pub mod learning;
@@ -187,6 +188,7 @@ impl Engine {
         for _ in 0..MAX_ROUNDS {
             self.activity.idle().await;
             let now = self.clock.now();
+            drains::run_once(self).await?;
             resolve::run_once(self, now).await?;
             if let Outlook::Quiet { until } = self.store.outlook(now).await? {
                 return Ok(until);

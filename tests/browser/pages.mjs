@@ -1,4 +1,4 @@
-// Every page of the customers of the story, in a real browser: 320, 768 and 1280 pixels wide,
+// Every page of the customers of the story and of the console, in a real browser: 320, 768 and 1280 pixels wide,
 // light and dark, with and without script. Asks axe-core for faults (WCAG 2.2 AA), that
 // nothing runs off the side, that nothing is loaded from elsewhere, and that each page with
 // its stylesheet is below 30 kB.
@@ -112,6 +112,32 @@ for (const scheme of ['light', 'dark']) {
     await shot(page, `out${path.replaceAll('/', '-')}-${scheme}`);
   }
   await context.close();
+}
+
+// The console on the same store, and a customer's pages as an operator sees them.
+{
+  const { notifications } = await (await fetch(`${origin}/v1/notifications?limit=1`)).json();
+  const paths = [
+    '', '/planned', '/search?q=C-1', '/customers/C-1', '/cases/R-1001', '/customers/C-1/as',
+    '/customers/C-1/as/choices', '/notifications', '/notifications?status=planned',
+    '/notifications/many?do=cancel&status=planned', `/notifications/${notifications[0].id}`,
+    '/notifications?status=nonsense', '/tasks', '/reports', '/suppressions', '/providers', '/webhooks', '/audit',
+  ];
+  for (const width of WIDTHS) {
+    for (const scheme of ['light', 'dark']) {
+      for (const script of width === 320 ? [true, false] : [true]) {
+        const { context, page } = await visitor(width, scheme, script);
+        for (const path of paths) {
+          await page.goto(`${origin}/console${path}`, { waitUntil: 'load' });
+          const where = `/console${path} ${width} ${scheme} script ${script}`;
+          await look(page, where);
+          const name = path.replaceAll(/[^a-z]+/g, '-').slice(0, 40);
+          if (script) await shot(page, `console${name}-${width}-${scheme}`);
+        }
+        await context.close();
+      }
+    }
+  }
 }
 
 // What needs a code: have one sent, read it where the story's messages lie, enter it.

@@ -16,6 +16,7 @@ mod chaos;
 mod cloud_events;
 mod command_line;
 mod consent;
+mod console;
 mod content_of_a_mail;
 mod crash_and_recover;
 mod deploy;

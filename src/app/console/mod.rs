@@ -2,11 +2,17 @@
 
 pub mod audit;
 pub mod door;
+pub mod drains;
+pub mod now;
 pub mod openid;
 mod pages;
+pub mod people;
+pub mod planned;
+pub mod reports;
+pub mod veil;
 
 pub use door::Door;
-pub use pages::Pages;
+pub use pages::{Pages, segment};
 
 /// Salt for the hash of a new password.
 #[must_use]

@@ -7,13 +7,25 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::app::content::{BUILT_IN_TEMPLATES, ContentError};
 use crate::config::{DispatchMode, Settings};
 use crate::render::locale::{Languages, SETTING, Setting, add_filters};
 
+use super::veil::veil;
+
 /// Steps one page may take.
 const FUEL: u64 = 20_000_000;
+
+/// What need not be encoded in a path (RFC 3986 section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An id as one segment of a path, or as the value of a query.
+#[must_use]
+pub fn segment(id: &str) -> String {
+    utf8_percent_encode(id, SEGMENT).to_string()
+}
 
 /// The pages, ready to be filled.
 #[derive(Debug, Clone)]
@@ -39,6 +51,8 @@ impl Pages {
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.set_fuel(Some(FUEL));
         add_filters(&mut environment);
+        environment.add_filter("segment", |id: &str| segment(id));
+        environment.add_filter("veil", |text: &str| veil(text));
         let mut style = String::new();
         let folder = BUILT_IN_TEMPLATES.get_dir("console").expect("shipped");
         for file in folder.files() {

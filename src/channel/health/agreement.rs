@@ -143,7 +143,7 @@ async fn what_one_process_learns_of_a_provider_the_others_know() {
         one.record(Channel::Sms, Call::Fault, t0());
     }
     until("the other rests too", async || other.rests(t0()).sms.is_some()).await;
-    let rest = other.rests(t0()).sms.expect("it rests") - t0();
+    let rest = other.rests(t0()).sms.expect("it rests").until() - t0();
     assert!(rest <= TimeDelta::seconds(10), "{rest}");
     assert!(matches!(other.admit(Channel::Sms, 5, t0()).await, Admission::Rests { .. }));
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::domain::time::Instant;
-use crate::domain::{Channel, ChannelMap};
+use crate::domain::{Channel, ChannelMap, Rest};
 
 use super::{SendError, Taken};
 use breaker::{Breaker, Tally};
@@ -91,7 +91,12 @@ pub struct Health {
     lines: ChannelMap<Option<Line>>,
     own: ChannelMap<Own>,
     shared: Option<Shared>,
+    drained: ChannelMap<AtomicBool>,
 }
+
+/// How long what waits for a stopped channel is left alone before it is looked at again; it
+/// is brought forward when the channel goes on.
+pub const DRAIN_LOOK: TimeDelta = TimeDelta::minutes(10);
 
 /// What this process knows by itself.
 #[derive(Debug, Default)]
@@ -110,7 +115,8 @@ impl Health {
                 show(channel, false);
             }
         }
-        Self { lines, own: ChannelMap::from_fn(|_| Own::default()), shared: None }
+        let own = ChannelMap::from_fn(|_| Own::default());
+        Self { lines, own, shared: None, drained: ChannelMap::default() }
     }
 
     /// Health that all processes share which `connect` to the same Redis. Nothing is
@@ -128,6 +134,9 @@ impl Health {
     /// leaving.
     pub async fn admit(&self, channel: Channel, wanted: usize, now: Instant) -> Admission {
         let Some(line) = self.lines.get(channel) else { return Admission::All };
+        if self.is_drained(channel) {
+            return Admission::Rests { wait: Duration::ZERO };
+        }
         if self.standing(channel, now).open {
             return self.admit_probe(channel, line, wanted, now).await;
         }
@@ -198,13 +207,40 @@ impl Health {
         }
     }
 
-    /// Until when each channel's provider is left alone.
+    /// Until when each channel's provider is left alone, and why.
     #[must_use]
-    pub fn rests(&self, now: Instant) -> ChannelMap<Option<Instant>> {
+    pub fn rests(&self, now: Instant) -> ChannelMap<Option<Rest>> {
         ChannelMap::from_fn(|channel| {
+            if self.is_drained(channel) {
+                return Some(Rest::Drained { until: now + DRAIN_LOOK });
+            }
             let rests = self.standing(channel, now).rests;
-            (!rests.is_zero()).then(|| now + TimeDelta::from_std(rests).unwrap_or_default())
+            let until = now + TimeDelta::from_std(rests).unwrap_or_default();
+            (!rests.is_zero()).then_some(Rest::Failing { until })
         })
+    }
+
+    /// Takes note of which channels operators have stopped.
+    pub fn set_drained(&self, stopped: ChannelMap<bool>) {
+        for channel in Channel::ALL {
+            let stop = *stopped.get(channel);
+            if self.drained.get(channel).swap(stop, Ordering::AcqRel) != stop {
+                let channel = channel.as_str();
+                tracing::warn!(channel, stop, "an operator stopped a channel, or let it go on");
+            }
+        }
+    }
+
+    /// Has an operator stopped this channel?
+    #[must_use]
+    pub fn is_drained(&self, channel: Channel) -> bool {
+        self.drained.get(channel).load(Ordering::Acquire)
+    }
+
+    /// The provider of a channel and its limit, where the channel is offered.
+    #[must_use]
+    pub const fn line(&self, channel: Channel) -> Option<Line> {
+        *self.lines.get(channel)
     }
 
     /// How it stands with a channel's provider, from memory.
@@ -267,7 +303,7 @@ mod tests {
             health.record(Channel::Sms, Call::Fault, t0());
         }
         let until = t0() + TimeDelta::seconds(10);
-        assert_eq!(health.rests(t0()).sms, Some(until));
+        assert_eq!(health.rests(t0()).sms, Some(Rest::Failing { until }));
         assert_eq!(health.rests(t0()).email, None, "the others are well");
         let wait = Duration::from_secs(10);
         assert_eq!(health.admit(Channel::Sms, 9, t0()).await, Admission::Rests { wait });
@@ -280,6 +316,19 @@ mod tests {
         assert_eq!(health.admit(Channel::Sms, 9, later).await, Admission::Probe, "not lost by it");
         health.record(Channel::Sms, Call::Answered, later);
         assert_eq!(health.rests(later).sms, None);
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_is_stopped_admits_nothing_and_goes_on_as_it_was() {
+        let health = Health::in_process(line(None));
+        health.set_drained(ChannelMap { sms: true, ..ChannelMap::default() });
+        let wait = Duration::ZERO;
+        assert_eq!(health.admit(Channel::Sms, 9, t0()).await, Admission::Rests { wait });
+        let until = t0() + DRAIN_LOOK;
+        assert_eq!(health.rests(t0()).sms, Some(Rest::Drained { until }));
+        health.set_drained(ChannelMap::default());
+        assert_eq!(health.admit(Channel::Sms, 9, t0()).await, Admission::All);
+        assert_eq!(health.rests(t0()).sms, None);
     }
 
     #[test]

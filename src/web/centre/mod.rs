@@ -19,6 +19,7 @@ use crate::store::StoreError;
 use super::error::Problem;
 use super::{Web, pages};
 
+pub use rooms::as_seen_by;
 pub use visit::{Visitor, no_cookie};
 
 /// Failed forms in a row after which a person is offered.

@@ -8,10 +8,11 @@ use minijinja::context;
 use minijinja::value::{Serde, Value};
 
 use crate::app::Seam;
+use crate::app::centre::Person;
 use crate::app::centre::addresses::{self, Entered};
 use crate::app::centre::{calls, choices, data, letters, matters};
 use crate::domain::Channel;
-use crate::domain::time::from_ms;
+use crate::domain::time::{Instant, from_ms};
 use crate::store::StoreError;
 use crate::web::receipts::pairs;
 use crate::web::{Web, barrier, pages};
@@ -54,6 +55,12 @@ impl Room {
             Self::Call => "call.html",
             Self::Data => "data.html",
         }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Overview, Self::Choices, Self::Addresses, Self::Call, Self::Data]
+            .into_iter()
+            .find(|room| room.template().trim_end_matches(".html") == name)
     }
 
     async fn values(self, web: &Web, visitor: &Visitor) -> Result<Value, StoreError> {
@@ -161,21 +168,55 @@ pub async fn data(State(web): State<Web>, visitor: Visitor) -> Response {
     seen(web, visitor, Room::Data).await
 }
 
+/// One of a customer's pages for an operator at `base`, with every form switched off. No
+/// cookie, and no visit on the customer's timeline. `None` when there is no such page.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn as_seen_by(
+    web: &Web,
+    person: Person,
+    name: &str,
+    query: Option<String>,
+    base: &str,
+    now: Instant,
+) -> Result<Option<Response>, StoreError> {
+    let visitor = Visitor::looking(person, now);
+    let (template, values) = if name == "history" {
+        ("history.html", past(web, &visitor, query).await?)
+    } else {
+        let Some(room) = Room::named(name) else { return Ok(None) };
+        (room.template(), room.values(web, &visitor).await?)
+    };
+    let reader = &visitor.person.reader;
+    let frame = context! {
+        title => web.app.pages.word(&reader.locale, &format!("title_{name}")), page => name,
+        signed_in => true, proven => false,
+        base => format!("{base}/as"), viewing => context! { back => base, id => visitor.person.customer.id.as_str() },
+    };
+    Ok(Some(pages::html(web, template, reader, context! { ..values, ..frame })))
+}
+
+/// 90 days, newest first, planned up to the milliseconds that `until` says.
+async fn past(web: &Web, visitor: &Visitor, query: Option<String>) -> Result<Value, StoreError> {
+    let query = Form::read(query.unwrap_or_default().as_bytes());
+    let until = query.field("until").parse().ok().filter(|ms| (0..=1 << 52).contains(ms));
+    let (person, now) = (&visitor.person, visitor.now);
+    let until = until.map_or_else(|| matters::end_of_today(person, now), from_ms);
+    let (past, older) = matters::history(&web.app, person, until, now).await?;
+    Ok(context! { past => Serde(past), older })
+}
+
 /// `GET /centre/history?until=<milliseconds>`: 90 days, newest first.
 pub async fn history(
     State(web): State<Web>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let query = Form::read(query.unwrap_or_default().as_bytes());
-    let until = query.field("until").parse().ok().filter(|ms| (0..=1 << 52).contains(ms));
     let shown = async {
-        let (person, now) = (&visitor.person, visitor.now);
-        let until = until.map_or_else(|| matters::end_of_today(person, now), from_ms);
         let store = &web.app.engine.store;
-        store.note_action(&person.customer.id, "page_seen", "history", now).await?;
-        let (past, older) = matters::history(&web.app, person, until, now).await?;
-        let values = context! { past => Serde(past), older };
+        store.note_action(&visitor.person.customer.id, "page_seen", "history", visitor.now).await?;
+        let values = past(&web, &visitor, query).await?;
         show(&web, &visitor, "history.html", values, Vec::new()).await
     };
     shown.await.unwrap_or_else(|error| refuse(&web, &visitor, error))

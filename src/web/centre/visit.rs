@@ -71,6 +71,11 @@ fn text(cookie: &Cookie<'_>) -> HeaderValue {
 }
 
 impl Visitor {
+    /// An operator who looks at what the customer sees: proven nothing, and no visit.
+    pub const fn looking(person: Person, now: Instant) -> Self {
+        Self { person, proven: false, now, proven_until_s: 0 }
+    }
+
     /// The answer, with a cookie that lets the visit go on from now.
     pub fn go_on(&self, web: &Web, response: Response) -> Response {
         let mut response = response;

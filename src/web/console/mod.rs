@@ -3,8 +3,20 @@
 
 mod cookies;
 mod doors;
+mod filters;
+mod forms;
 mod log;
+mod many;
+mod notifications;
+mod now;
 mod operator;
+mod people;
+mod planned;
+mod providers;
+mod reports;
+mod search;
+mod suppressions;
+mod tasks;
 mod webhooks;
 
 use axum::Router;
@@ -20,6 +32,8 @@ use serde_json::json;
 
 use crate::app::console::audit;
 
+use crate::store::StoreError;
+
 use super::Web;
 use super::error::Problem;
 
@@ -28,14 +42,36 @@ pub use operator::{Admin, At, Editor, Operator, Publisher, Role};
 /// The routes of the console.
 pub fn routes() -> Router<Web> {
     Router::new()
-        .route("/console", get(home))
         .route("/console/audit", get(log::audit))
         .route("/console/sign-in", get(doors::sign_in_form).post(doors::sign_in))
         .route("/console/sign-out", post(doors::sign_out))
         .route("/console/openid", get(doors::openid_leave))
         .route("/console/openid/back", get(doors::openid_back))
         .route("/console/style.css", get(style))
+        .merge(running())
         .merge(webhooks::routes())
+}
+
+/// Pages of what goes on, and what people do about it.
+fn running() -> Router<Web> {
+    Router::new()
+        .route("/console", get(now::page))
+        .route("/console/planned", get(planned::page))
+        .route("/console/search", get(search::page).post(search::look))
+        .route("/console/customers/{id}", get(people::customer).post(people::unmask))
+        .route("/console/customers/{id}/as", get(people::overview_as))
+        .route("/console/customers/{id}/as/{room}", get(people::room_as))
+        .route("/console/cases/{id}", get(people::case))
+        .route("/console/notifications", get(notifications::list))
+        .route("/console/notifications/many", get(many::ask).post(many::confirm))
+        .route(
+            "/console/notifications/{id}",
+            get(notifications::one).post(notifications::act_on_one),
+        )
+        .route("/console/tasks", get(tasks::page).post(tasks::done))
+        .route("/console/reports", get(reports::page).post(reports::renew))
+        .route("/console/suppressions", get(suppressions::page).post(suppressions::lift))
+        .route("/console/providers", get(providers::page).post(providers::switch))
 }
 
 async fn style(State(web): State<Web>) -> Response {
@@ -52,6 +88,33 @@ pub struct Said {
     /// `done` or `fault`.
     pub kind: &'static str,
     pub text: String,
+}
+
+impl Said {
+    fn done(text: &str) -> Self {
+        Self { kind: "done", text: text.to_owned() }
+    }
+
+    fn fault(text: &str) -> Self {
+        Self { kind: "fault", text: text.to_owned() }
+    }
+
+    /// A form that is none of ours.
+    fn unknown() -> Self {
+        Self::fault("The form could not be read. Nothing was done.")
+    }
+}
+
+/// A fault of the store, as an operator sees it.
+fn refuse(web: &Web, operator: &Operator, error: StoreError) -> Response {
+    match error {
+        StoreError::NotFound { what } => {
+            let said = [Said::fault(&format!("There is nothing here: {what} is not known."))];
+            let page = show(web, operator, "", "Not found", "search.html", context! {}, &said);
+            (StatusCode::NOT_FOUND, page).into_response()
+        }
+        error => Problem::from(error).into_response(),
+    }
 }
 
 /// Shows a page to an operator. `page` is the entry of the navigation it belongs to.
@@ -130,9 +193,4 @@ pub fn slow_down(web: &Web, wait: std::time::Duration) -> Response {
     let page =
         show_stranger(web, title, "slow_down.html", context! { wait_s => wait_s.as_str() }, &[]);
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, wait_s)], page).into_response()
-}
-
-/// `GET /console`.
-async fn home(State(web): State<Web>, operator: Operator) -> Response {
-    show(&web, &operator, "home", "Now", "home.html", context! {}, &[])
 }

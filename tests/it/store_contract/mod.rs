@@ -7,6 +7,7 @@ mod balance;
 mod bed;
 mod centre;
 mod console;
+mod console_pages;
 mod customers;
 mod faults;
 mod intake;

@@ -237,6 +237,13 @@ impl TestApp {
         all.remove(0)
     }
 
+    /// The notification with this id.
+    pub async fn of_id(&self, id: &str) -> NotificationView {
+        let mut named = self.store().named(&[id.to_owned()]).await.expect("the store is there");
+        assert_eq!(named.len(), 1, "{id}");
+        named.remove(0)
+    }
+
     pub async fn detail(&self, notice: &str) -> Detail {
         let id = NotificationId::parse(&self.of(notice).await.id).expect("an id");
         self.store().notification(&id).await.expect("it is there")

@@ -1,0 +1,130 @@
+//! Channels that an operator has stopped: nothing new is handed over by them, on any process,
+//! until an operator lets them go on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::time::Instant;
+use crate::domain::{Channel, ChannelMap};
+
+use super::row_locks::{Lock, lock};
+use super::{Result, Store, ids, in_tx, query};
+
+/// Decisions looked at in one go when a channel goes on.
+const PAGE: i64 = 2_000;
+
+/// Who stopped a channel, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    pub by: String,
+    pub reason: String,
+    pub since_ms: i64,
+    /// The last decision before it: what waits was held after this one.
+    after: i64,
+}
+
+fn key(channel: Channel) -> String {
+    format!("drain/{channel}")
+}
+
+const RELEASE: &str = "
+    UPDATE notification SET next_at_ms = $2, ring_again_at_ms = 0
+    WHERE id IN (SELECT value->>'id' FROM jsonb_each($1))
+      AND status = 'planned' AND next_at_ms > $2 AND next_at_ms <= $3";
+
+impl Store {
+    /// Which channels are stopped.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn drains(&self) -> Result<ChannelMap<Option<Drain>>> {
+        let rows: Vec<(String, String)> = query(
+            "SELECT key, value FROM meta WHERE key IN ('drain/email', 'drain/sms', 'drain/voice')",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let mut drains = ChannelMap::default();
+        for channel in Channel::ALL {
+            if let Some((_, value)) = rows.iter().find(|(name, _)| *name == key(channel)) {
+                *drains.get_mut(channel) = Some(serde_json::from_str(value)?);
+            }
+        }
+        Ok(drains)
+    }
+
+    /// Stops a channel. Answers whether it went on until now.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn drain(
+        &self,
+        channel: Channel,
+        by: &str,
+        reason: &str,
+        now: Instant,
+    ) -> Result<bool> {
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        let since_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let (after,): (i64,) =
+                query("SELECT COALESCE(max(seq), 0) FROM decision").fetch_one(&mut *tx).await?;
+            let drain = Drain { by, reason, since_ms, after };
+            let value = serde_json::to_string(&drain)?;
+            let stopped =
+                query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+                    .bind(key(channel))
+                    .bind(value)
+                    .execute(tx)
+                    .await?;
+            Ok(stopped > 0)
+        })
+    }
+
+    /// Lets a channel go on, and brings forward to `now` what waited for it, as long as it
+    /// would have been looked at again by `horizon`. Answers how much waited; `None` where the
+    /// channel was not stopped.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away; what was not brought forward comes by itself.
+    pub async fn undrain(
+        &self,
+        channel: Channel,
+        now: Instant,
+        horizon: Instant,
+    ) -> Result<Option<u64>> {
+        let Some(drain) = self.drains().await?.get(channel).clone() else { return Ok(None) };
+        in_tx!(self, |tx| {
+            query("DELETE FROM meta WHERE key = $1").bind(key(channel)).execute(tx).await?;
+            Ok(())
+        })?;
+        let (mut after, mut released) = (drain.after, 0);
+        let held = format!("%\"code\":\"drained\",\"channel\":\"{channel}\"%");
+        loop {
+            let page: Vec<(i64, String, bool)> = query(
+                "SELECT seq, notification_id, what = 'held' AND reasons LIKE $3 AS waits
+                 FROM decision WHERE seq > $1 ORDER BY seq LIMIT $2",
+            )
+            .bind(after)
+            .bind(PAGE)
+            .bind(&held)
+            .fetch_all(&self.readers)
+            .await?;
+            let Some((last, ..)) = page.last() else { break };
+            after = *last;
+            let waiting: Vec<String> =
+                page.into_iter().filter(|(.., waits)| *waits).map(|(_, id, _)| id).collect();
+            if waiting.is_empty() {
+                continue;
+            }
+            released += in_tx!(self, |tx| {
+                lock(tx, Lock::Notifications, ids(&waiting)).await?;
+                Ok(query(RELEASE)
+                    .bind(ids(&waiting))
+                    .bind(now.timestamp_millis())
+                    .bind(horizon.timestamp_millis())
+                    .execute(tx)
+                    .await?)
+            })?;
+        }
+        Ok(Some(released))
+    }
+}
