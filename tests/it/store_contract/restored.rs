@@ -106,7 +106,8 @@ async fn what_was_kept_back_in_shadow_mode_is_silent_in_the_balance_and_listed()
         assert!(balance.adds_up());
         let day = 86_400_000 * 40_000;
         assert_eq!(store.lost_events(0..day, 10).await.expect("the store is there"), []);
-        let told = store.history_of(&"C-1".into(), monday() - TimeDelta::days(1), after_s(1), 10);
+        let customer = "C-1".into();
+        let told = store.history_of(&customer, monday() - TimeDelta::days(1), after_s(1), 10);
         let told: Vec<_> =
             told.await.expect("it is there").iter().map(|past| past.notification.id).collect();
         assert_eq!(told, [sent.id], "the customer was told of one");
