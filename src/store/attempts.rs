@@ -21,7 +21,7 @@ use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
 /// Nothing may change between the comparison and the commit: customers and cases are locked
-/// before it.
+/// before it. What was due before a restore does not open, whoever claimed it when.
 const OPEN: &str = "
     UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
         on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
@@ -37,6 +37,8 @@ const OPEN: &str = "
                     AND cases.head = x.case_seen AND cases.planned = x.case_seen)
       AND EXISTS (SELECT 1 FROM customer WHERE customer.id = notification.customer_id
                     AND customer.revision = x.customer_seen)
+      AND notification.due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
+                                              WHERE meta.key = 'restored_at_ms'), -4102444800000)
       AND (x.digest IS NULL OR NOT EXISTS
             (SELECT 1 FROM notification AS other WHERE other.customer_id = notification.customer_id
                AND other.slot = x.digest AND other.id <> notification.id))
