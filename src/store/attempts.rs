@@ -172,6 +172,13 @@ pub struct Closing {
     pub followers: Vec<Created>,
 }
 
+impl Closing {
+    /// Counts as said: it was handed over, or would have been but for shadow mode.
+    fn tells(&self) -> bool {
+        self.attempt == AttemptState::Sent || self.status == Status::Sent
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptState {
     Sent,
@@ -338,7 +345,7 @@ impl Store {
                     reason: closing.reasons.last().map(Reason::code),
                     next_at_ms: closing.next_at.timestamp_millis(),
                     failed_channels: json(&closing.failed_channels),
-                    told_at_ms: (closing.attempt == AttemptState::Sent).then_some(now_ms),
+                    told_at_ms: closing.tells().then_some(now_ms),
                     provider_ref: closing.provider_ref.as_deref().map(reference),
                     detail: closing.detail.clone(),
                 })
@@ -352,8 +359,7 @@ impl Store {
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
             query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            let told =
-                |closing: &&Closing| closing.attempt == AttemptState::Sent && closing.carries;
+            let told = |closing: &&Closing| closing.tells() && closing.carries;
             let unsent = |closing: &&Closing| {
                 matches!(closing.status, Status::Planned | Status::Failed)
                     && closed.contains(&closing.notification.id.to_string())
