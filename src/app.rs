@@ -151,6 +151,13 @@ impl App {
         if store.mark_if_a_backup(now).await? {
             tracing::warn!("this store is a copy that was made by `tidings backup`");
         }
+        if let Some(waiting) = restored::waiting(&store).await? {
+            tracing::warn!(
+                restored_at = %waiting.restored_at,
+                messages = waiting.messages,
+                "the store was restored: what was due before waits for `tidings restore --confirm`"
+            );
+        }
         let keys = keyring(&settings, &store).await?;
         let (fingerprint, body) = settings.fingerprint();
         store.note_settings(&fingerprint, &body, now.timestamp_millis()).await?;

@@ -22,7 +22,7 @@ use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
 /// Nothing may change between the comparison and the commit: customers and cases are locked
-/// before it.
+/// before it. What was due before a restore does not open, whoever claimed it when.
 const OPEN: &str = "
     UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
         on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
@@ -38,6 +38,8 @@ const OPEN: &str = "
                     AND cases.head = x.case_seen AND cases.planned = x.case_seen)
       AND EXISTS (SELECT 1 FROM customer WHERE customer.id = notification.customer_id
                     AND customer.revision = x.customer_seen)
+      AND notification.due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
+                                              WHERE meta.key = 'restored_at_ms'), -4102444800000)
       AND (x.digest IS NULL OR NOT EXISTS
             (SELECT 1 FROM notification AS other WHERE other.customer_id = notification.customer_id
                AND other.slot = x.digest AND other.id <> notification.id))
@@ -169,6 +171,13 @@ pub struct Closing {
     pub carries: bool,
     /// What is planned because it was told.
     pub followers: Vec<Created>,
+}
+
+impl Closing {
+    /// Counts as said: it was handed over, or would have been but for shadow mode.
+    fn tells(&self) -> bool {
+        self.attempt == AttemptState::Sent || self.status == Status::Sent
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,7 +346,7 @@ impl Store {
                     reason: closing.reasons.last().map(Reason::code),
                     next_at_ms: closing.next_at.timestamp_millis(),
                     failed_channels: json(&closing.failed_channels),
-                    told_at_ms: (closing.attempt == AttemptState::Sent).then_some(now_ms),
+                    told_at_ms: closing.tells().then_some(now_ms),
                     provider_ref: closing.provider_ref.as_deref().map(reference),
                     detail: closing.detail.clone(),
                 })
@@ -351,8 +360,7 @@ impl Store {
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
             query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            let told =
-                |closing: &&Closing| closing.attempt == AttemptState::Sent && closing.carries;
+            let told = |closing: &&Closing| closing.tells() && closing.carries;
             let unsent = |closing: &&Closing| {
                 matches!(closing.status, Status::Planned | Status::Failed)
                     && closed.contains(&closing.notification.id.to_string())

@@ -13,6 +13,7 @@ use crate::domain::{CaseId, NotificationId, Reason};
 use super::facts;
 use super::pending::PendingEvent;
 use super::promises::Promises;
+use super::restored::held_until;
 use super::row_locks::{Either, Lock, lock};
 use super::rows::{NewNotification, json, parse_id};
 use super::sql::Tx;
@@ -196,10 +197,18 @@ impl Store {
         now: Instant,
     ) -> Result<Recorded> {
         let now_ms = now.timestamp_millis();
-        let claim =
+        let mut claim =
             Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + self.lease_ms };
         let customers = self.pick(CUSTOMERS);
         in_tx!(self, |tx| {
+            // An event sent again after a restore may have been told before it.
+            let (held_until_ms,): (i64,) =
+                query(concat!("SELECT ", held_until!())).fetch_one(&mut *tx).await?;
+            for created in cases.iter().flat_map(|case| &case.plans).flat_map(|p| &p.1.create) {
+                if created.notification.due_at.timestamp_millis() <= held_until_ms {
+                    claim.ids.remove(&created.notification.id);
+                }
+            }
             // Whoever was erased since the plan was made is not written down again.
             let named = cases.iter().flat_map(|case| &case.plans);
             let named = ids(named.map(|(_, plan, _)| &plan.case.customer));

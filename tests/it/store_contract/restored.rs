@@ -1,12 +1,17 @@
 //! After a restore: what was due by then waits for a person.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use tidings::domain::notification::Lane;
 use tidings::domain::{Held, Status};
 use tidings::store::notifications::Outlook;
 
-use super::bed::{after_s, know, monday, on_both, planned, status};
+use super::bed::{
+    accepted, after_s, created, know, monday, notice, on_both, pending, plain, planned,
+    planned_case, status,
+};
 
 #[tokio::test]
 async fn what_was_due_by_the_restore_is_taken_up_by_nobody_until_a_person_says_so() {
@@ -48,6 +53,26 @@ async fn what_was_due_by_the_restore_is_taken_up_by_nobody_until_a_person_says_s
         store.confirm_restored().await.expect("the store is there");
         assert_eq!(store.take_due(Lane::Bulk, now, 10).await.expect("it is there"), [due.id]);
         assert_eq!(store.claim(&[due.id], "me", now).await.expect("it is there").len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_sent_again_after_a_restore_is_planned_and_not_claimed() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        store.mark_restored(monday()).await.expect("the store is there");
+        for (id, due, claims) in [("e1", after_s(-1), 0), ("e2", after_s(1), 1)] {
+            let seq = accepted(store, plain(id, id)).await;
+            let pending = pending(store, seq).await;
+            let planned = planned_case(&pending, |case, seq| {
+                vec![created(notice(case, "received", seq, due))]
+            });
+            let wanted = HashSet::from([planned.plans[0].1.create[0].notification.id]);
+            let recorded = store.record_plans(vec![planned], wanted, "me", after_s(2)).await;
+            assert_eq!(recorded.expect("the store is there").claimed.len(), claims, "{id}");
+        }
     })
     .await;
 }
