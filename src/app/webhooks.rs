@@ -3,23 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::channel::webhook::{Answer, Hook, Lookup, Target, system_lookup};
 use crate::clock::Clock;
 use crate::config::{Settings, Webhook};
-use crate::domain::time::Instant;
 use crate::domain::webhook::{SigningKey, TEST};
 use crate::store::webhooks::HookFigures;
 use crate::store::{Result, Store};
 use crate::worker::webhooks::{Outlet, run_once};
 
 use super::{App, AppError};
-
-/// The days a rate of success is about.
-pub const RATE_DAYS: i64 = 7;
 
 /// A hook, and how it is doing.
 #[derive(Debug, Clone, Serialize)]
@@ -30,7 +25,7 @@ pub struct Standing {
     pub events: Vec<String>,
     /// Two while one secret takes the place of another.
     pub secrets: usize,
-    /// Of the facts of the last seven days.
+    /// Of the last thousand deliveries.
     pub delivered: i64,
     pub failed: i64,
     /// `delivered` of both, from 0 to 1; `None` when nothing ended.
@@ -102,8 +97,8 @@ pub fn secret() -> String {
 ///
 /// # Errors
 /// `Unavailable` when the store is away.
-pub async fn standing(store: &Store, settings: &Settings, now: Instant) -> Result<Vec<Standing>> {
-    let mut figures = store.hook_figures(now - TimeDelta::days(RATE_DAYS)).await?;
+pub async fn standing(store: &Store, settings: &Settings) -> Result<Vec<Standing>> {
+    let mut figures = store.hook_figures().await?;
     let mut standing = Vec::new();
     for hook in &settings.webhooks {
         let place = figures.iter().position(|figures| figures.hook == hook.name);

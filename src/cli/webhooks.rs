@@ -8,7 +8,7 @@ use crate::app::webhooks::{self, Standing, standing};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::time::{from_ms, parse_instant};
-use crate::store::webhooks::{DeliveryView, Wanted};
+use crate::store::webhooks::{DeliveryView, LAST, Wanted};
 
 use super::{BadInput, Context, ExitCode, Outcome, print};
 
@@ -147,7 +147,7 @@ fn known(settings: &Settings, name: &str) -> Result<(), BadInput> {
 async fn list(context: &Context, json: bool) -> Outcome {
     let settings = context.settings()?;
     let store = context.store(&settings).await?;
-    let hooks = standing(&store, &settings, Clock::System.now()).await?;
+    let hooks = standing(&store, &settings).await?;
     if json {
         print::json(&json!({ "webhooks": hooks }))?;
         return Ok(ExitCode::Done);
@@ -165,7 +165,7 @@ async fn list(context: &Context, json: bool) -> Outcome {
         ]
     });
     println!("{}", print::table(&header, rows));
-    println!("Delivered, given up and rate: facts of the last {} days.", webhooks::RATE_DAYS);
+    println!("Delivered, given up and rate: the last {LAST} deliveries of each.");
     Ok(ExitCode::Done)
 }
 

@@ -3,7 +3,8 @@
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::listing::{LOOK, LOOK_TO_ACT, PAGE, Walk, within};
-use super::{ahead, glance, leases, notifications, schema, searching, suppressions};
+use super::{ahead, glance, leases, notifications, schema, searching, suppressions, webhooks};
+
 
 #[tokio::test]
 async fn no_statement_of_the_daily_work_reads_every_notification() {
@@ -18,15 +19,15 @@ async fn no_statement_of_the_daily_work_reads_every_notification() {
         ("take company", notifications::TAKE_COMPANY),
         ("claim", notifications::CLAIM),
         ("claim held", notifications::CLAIM_HELD),
+        ("claim deliveries", webhooks::CLAIM),
     ] {
         let sql = format!("EXPLAIN QUERY PLAN {}", statement.sqlite);
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await;
         let steps: Vec<String> =
             rows.expect(name).iter().map(|row| row.get::<String, _>("detail")).collect();
-        assert!(
-            !steps.iter().any(|step| step.starts_with("SCAN notification")),
-            "{name}: {steps:?}"
-        );
+        let scans =
+            |table: &str| steps.iter().any(|step| step.starts_with(&format!("SCAN {table}")));
+        assert!(!scans("notification") && !scans("webhook"), "{name}: {steps:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::time::Instant;
 
 use super::facts::payload;
 use super::row_locks::{Either, either};
+use super::sql::{Query, query_built};
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, StoreError, batch, ids, in_tx, query};
 
@@ -17,7 +18,7 @@ const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Rows forgotten, and sent again, in one transaction.
 const PAGE: i64 = 500;
 
-const CLAIM: Either = either!(
+pub(super) const CLAIM: Either = either!(
     |lock| "
     WITH due AS MATERIALIZED (
         SELECT seq AS due_seq FROM webhook_delivery
@@ -51,13 +52,56 @@ const RECORD: &str = "
       AND webhook_delivery.status = 'pending'
     RETURNING seq";
 
-/// What [`Wanted`] means, for every statement that looks for deliveries.
-macro_rules! wanted {
-    () => {
-        " FROM webhook_delivery AS d JOIN webhook_event AS e ON e.seq = d.event_seq
-          WHERE ($1 IS NULL OR d.hook = $1) AND ($2 IS NULL OR d.status = $2)
-            AND ($3 IS NULL OR e.kind = $3) AND e.occurred_at_ms >= $4 "
-    };
+/// How many of the last deliveries of a hook say how it is doing.
+pub const LAST: i64 = 1_000;
+
+/// Each hook there is a row of, found by the index: one step per name.
+const FIGURES: &str = "
+    WITH RECURSIVE names (hook) AS (
+        SELECT min(hook) FROM webhook_delivery
+        UNION ALL
+        SELECT (SELECT min(d.hook) FROM webhook_delivery AS d WHERE d.hook > names.hook)
+        FROM names WHERE names.hook IS NOT NULL)
+    SELECT n.hook,
+        (SELECT count(*) FROM (SELECT status FROM webhook_delivery AS d WHERE d.hook = n.hook
+            ORDER BY d.seq DESC LIMIT $1) AS l WHERE l.status = 'delivered') AS delivered,
+        (SELECT count(*) FROM (SELECT status FROM webhook_delivery AS d WHERE d.hook = n.hook
+            ORDER BY d.seq DESC LIMIT $1) AS l WHERE l.status = 'failed') AS failed,
+        (SELECT count(*) FROM webhook_delivery AS d
+          WHERE d.hook = n.hook AND d.status = 'pending') AS pending,
+        (SELECT min(e.occurred_at_ms) FROM webhook_event AS e
+          WHERE e.seq = (SELECT min(d.event_seq) FROM webhook_delivery AS d
+                          WHERE d.hook = n.hook AND d.status = 'pending')) AS oldest_pending_ms,
+        s.at_ms AS stopped_at_ms, s.why
+    FROM names AS n LEFT JOIN webhook_stop AS s ON s.hook = n.hook
+    WHERE n.hook IS NOT NULL ORDER BY n.hook";
+
+impl Wanted {
+    /// What is meant, as a statement says it: only conditions that are asked for, so that each
+    /// finds its index. `$1` is the hook, `$2` the kind, `$3` the instant.
+    fn rows(&self) -> String {
+        let status = match self.status.as_deref() {
+            None => "",
+            Some("pending") => " AND d.status = 'pending'",
+            Some("delivered") => " AND d.status = 'delivered'",
+            Some("failed") => " AND d.status = 'failed'",
+            Some(_) => " AND false",
+        };
+        let hook = if self.hook.is_some() { " AND d.hook = $1" } else { " AND $1 = ''" };
+        let kind = if self.kind.is_some() { " AND e.kind = $2" } else { " AND $2 = ''" };
+        let since = if self.since_ms > 0 { " AND e.occurred_at_ms >= $3" } else { " AND $3 <= 0" };
+        format!(
+            " FROM webhook_delivery AS d JOIN webhook_event AS e ON e.seq = d.event_seq
+              WHERE true{hook}{status}{kind}{since}"
+        )
+    }
+
+    fn asked(&self, sql: String) -> Query {
+        query_built(sql)
+            .bind(self.hook.clone().unwrap_or_default())
+            .bind(self.kind.clone().unwrap_or_default())
+            .bind(self.since_ms)
+    }
 }
 
 /// A delivery to be made now.
@@ -144,7 +188,7 @@ pub struct DeliveryView {
     pub took_ms: Option<i64>,
 }
 
-/// How a hook is doing.
+/// How a hook is doing, by its last thousand deliveries.
 #[derive(Debug, Clone, FromRow, Serialize)]
 pub struct HookFigures {
     pub hook: String,
@@ -248,10 +292,11 @@ impl Store {
             let mut tasks: Vec<NewTaskRow> = Vec::new();
             for tried in tried.iter().filter(|tried| recorded.contains(&(tried.seq,))) {
                 let Tried { hook, said, .. } = tried;
+                let code = tried.answer.map(|code| format!("{code} ")).unwrap_or_default();
                 let detail = match tried.becomes {
                     Becomes::Delivered | Becomes::Again(_) => continue,
                     Becomes::Failed => format!(
-                        "The webhook {hook} was given up after its last attempt ({said}). Mend the receiver, then `tidings webhooks replay --hook {hook}`."
+                        "The webhook {hook} was given up after its last attempt ({code}{said}). Mend the receiver, then `tidings webhooks replay --hook {hook}`."
                     ),
                     Becomes::HookStopped => {
                         query(
@@ -288,21 +333,14 @@ impl Store {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<DeliveryView>> {
-        Ok(query(concat!(
+        let sql = format!(
             "SELECT d.seq, d.hook, e.id AS event, e.kind, e.case_id, e.customer_id, d.status,
                     d.attempts, e.occurred_at_ms, d.next_at_ms, d.last_at_ms, d.answer, d.said,
-                    d.took_ms",
-            wanted!(),
-            "AND d.seq < $5 ORDER BY d.seq DESC LIMIT $6"
-        ))
-        .bind(&wanted.hook)
-        .bind(&wanted.status)
-        .bind(&wanted.kind)
-        .bind(wanted.since_ms)
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?)
+                    d.took_ms {} AND d.seq < $4 ORDER BY d.seq DESC LIMIT $5",
+            wanted.rows()
+        );
+        let before = before.unwrap_or(i64::MAX);
+        Ok(wanted.asked(sql).bind(before).bind(limit).fetch_all(&self.readers).await?)
     }
 
     /// How many deliveries are meant.
@@ -310,13 +348,8 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn count_deliveries(&self, wanted: &Wanted) -> Result<i64> {
-        let (count,): (i64,) = query(concat!("SELECT count(*)", wanted!()))
-            .bind(&wanted.hook)
-            .bind(&wanted.status)
-            .bind(&wanted.kind)
-            .bind(wanted.since_ms)
-            .fetch_one(&self.readers)
-            .await?;
+        let sql = format!("SELECT count(*) {}", wanted.rows());
+        let (count,): (i64,) = wanted.asked(sql).fetch_one(&self.readers).await?;
         Ok(count)
     }
 
@@ -392,29 +425,13 @@ impl Store {
         Ok(enabled)
     }
 
-    /// How every hook is doing that was ever told anything: what was delivered and given up of
-    /// the facts since `since`, and what waits.
+    /// How every hook is doing that was told anything in the last 30 days: what became of its
+    /// last thousand deliveries, and what waits.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn hook_figures(&self, since: Instant) -> Result<Vec<HookFigures>> {
-        Ok(query(
-            "SELECT d.hook,
-                    count(CASE WHEN d.status = 'delivered' AND e.occurred_at_ms >= $1 THEN 1 END)
-                        AS delivered,
-                    count(CASE WHEN d.status = 'failed' AND e.occurred_at_ms >= $1 THEN 1 END)
-                        AS failed,
-                    count(CASE WHEN d.status = 'pending' THEN 1 END) AS pending,
-                    min(CASE WHEN d.status = 'pending' THEN e.occurred_at_ms END)
-                        AS oldest_pending_ms,
-                    min(s.at_ms) AS stopped_at_ms, min(s.why) AS why
-             FROM webhook_delivery AS d JOIN webhook_event AS e ON e.seq = d.event_seq
-             LEFT JOIN webhook_stop AS s ON s.hook = d.hook
-             GROUP BY d.hook ORDER BY d.hook",
-        )
-        .bind(since.timestamp_millis())
-        .fetch_all(&self.readers)
-        .await?)
+    pub async fn hook_figures(&self) -> Result<Vec<HookFigures>> {
+        Ok(query(FIGURES).bind(LAST).fetch_all(&self.readers).await?)
     }
 
     /// Forgets what is older than 30 days, delivered or not. Answers how many deliveries, and how

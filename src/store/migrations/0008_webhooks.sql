@@ -30,7 +30,8 @@ CREATE TABLE webhook_delivery (
 );
 CREATE INDEX webhook_delivery_due ON webhook_delivery (hook, next_at_ms)
     WHERE status = 'pending';
-CREATE INDEX webhook_delivery_failed ON webhook_delivery (hook, seq) WHERE status = 'failed';
+CREATE INDEX webhook_delivery_by_hook ON webhook_delivery (hook, seq);
+CREATE INDEX webhook_delivery_by_status ON webhook_delivery (status, hook, seq);
 
 -- Hooks whose receiver said 410 Gone: nothing goes there until somebody enables them.
 CREATE TABLE webhook_stop (

@@ -279,7 +279,7 @@ pub struct Webhook {
     /// Null for a hook that is no longer in the settings.
     pub url: Option<String>,
     pub events: Vec<String>,
-    /// Of the facts of the last seven days.
+    /// Of the last thousand deliveries.
     pub delivered: i64,
     pub failed: i64,
     /// From 0 to 1; null when nothing ended.

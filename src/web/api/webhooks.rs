@@ -76,14 +76,13 @@ fn wanted(
     tag = "webhooks",
     operation_id = "webhooks_list",
     responses(
-        (status = 200, description = "Each with the rate of its last seven days", body = schema::Webhooks),
+        (status = 200, description = "Each with the rate of its last thousand deliveries", body = schema::Webhooks),
         (status = 401, description = "No API key, or one that is not known", body = schema::Problem, content_type = "application/problem+json"),
         (status = 403, description = "The key lacks the scope", body = schema::Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn list(State(web): State<Web>, _: Reader) -> Result<axum::Json<Value>> {
-    let engine = &web.app.engine;
-    let hooks = standing(&engine.store, &web.app.settings, engine.clock.now()).await?;
+    let hooks = standing(&web.app.engine.store, &web.app.settings).await?;
     Ok(axum::Json(json!({ "webhooks": hooks })))
 }
 

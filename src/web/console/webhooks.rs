@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::console::audit;
-use crate::app::webhooks::{RATE_DAYS, Standing, standing};
+use crate::app::webhooks::{Standing, standing};
 use crate::domain::time::from_ms;
 use crate::store::webhooks::{DeliveryView, Wanted};
 use crate::store::{Result, StoreError};
@@ -61,7 +61,6 @@ async fn shown(web: &Web, operator: &Operator, said: &[Said]) -> Response {
         Ok((hooks, failed, waiting)) => {
             let values = context! {
                 hooks => Serde(hooks), failed => Serde(failed), waiting => Serde(waiting),
-                days => RATE_DAYS,
             };
             show(web, operator, "webhooks", "Webhooks", "webhooks.html", values, said)
         }
@@ -70,10 +69,9 @@ async fn shown(web: &Web, operator: &Operator, said: &[Said]) -> Response {
 }
 
 async fn values(web: &Web) -> Result<(Vec<HookRow>, Vec<DeliveryRow>, Vec<DeliveryRow>)> {
-    let engine = &web.app.engine;
-    let store = &engine.store;
+    let store = &web.app.engine.store;
     let mut hooks = Vec::new();
-    for hook in standing(store, &web.app.settings, engine.clock.now()).await? {
+    for hook in standing(store, &web.app.settings).await? {
         hooks.push(HookRow {
             events: hook.events.join(", "),
             percent: hook.rate.map(|rate| format!("{:.1} %", rate * 100.0)),

@@ -178,7 +178,7 @@ async fn what_became_of_a_request_is_recorded_and_a_person_asked_once_per_hook()
         let asked: Vec<_> = tasks.iter().filter(|task| task.kind == "webhook").collect();
         assert_eq!(asked.len(), 1, "{tasks:?}");
         assert_eq!(rows.len(), 4, "and the task itself is told");
-        let figures = store.hook_figures(monday()).await.expect("the store");
+        let figures = store.hook_figures().await.expect("the store");
         let desk = figures.iter().find(|figures| figures.hook == "desk").expect("there");
         assert_eq!((desk.delivered, desk.failed, desk.pending), (1, 1, 2));
         assert_eq!(desk.oldest_pending_ms, Some(after_s(2).timestamp_millis()));

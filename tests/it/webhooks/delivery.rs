@@ -97,7 +97,7 @@ async fn gone_ends_the_hook_until_a_person_enables_it_and_loses_nothing() {
     assert_eq!(receiver.told().len(), 1);
     let tasks = app.tasks().await;
     assert!(tasks.len() == 1 && tasks[0].contains("410 Gone"), "{tasks:?}");
-    let figures = app.store().hook_figures(app.now()).await.expect("the store").remove(0);
+    let figures = app.store().hook_figures().await.expect("the store").remove(0);
     assert!(figures.stopped_at_ms.is_some() && figures.pending == 2);
     assert!(app.store().enable_hook("desk").await.expect("the store"));
     tell_until_nothing_waits(&app).await;
