@@ -25,14 +25,13 @@ impl Provider {
             tools.join("oidc-provider").exists(),
             "the OpenID provider of the tests is not there; tests/run installs it, as does\n  npm install --prefix target/tools oidc-provider@9"
         );
-        // Modules are looked for beside the script.
-        let folder = root.join("target/tools/openid");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let script = folder.join(format!("provider-{}.mjs", std::process::id()));
-        std::fs::copy(root.join("tests/openid/provider.mjs"), &script).expect("copied");
+        let script = std::fs::File::open(root.join("tests/openid/provider.mjs")).expect("a file");
         let mut command = Command::new("node");
         command
-            .arg(&script)
+            // Modules of a script that is read from standard input are looked for from here.
+            .args(["--input-type=module", "-"])
+            .current_dir(root.join("target/tools"))
+            .stdin(script)
             .env("BACK", BACK)
             .env("ACCOUNTS", accounts.to_string())
             .stdout(Stdio::piped())
