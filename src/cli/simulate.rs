@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde_json::json;
 
 use crate::app::balance::milliseconds;
+use crate::app::publishing::in_force;
 use crate::app::reports::cost::money;
 use crate::app::simulate::compare::{Comparison, compare};
 use crate::app::simulate::figures::{Figures, Period, figures};
@@ -182,7 +183,7 @@ impl Simulate {
         settings: &Settings,
     ) -> Result<Stage, anyhow::Error> {
         let store = context.store(settings).await?;
-        let Some((hash, files)) = store.published().await? else {
+        let Some(in_force) = in_force::read(&store).await? else {
             let why = "nothing is published in this store yet; `tidings journeys publish` does it, and --events simulates a file";
             return Err(BadInput(why.into()).into());
         };
@@ -202,9 +203,9 @@ impl Simulate {
         Ok(Stage {
             history,
             ending,
-            base: compiled(settings, &files)?,
-            base_name: format!("in force ({hash})"),
-            files,
+            base: Version::in_force(settings, &in_force, &newest_zones())?,
+            base_name: format!("in force ({})", in_force.hash),
+            files: in_force.files,
             recorded: self.to.is_none().then_some(recorded),
             bad_lines: 0,
         })

@@ -15,6 +15,7 @@ pub mod preference;
 pub mod reason;
 pub mod redis_url;
 pub mod secret;
+pub mod share;
 pub mod span;
 pub mod time;
 pub mod token;

@@ -20,6 +20,7 @@ pub mod consent;
 pub mod console;
 mod contact_points;
 pub mod customers;
+pub mod drafts;
 mod group_commit;
 pub mod heard;
 pub mod history;

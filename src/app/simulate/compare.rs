@@ -1,8 +1,8 @@
 //! Two runs of one history side by side: who hears more or less, later or earlier, another way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::reports::Spread;
 use crate::domain::time::{Instant, from_ms};
@@ -23,7 +23,7 @@ pub struct Customers {
 }
 
 /// What changes about words, whether messages of their own or part of another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words {
     /// Said only by the change.
     pub new: i64,
@@ -127,6 +127,20 @@ pub fn compare(before: &Run, after: &Run, period: Period) -> Comparison {
         no_longer_broken: beyond(&broken, &breaks),
         differences,
     }
+}
+
+/// The customers who are told anything more, less, at another time or another way.
+#[must_use]
+pub fn changed_customers<'r>(
+    before: &'r Run,
+    after: &'r Run,
+    period: Period,
+) -> BTreeSet<&'r CustomerId> {
+    let (was, is) = (told(before, period), told(after, period));
+    let differs =
+        |id: &NotificationId| was.get(id).copied().map(way) != is.get(id).copied().map(way);
+    let all = was.iter().chain(&is).filter(|(id, _)| differs(id));
+    all.map(|(_, outcome)| &outcome.notification.customer).collect()
 }
 
 impl Words {

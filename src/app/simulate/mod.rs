@@ -26,6 +26,7 @@ use crate::worker::writing::{Pen, Riding, rider_words, write_message};
 use crate::worker::{Behaviour, Live};
 
 use super::files::{Report, event_of, import_records, lines};
+use super::publishing::in_force;
 use super::{AppError, behaviour, content, gateways};
 
 /// Rules as they would decide, and the words they would send.
@@ -54,9 +55,29 @@ impl Version {
         if compiled.findings.iter().any(Finding::is_error) {
             return Err(AppError::Findings(compiled.findings));
         }
+        Ok(Self::of(hash, compiled.live, settings))
+    }
+
+    /// What is compiled already.
+    #[must_use]
+    pub fn of(hash: String, live: Live, settings: &Settings) -> Self {
         // Codes and links have the same length under any key, and nobody reads these.
         let keys = Keyring::new([0; 32]);
-        Ok(Self { hash, live: compiled.live, behaviour: behaviour(settings), keys })
+        Self { hash, live, behaviour: behaviour(settings), keys }
+    }
+
+    /// What is in force in a store: for all cases, and beside it for some.
+    ///
+    /// # Errors
+    /// `Findings` when anything is wrong with it.
+    pub fn in_force(
+        settings: &Settings,
+        files: &in_force::Files,
+        zones: &Zones,
+    ) -> Result<Self, AppError> {
+        let layouts = content::layouts(settings)?;
+        let live = files.compile(&layouts, settings, offered(&gateways(settings)?), zones)?;
+        Ok(Self::of(live.rules.journeys.in_force(), live, settings))
     }
 
     /// Plays a history under these rules.
