@@ -13,6 +13,7 @@ use crate::domain::time::Instant;
 
 pub mod answers;
 pub mod attempts;
+pub mod audit;
 pub mod balance;
 pub mod callbacks;
 mod case_choice;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::Web;
 use super::error::Problem;
 
-pub use operator::{Operator, Role};
+pub use operator::{Admin, At, Editor, Operator, Publisher, Role};
 
 /// The routes of the console.
 pub fn routes() -> Router<Web> {
@@ -58,6 +58,22 @@ pub fn show(
                 .into_response()
         }
     }
+}
+
+/// Says which role an action takes.
+#[must_use]
+pub fn forbidden(web: &Web, operator: &Operator, needed: Role) -> Response {
+    let title = "You have no right to this";
+    let page = show(
+        web,
+        operator,
+        "",
+        title,
+        "forbidden.html",
+        context! { needed => needed.as_str() },
+        &[],
+    );
+    (StatusCode::FORBIDDEN, page).into_response()
 }
 
 /// `GET /console`.

@@ -3,30 +3,38 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
 
 use crate::web::Web;
 use crate::web::auth::Reader;
 
-/// What an operator may do; each role may do what the ones before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Look at everything; addresses are masked.
-    Viewer,
-    /// Act on notifications and tasks, write drafts.
-    Editor,
-    /// Publish what somebody else wrote.
-    Publisher,
-    /// Providers, suppressions, unmasking.
-    Admin,
-}
+use super::forbidden;
 
-/// Somebody at the console.
-#[derive(Debug, Clone, Serialize)]
-pub struct Operator {
-    pub name: String,
-    pub role: Role,
+pub use crate::domain::{Operator, Role};
+
+/// An operator who has at least a role. `ROLE` is the position in [`Role::ALL`]. Others are
+/// shown which role it takes.
+#[derive(Debug, Clone)]
+pub struct At<const ROLE: usize>(pub Operator);
+
+/// Acts on notifications and tasks, writes drafts.
+pub type Editor = At<1>;
+/// Publishes.
+pub type Publisher = At<2>;
+/// Providers, suppressions, unmasking.
+pub type Admin = At<3>;
+
+impl<const ROLE: usize> FromRequestParts<Web> for At<ROLE> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
+        let operator = Operator::from_request_parts(parts, web).await?;
+        let needed = Role::ALL[ROLE];
+        if operator.may(needed) {
+            Ok(Self(operator))
+        } else {
+            Err(forbidden(web, &operator, needed))
+        }
+    }
 }
 
 impl FromRequestParts<Web> for Operator {

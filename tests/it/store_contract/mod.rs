@@ -2,6 +2,7 @@
 //! whatever `TIDINGS_TEST_STORE` says, through the public methods of `Store` alone.
 
 mod attempts;
+mod audit;
 mod balance;
 mod bed;
 mod centre;
