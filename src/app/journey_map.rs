@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
+use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, CaseId};
 use crate::planning::journey::{CronZone, Journey, Notice, Trigger};
+use crate::store::Store;
 use crate::store::recorded::RecordedOutcome;
 
 const PICTURE: &str = include_str!("../../templates/reports/journey.svg");
@@ -49,6 +51,43 @@ impl Traffic {
             }
         }
         traffic
+    }
+}
+
+/// Days of events whose counts stand on the arrows.
+const DAYS: i64 = 30;
+
+/// What happened in the last month that has events: a played store lies in the past.
+#[derive(Debug)]
+pub struct Month {
+    /// From when on; `None` where nothing ever happened.
+    pub from: Option<Instant>,
+    events: Vec<CaseEvent>,
+    outcomes: Vec<RecordedOutcome>,
+}
+
+/// Reads what happened up to `now`.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn last_month(store: &Store, now: Instant) -> crate::store::Result<Month> {
+    let recorded = store.recorded_events(now).await?;
+    let from = recorded.last().map(|(_, at, _)| *at - chrono::TimeDelta::days(DAYS));
+    let recent = recorded.into_iter().filter(|(_, at, _)| from.is_some_and(|from| *at >= from));
+    let events = recent.map(|(.., event)| event).collect();
+    let mut outcomes = store.recorded_outcomes().await?;
+    let from_ms = from.map_or(0, |from| from.timestamp_millis());
+    outcomes.retain(|outcome| outcome.told_at_ms.is_some_and(|at| at >= from_ms));
+    Ok(Month { from, events, outcomes })
+}
+
+impl Month {
+    /// Draws up one journey with what happened in it.
+    #[must_use]
+    pub fn map_of(&self, journey: &Journey) -> JourneyMap {
+        let traffic = (!self.events.is_empty())
+            .then(|| Traffic::count(&journey.case_type, self.events.iter(), &self.outcomes));
+        map(journey, traffic.as_ref())
     }
 }
 

@@ -11,6 +11,7 @@ mod explain;
 mod generate;
 mod import;
 mod journey_map;
+mod journeys;
 mod migrate;
 mod play;
 mod print;
@@ -70,7 +71,7 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
-    Journeys(admin::Journeys),
+    Journeys(journeys::Journeys),
     /// Hand a customer's data over, or forget them
     #[command(subcommand)]
     Customer(customer::Customer),

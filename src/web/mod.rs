@@ -110,7 +110,7 @@ pub fn router(web: Web) -> Router {
         .merge(console::routes())
         .layer(axum::middleware::from_fn_with_state(web.clone(), guard::limit_guesses))
         .layer(CsrfLayer::new())
-        .layer(SetResponseHeaderLayer::overriding(
+        .layer(SetResponseHeaderLayer::if_not_present(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(
                 "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",

@@ -2,6 +2,7 @@
 //! a POST did is read back from the store before it is confirmed.
 
 mod operator;
+mod publishing;
 
 use axum::Router;
 use axum::extract::State;
@@ -19,7 +20,10 @@ pub use operator::{Admin, At, Editor, Operator, Publisher, Role};
 
 /// The routes of the console.
 pub fn routes() -> Router<Web> {
-    Router::new().route("/console", get(home)).route("/console/style.css", get(style))
+    Router::new()
+        .route("/console", get(home))
+        .route("/console/style.css", get(style))
+        .merge(publishing::routes())
 }
 
 async fn style(State(web): State<Web>) -> Response {
