@@ -22,6 +22,7 @@ pub mod redis;
 pub mod reports;
 pub mod roles;
 pub mod simulate;
+pub mod staff;
 pub mod stream;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -285,10 +285,23 @@ impl JourneyMap {
     /// # Errors
     /// When the template has a fault.
     pub fn svg(&self) -> Result<String, minijinja::Error> {
+        self.draw(true)
+    }
+
+    /// The same for a page whose stylesheet has its colours.
+    ///
+    /// # Errors
+    /// When the template has a fault.
+    pub fn picture(&self) -> Result<String, minijinja::Error> {
+        self.draw(false)
+    }
+
+    fn draw(&self, styled: bool) -> Result<String, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.add_template("picture", PICTURE)?;
-        environment.get_template("picture")?.render(minijinja::value::Serde(self))
+        let map = minijinja::Value::from(minijinja::value::Serde(self));
+        environment.get_template("picture")?.render(minijinja::context! { styled, ..map })
     }
 }
 

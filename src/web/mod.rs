@@ -52,7 +52,7 @@ pub struct Web {
 
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
-    use api::{calls, cases, customers, events, notifications, tasks};
+    use api::{calls, cases, customers, events, journeys, notifications, tasks};
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
         .routes(routes!(customers::put, customers::get, customers::delete))
@@ -68,6 +68,9 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(notifications::retry))
         .routes(routes!(calls::set_wait_times))
         .routes(routes!(calls::ask))
+        .routes(routes!(journeys::list, journeys::publish))
+        .routes(routes!(journeys::get))
+        .routes(routes!(journeys::differences))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::done))
         .split_for_parts()

@@ -105,12 +105,14 @@ pub async fn work_out(app: &App, files: &VersionFiles) -> Result<(Effect, String
         return Ok(Default::default());
     };
     let recorded = store.recorded_outcomes().await?;
-    let played = recorded.iter().any(|o| o.reason.as_deref() == Some("end_of_play"));
     let month = TimeDelta::days(DAYS);
+    let played =
+        last + month <= now && recorded.iter().any(|o| o.reason.as_deref() == Some("end_of_play"));
     // A played store lies in the past, and ends where its play did.
     let ending = if played { Ending::Cancel(last + month) } else { Ending::Open(now) };
     let to = if played { last + month } else { now };
-    let from = if last + month < to || played { last - month } else { now - month };
+    // The last month that has events.
+    let from = if last + month <= now { last - month } else { now - month };
     let period = Period { from, to };
     let settings = app.settings.clone();
     let work = move || {

@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
         (name = "customers", description = "Who is told, and what they chose"),
         (name = "cases", description = "How a case stands and what was told"),
         (name = "notifications", description = "What was told, held or not said, and why"),
+        (name = "journeys", description = "Versions of journeys and messages, and which one is in force"),
         (name = "tasks", description = "Work for people"),
         (name = "calls", description = "Calls back, and how long people wait"),
     ),

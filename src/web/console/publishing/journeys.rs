@@ -154,7 +154,7 @@ pub async fn map(
         let month = journey_map::last_month(&engine.store, engine.clock.now()).await?;
         let map = month.map_of(journey);
         let picture = map
-            .svg()
+            .picture()
             .map_err(|error| Refusal::Bad(format!("the picture cannot be drawn: {error}")))?;
         Ok((map, picture, month.from))
     };
