@@ -37,6 +37,7 @@ mod moving_between_engines;
 mod open_cases;
 mod play;
 mod provider_rests;
+mod publishing;
 mod queue_on_redis;
 mod quiet_hours;
 mod rate_limits;

@@ -8,6 +8,7 @@ mod bed;
 mod centre;
 mod console;
 mod customers;
+mod drafts;
 mod faults;
 mod intake;
 mod leases;
