@@ -80,6 +80,8 @@ pub struct App {
     pub pages: pages::Pages,
     /// The console's pages.
     pub console: console::Pages,
+    /// Who may see them.
+    pub door: console::Door,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The files on disk differ from the version in force.
@@ -144,6 +146,7 @@ impl App {
         let layouts = content::layouts(&settings)?;
         let pages = pages::Pages::load(&settings)?;
         let console = console::Pages::load(&settings, house_zone)?;
+        let door = console::Door::new(&settings)?;
         let on_disk_hash = content::hash(&on_disk);
         let in_force = match in_force::read(&store).await? {
             Some(in_force) => in_force,
@@ -186,6 +189,7 @@ impl App {
             zones,
             pages,
             console,
+            door,
             guesses: guesses::Guesses::default(),
             files_differ,
             parts: Mutex::new(Some(Parts { receivers, crew })),

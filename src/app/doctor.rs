@@ -72,6 +72,7 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
         Err(error) => checks.push(bad("providers", error.to_string(), "correct [channels]")),
     }
     checks.push(keys(settings));
+    checks.push(operators(settings));
     checks
 }
 
@@ -230,6 +231,22 @@ async fn provider(channel: Channel, gateway: Option<&Gateway>) -> Check {
             format!("{name}: {why}"),
             format!("correct [channels.{channel}], or wait for the provider"),
         ),
+    }
+}
+
+fn operators(settings: &Settings) -> Check {
+    let console = &settings.console;
+    let openid = console.openid.as_ref().map(|openid| format!("OpenID at {}", openid.issuer));
+    let named = console.operators.len();
+    match (named, openid) {
+        (0, None) => note(
+            "operators",
+            "none: the console is open to this machine only",
+            "`tidings operator new` prints one",
+        ),
+        (0, Some(openid)) => good("operators", openid),
+        (_, None) => good("operators", format!("{named}")),
+        (_, Some(openid)) => good("operators", format!("{named}, and {openid}")),
     }
 }
 

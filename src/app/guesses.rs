@@ -2,6 +2,7 @@
 //! client that is right is never counted.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,14 +17,18 @@ const PER_S: f64 = 0.5;
 /// Clients that are remembered; beyond them those who have long been quiet are forgotten.
 const MAX_CLIENTS: usize = 20_000;
 
-/// The wrong tries of each client of late.
-#[derive(Debug, Default)]
-pub struct Guesses {
-    clients: Mutex<HashMap<IpAddr, Bucket>>,
+/// The tries of each of many, of late. Whoever is beyond the bound shares one place.
+#[derive(Debug)]
+pub struct Tries<K> {
+    of: Mutex<HashMap<Option<K>, Bucket>>,
+    rate: Rate,
+    burst: u32,
 }
 
-fn rate() -> Rate {
-    Rate::new(PER_S, BURST).expect("a limit")
+/// The wrong tries of each client of late.
+#[derive(Debug)]
+pub struct Guesses {
+    clients: Tries<IpAddr>,
 }
 
 /// Whom an address stands for: a house with IPv6 has a network of its own (RFC 6177).
@@ -37,34 +42,60 @@ fn client(address: IpAddr) -> IpAddr {
     }
 }
 
+impl<K: Eq + Hash> Tries<K> {
+    /// So many at once, and so many a second after that.
+    ///
+    /// # Panics
+    /// When that is no limit.
+    #[must_use]
+    pub fn new(per_s: f64, burst: u32) -> Self {
+        let rate = Rate::new(per_s, burst).expect("a limit");
+        Self { of: Mutex::default(), rate, burst }
+    }
+
+    /// How long one must wait before they may try again; `None`: not at all.
+    #[must_use]
+    pub fn must_wait(&self, who: K, now: Instant) -> Option<Duration> {
+        let tries = self.of.lock().expect("no panic while held");
+        let mut bucket = *tries.get(&Some(who))?;
+        let granted = bucket.take(self.rate, 1, now.timestamp_micros());
+        (granted.count == 0).then_some(granted.wait)
+    }
+
+    /// Somebody tried.
+    pub fn count(&self, who: K, now: Instant) {
+        let now_us = now.timestamp_micros();
+        let mut tries = self.of.lock().expect("no panic while held");
+        if tries.len() >= MAX_CLIENTS {
+            let all = usize::try_from(self.burst).unwrap_or(usize::MAX);
+            tries.retain(|_, bucket| { *bucket }.take(self.rate, all, now_us).count < all);
+        }
+        // So many at once: whoever is not among them shares one place.
+        let room = tries.len() < MAX_CLIENTS;
+        let who = Some(who);
+        let place = if room || tries.contains_key(&who) { who } else { None };
+        tries.entry(place).or_default().take(self.rate, 1, now_us);
+    }
+}
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self { clients: Tries::new(PER_S, BURST) }
+    }
+}
+
 impl Guesses {
     /// How long a client must wait before it may try again; `None`: not at all.
     #[must_use]
     pub fn must_wait(&self, from: IpAddr, now: Instant) -> Option<Duration> {
-        let clients = self.clients.lock().expect("no panic while held");
-        let mut bucket = *clients.get(&client(from))?;
-        let granted = bucket.take(rate(), 1, now.timestamp_micros());
-        (granted.count == 0).then_some(granted.wait)
+        self.clients.must_wait(client(from), now)
     }
 
     /// A client was wrong.
     pub fn count(&self, from: IpAddr, now: Instant) {
-        let (rate, now_us) = (rate(), now.timestamp_micros());
-        let mut clients = self.clients.lock().expect("no panic while held");
-        if clients.len() >= MAX_CLIENTS {
-            let all = usize::try_from(BURST).unwrap_or(usize::MAX);
-            clients.retain(|_, bucket| { *bucket }.take(rate, all, now_us).count < all);
-        }
-        // So many at once: whoever is not among them shares one place.
-        let room = clients.len() < MAX_CLIENTS;
-        let from = client(from);
-        let place = if room || clients.contains_key(&from) { from } else { NOBODY };
-        clients.entry(place).or_default().take(rate, 1, now_us);
+        self.clients.count(client(from), now);
     }
 }
-
-/// The place of those there is no room for.
-const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 #[cfg(test)]
 mod tests {
@@ -98,6 +129,6 @@ mod tests {
         for n in 0..=u32::try_from(MAX_CLIENTS).expect("small") + 5 {
             guesses.count(IpAddr::V4(n.into()), now);
         }
-        assert!(guesses.clients.lock().expect("lock").len() <= MAX_CLIENTS + 1);
+        assert!(guesses.clients.of.lock().expect("lock").len() <= MAX_CLIENTS + 1);
     }
 }

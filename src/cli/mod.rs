@@ -13,6 +13,7 @@ mod import;
 mod journey_map;
 mod journeys;
 mod migrate;
+mod operator;
 mod play;
 mod print;
 mod ready;
@@ -81,6 +82,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
+    /// People who use the console
+    #[command(subcommand)]
+    Operator(operator::Operator),
     /// Bring the store to this version's schema, or move everything to another engine
     Migrate(migrate::Migrate),
     /// Say what is wrong with this installation, and how to mend it
@@ -143,6 +147,7 @@ impl Cli {
             Command::Customer(command) => command.run(&context).await,
             Command::Consent(command) => command.run(&context).await,
             Command::Key(command) => command.run(),
+            Command::Operator(command) => command.run(&context),
             Command::Migrate(command) => command.run(&context).await,
             Command::Doctor(command) => command.run(&context).await,
             Command::Ready(command) => command.run(&context).await,
@@ -215,7 +220,8 @@ impl Context {
         clock: Clock,
         store: Store,
     ) -> Result<App, anyhow::Error> {
-        match App::build(settings, clock, store).await {
+        // On the heap: settings and parts together are large.
+        match Box::pin(App::build(settings, clock, store)).await {
             Ok(app) => Ok(app),
             Err(crate::app::AppError::Findings(findings)) => {
                 let errors = findings.iter().filter(|finding| finding.is_error());

@@ -3,6 +3,7 @@
 mod adaptive;
 mod all;
 mod answers;
+mod audit;
 mod contacts;
 mod cost;
 mod load;
@@ -24,6 +25,8 @@ pub enum Report {
     All(all::All),
     /// How questions were answered: ratings after an end, choices, confirmations
     Answers(answers::Answers),
+    /// What operators did at the console, the newest first
+    Audit(audit::Audit),
     /// After which messages customers got in touch all the same, worst first
     Contacts(contacts::Contacts),
     /// What messages cost, at the prices of the settings
@@ -40,6 +43,7 @@ impl Report {
             Self::Adaptive(report) => report.run(context).await,
             Self::All(report) => report.run(context).await,
             Self::Answers(report) => report.run(context).await,
+            Self::Audit(report) => report.run(context).await,
             Self::Contacts(report) => report.run(context).await,
             Self::Cost(report) => report.run(context).await,
             Self::Load(report) => report.run(context).await,

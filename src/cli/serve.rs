@@ -184,6 +184,17 @@ fn say_what_is_set(settings: &Settings) {
             );
         }
     }
+    if settings.console.is_open_here() {
+        if settings.http.listen.ip().is_loopback() {
+            tracing::warn!(
+                "nobody is named who may sign in: the console is open to this machine; `tidings operator new` prints an entry"
+            );
+        } else {
+            tracing::warn!(
+                "nobody is named who may sign in: the console is closed; `tidings operator new` prints an entry"
+            );
+        }
+    }
     let channels = &settings.channels;
     let outbox = |name: &str, dir: &std::path::Path| {
         tracing::warn!(channel = name, dir = %dir.display(), "messages are captured as files; nothing leaves");

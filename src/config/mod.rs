@@ -17,10 +17,12 @@ use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
 mod calendars;
+mod console;
 mod prices;
 mod source;
 
 pub use calendars::Calendars;
+pub use console::{Console, OpenId, OperatorEntry, operator_name};
 pub use prices::Prices;
 use source::{Source, merge, nested, parse_value, read_secrets, without_passwords};
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub queue: Queue,
     pub http: Http,
     pub auth: Auth,
+    #[serde(skip_serializing)]
+    pub console: Console,
     pub sender: Sender,
     pub journeys: Folder,
     pub templates: Folder,
@@ -394,6 +398,7 @@ impl Settings {
         {
             return fault(&["http", "public_url"], "must start with https:// or http://".into());
         }
+        self.console.check(source)?;
         for (name, telephone) in [("sms", &self.channels.sms), ("voice", &self.channels.voice)] {
             if telephone.provider != TelephoneProvider::Twilio {
                 continue;

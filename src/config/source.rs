@@ -46,7 +46,18 @@ pub(super) fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// `token_file = "…"` becomes `token`, read from that file; `url_file` becomes `url`.
+/// Keys that name a file with a secret, and the keys that hold what was read there.
+const SECRETS: [(&str, &str); 4] = [
+    ("token_file", "token"),
+    ("url_file", "url"),
+    ("totp_secret_file", "totp"),
+    ("client_secret_file", "client_secret"),
+];
+
+/// Keys whose value is not shown with a fault.
+const HIDDEN: [&str; 3] = ["totp", "client_secret", "hash"];
+
+/// `token_file = "…"` becomes `token`, read from that file, and so on with the other secrets.
 pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
     for name in ["store", "queue"] {
         if let Some(Value::Table(section)) = table.get_mut(name) {
@@ -60,6 +71,18 @@ pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box
             }
         }
     }
+    let Some(Value::Table(console)) = table.get_mut("console") else { return Ok(()) };
+    if let Some(Value::Table(openid)) = console.get_mut("openid") {
+        read_secrets_of(openid, &["console", "openid"], source)?;
+    }
+    if let Some(Value::Array(operators)) = console.get_mut("operators") {
+        for (place, operator) in operators.iter_mut().enumerate() {
+            if let Value::Table(operator) = operator {
+                let path = ["console", "operators", &place.to_string()];
+                read_secrets_of(operator, &path, source)?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -68,7 +91,7 @@ fn read_secrets_of(
     path: &[&str],
     source: &Source,
 ) -> Result<(), Box<Finding>> {
-    for (file_key, key) in [("token_file", "token"), ("url_file", "url")] {
+    for (file_key, key) in SECRETS {
         let Some(file) = section.remove(file_key) else { continue };
         let path: Vec<String> =
             path.iter().chain([&file_key]).map(|part| (*part).to_owned()).collect();
@@ -97,22 +120,21 @@ impl Source {
         }
     }
 
+    /// Where a key stands. A number in the path is a place in an array.
     pub fn span(&self, path: &[String]) -> Option<Range<usize>> {
-        let root = DeTable::parse(&self.text).ok()?;
-        let mut table = root.get_ref();
-        let (last, folders) = path.split_last()?;
-        for folder in folders {
-            let (_, value) = table.iter().find(|(key, _)| key.get_ref() == folder)?;
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ => return Some(value.span()),
-            }
-        }
-        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == last)?;
-        Some(match value.get_ref() {
-            DeValue::Table(_) => key.span(),
-            _ => value.span(),
-        })
+        place_in(DeTable::parse(&self.text).ok()?.get_ref(), path)
+    }
+
+    /// The same, or else where the nearest of what it stands in does.
+    fn span_or_above(&self, path: &[String]) -> Option<Range<usize>> {
+        (1..=path.len()).rev().find_map(|length| self.span(&path[..length]))
+    }
+
+    /// The same text with stars in a place that is not to be shown.
+    fn hiding(&self, place: &Range<usize>) -> Self {
+        let (before, after) = (&self.text[..place.start], &self.text[place.end..]);
+        let text = format!("{before}{}{after}", "*".repeat(place.len()));
+        Self { file: self.file.clone(), text: Arc::from(text) }
     }
 
     pub fn explain(
@@ -122,10 +144,11 @@ impl Source {
     ) -> Finding {
         let message = error.inner().message().to_owned();
         let path = error.path().to_string();
-        let mut parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-        if path == "." {
-            parts.clear();
-        }
+        let mut parts: Vec<String> = path
+            .split(['.', '[', ']'])
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
         let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
         let unknown = message.starts_with("unknown field") || message.starts_with("missing field");
         if unknown && parts.last() != Some(&quoted) {
@@ -135,15 +158,40 @@ impl Source {
         if let Some(variable) = set_by.get(&dotted) {
             return self.finding(&format!("the environment variable {variable}: {message}"));
         }
+        let hidden = parts.last().is_some_and(|last| HIDDEN.contains(&last.as_str()));
         let finding = match self.span(&parts) {
+            Some(span) if hidden => {
+                self.hiding(&span).finding(&format!("{dotted}: {message}")).at(span)
+            }
             Some(span) => self.finding(&message).at(span),
-            None => self.finding(&format!("{dotted}: {message}")),
+            // What is missing is missing somewhere.
+            None => match self.span_or_above(&parts) {
+                Some(span) => self.finding(&format!("{dotted}: {message}")).at(span),
+                None => self.finding(&format!("{dotted}: {message}")),
+            },
         };
-        if message.starts_with("missing field") {
+        if message.starts_with("missing field") && dotted.starts_with("sender") {
             finding.help("the sender's name and mail_from have no default:\n[sender]\nname = \"Example Shop\"\nmail_from = \"Example Shop <service@example.com>\"")
         } else {
             finding.help("`tidings check --defaults` prints every key with its default")
         }
+    }
+}
+
+fn place_in(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
+    let (first, mut rest) = path.split_first()?;
+    let (key, mut value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    let mut named = true;
+    while let DeValue::Array(entries) = value.get_ref()
+        && let Some(place) = rest.first().and_then(|part| part.parse::<usize>().ok())
+    {
+        value = entries.get(place)?;
+        (rest, named) = (&rest[1..], false);
+    }
+    match value.get_ref() {
+        DeValue::Table(inner) if !rest.is_empty() => place_in(inner, rest),
+        DeValue::Table(_) if named => Some(key.span()),
+        _ => Some(value.span()),
     }
 }
 

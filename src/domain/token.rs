@@ -85,6 +85,12 @@ impl Keyring {
         format!("{number:06}")
     }
 
+    /// A text of 43 letters, digits, `-` and `_` that only we can derive from another.
+    #[must_use]
+    pub fn derived(&self, purpose: &str, from: &str) -> String {
+        BASE64URL_NOPAD.encode(&self.mac(purpose, from))
+    }
+
     /// The fingerprint of a link that is used once.
     #[must_use]
     pub fn fingerprint(&self, link: &str) -> String {

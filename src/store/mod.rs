@@ -36,6 +36,7 @@ pub mod moving;
 mod news;
 pub mod notifications;
 mod operations;
+pub mod operators;
 pub mod outcomes;
 pub mod pending;
 mod place;

@@ -59,12 +59,17 @@ impl<const SCOPE: usize> FromRequestParts<Web> for Caller<SCOPE> {
     }
 }
 
-/// Without any key configured, only this machine is served: a forwarded request comes from
+/// Does a request come from this machine, as far as can be told? A forwarded one comes from
 /// elsewhere.
-fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
+pub(super) fn is_local(parts: &Parts, loopback: bool) -> bool {
     let forwarded = parts.headers.contains_key(header::FORWARDED)
         || parts.headers.contains_key("x-forwarded-for");
-    if loopback && !forwarded {
+    loopback && !forwarded
+}
+
+/// Without any key configured, only this machine is served.
+fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
+    if is_local(parts, loopback) {
         return Ok(());
     }
     Err(Problem::new(

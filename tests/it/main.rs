@@ -35,6 +35,7 @@ mod messages_as_read;
 mod messages_together;
 mod moving_between_engines;
 mod open_cases;
+mod operators;
 mod play;
 mod provider_rests;
 mod publishing;

@@ -72,7 +72,7 @@ impl Pages {
         let setting = BTreeMap::from([(SETTING, Value::from_object(setting))]);
         let frame = context! { sender => self.sender.as_str(), zone => self.zone.iana_name() };
         // What a page need not say.
-        let bare = context! { said => Vec::<Value>::new(), operator => (), page => "" };
+        let bare = context! { said => Vec::<Value>::new(), operator => (), page => "", signed_in => false };
         let page = self.environment.get_template(name);
         page.and_then(|page| {
             page.render(context! { ..values, ..frame, ..Value::from(setting), ..bare })

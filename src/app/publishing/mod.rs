@@ -274,6 +274,5 @@ pub fn differing<'f>(a: &'f VersionFiles, b: &'f VersionFiles) -> BTreeSet<&'f s
 /// Does the console know people? Where it knows none, nobody else can be asked.
 #[must_use]
 pub fn has_operators(settings: &Settings) -> bool {
-    let _ = settings;
-    false
+    !settings.console.is_open_here()
 }

@@ -1,13 +1,17 @@
 //! Who is at the console, and what they may do.
 
 use axum::extract::FromRequestParts;
+use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
 use crate::web::Web;
-use crate::web::auth::Reader;
+use crate::web::auth::is_local;
+use crate::web::error::Problem;
 
-use super::forbidden;
+use super::cookies::Kept;
+use super::doors::to_the_form;
+use super::{closed, forbidden, note_forbidden};
 
 pub use crate::domain::{Operator, Role};
 
@@ -30,20 +34,55 @@ impl<const ROLE: usize> FromRequestParts<Web> for At<ROLE> {
         let operator = Operator::from_request_parts(parts, web).await?;
         let needed = Role::ALL[ROLE];
         if operator.may(needed) {
-            Ok(Self(operator))
-        } else {
-            Err(forbidden(web, &operator, needed))
+            return Ok(Self(operator));
         }
+        note_forbidden(web, &operator, needed, parts).await;
+        Err(forbidden(web, &operator, needed))
     }
 }
 
 impl FromRequestParts<Web> for Operator {
     type Rejection = Response;
 
-    /// Without any operator configured, only this machine is served, as with API keys.
+    /// Without anybody who could sign in, only this machine is served. API keys open nothing
+    /// here.
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
-        let local = Reader::from_request_parts(parts, web).await;
-        let Reader { name } = local.map_err(IntoResponse::into_response)?;
-        Ok(Self { name, role: Role::Admin })
+        let door = &web.app.door;
+        if door.is_open_here() {
+            let loopback = web.app.settings.http.listen.ip().is_loopback();
+            return if is_local(parts, loopback) && names_this_machine(parts, web) {
+                Ok(Self { name: "local".into(), role: Role::Admin })
+            } else {
+                Err(closed(web))
+            };
+        }
+        let Some(token) = Kept::Session.read(web, &parts.headers) else {
+            return Err(to_the_form(parts));
+        };
+        match door.who(&web.app, &token).await {
+            Ok(Some(operator)) => Ok(operator),
+            Ok(None) => {
+                let mut response = to_the_form(parts);
+                response.headers_mut().append(header::SET_COOKIE, Kept::Session.remove(web));
+                Err(response)
+            }
+            Err(error) => Err(Problem::from(error).into_response()),
+        }
     }
+}
+
+/// Is the console asked for by a name of this machine, or by its public one? Any other name was
+/// made to lead here by somebody else's page (DNS rebinding).
+fn names_this_machine(parts: &Parts, web: &Web) -> bool {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = host else { return true };
+    let address = |text: &str| reqwest::Url::parse(text).ok()?.host_str().map(str::to_owned);
+    let Some(asked) = address(&format!("http://{host}")) else { return false };
+    let loopback = asked
+        .trim_matches(['[', ']'])
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    loopback
+        || asked == "localhost"
+        || address(&web.app.settings.http.public_url).is_some_and(|public| public == asked)
 }

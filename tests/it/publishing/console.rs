@@ -1,5 +1,6 @@
 //! Somebody from ops moves a reminder with nothing but the console.
 
+use tidings::domain::NotificationId;
 use tidings::store::audit::AuditFilter;
 
 use crate::support::TestApp;
@@ -83,7 +84,7 @@ async fn a_reminder_is_moved_its_effect_seen_published_and_rolled_back() {
     app.drain().await;
     let three_days = 3 * 86_400_000;
     assert_eq!(before - due().await.0, three_days);
-    let id = id.parse().expect("an id");
+    let id = NotificationId::parse(&id).expect("an id");
     let explained = app.store().notification(&id).await.expect("known").decisions;
     assert!(explained.iter().any(|d| d.reasons.contains("rules_changed")), "{explained:?}");
 

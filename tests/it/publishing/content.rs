@@ -4,7 +4,7 @@ use serde_json::Value;
 use tidings::app::publishing::{compile, publish};
 use tidings::app::{content as files_of, staff};
 use tidings::domain::message::Shaped;
-use tidings::domain::{CaseId, Channel};
+use tidings::domain::{CaseId, Channel, NotificationId};
 use tidings::planning::fit::ChannelNeed;
 use tidings::store::journeys::VersionFiles;
 
@@ -63,7 +63,7 @@ async fn agents_read_their_words_beside_what_the_customer_saw() {
     let case: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(case["told"][0]["staff"], format!("{SECRET} to Ada Byron"), "{case}");
     let told = app.notifications().await.into_iter().find(|n| n.notice == "label").expect("told");
-    let id = told.id.parse().expect("an id");
+    let id = NotificationId::parse(&told.id).expect("an id");
     let words = staff::words_of(&app.app, &id).await.expect("the store");
     assert_eq!(words, Some(format!("{SECRET} to Ada Byron")));
 }

@@ -1,8 +1,10 @@
 //! What touches a mandatory topic or many customers needs somebody else than who wrote it.
 
 use tidings::app::publishing::{Proposal, Published, Refusal, Say, put_in_force};
+use tidings::store::audit::AuditFilter;
 use tidings::store::journeys::VersionFiles;
 
+use crate::operators::{Answer, Desk, everybody};
 use crate::support::TestApp;
 use crate::support::binary::Installation;
 
@@ -110,4 +112,88 @@ fn the_command_line_refuses_says_how_and_records_who_said_yes() {
         (&last["author"], &last["approved_by"], &last["reason"], &last["percent"]),
         (&"Ada".into(), &"Grace".into(), &"sooner".into(), &100.into())
     );
+}
+
+/// Begins a draft of the reminder after two days and works out its effect; its address.
+async fn drafted(desk: &Desk<'_>, reason: &str, span: &str) -> String {
+    let begun = desk.post("/console/drafts/new", &[("reason", reason)]).await;
+    assert_eq!(begun.status, 303, "{}", begun.body);
+    let draft = begun.location.expect("the draft").split('?').next().expect("one").to_owned();
+    let fields = [
+        ("revision", "1"),
+        ("notice", "post-it"),
+        ("on.after", span),
+        ("window", "09:00-18:00"),
+        ("repeat.every", "4 days"),
+        ("repeat.at_most", "2"),
+        ("channels", "email, sms, voice"),
+        ("enabled", "true"),
+    ];
+    assert_eq!(desk.post(&format!("{draft}/values/return"), &fields).await.status, 303);
+    assert_eq!(act(desk, &draft, "simulate", "2").await.status, 303);
+    draft
+}
+
+async fn act(desk: &Desk<'_>, draft: &str, what: &str, revision: &str) -> Answer {
+    desk.post(draft, &[("do", what), ("revision", revision)]).await
+}
+
+#[tokio::test]
+async fn a_viewer_looks_an_editor_drafts_and_a_publisher_publishes_what_another_wrote() {
+    let app = TestApp::with(&format!("{MANDATORY}{}", everybody())).await;
+    let [vera, edda, pia, ada] = [
+        Desk::signed_in(&app, "vera").await,
+        Desk::signed_in(&app, "edda").await,
+        Desk::signed_in(&app, "pia").await,
+        Desk::signed_in(&app, "ada").await,
+    ];
+    let published = async || app.store().publications().await.expect("the store").len();
+    let draft = drafted(&edda, "sooner", "2 days").await;
+
+    for page in ["/console/journeys", &draft, &format!("{draft}/values/return")] {
+        assert_eq!(vera.get(page).await.status, 200, "{page}");
+    }
+    assert_eq!(vera.get("/console/drafts/new").await.status, 403);
+    for what in ["simulate", "publish", "withdraw", "ask"] {
+        assert_eq!(act(&vera, &draft, what, "2").await.status, 403, "{what}");
+    }
+    let page = edda.get(&draft).await.body;
+    assert!(page.contains("You wrote a part of it, so somebody else publishes it"), "{page}");
+    assert_eq!(act(&edda, &draft, "ask", "2").await.status, 303);
+    assert_eq!(act(&edda, &draft, "publish", "2").await.status, 403, "an editor never");
+    let back = [("version", "0"), ("reason", "x")];
+    assert_eq!(edda.post("/console/journeys/rollback", &back).await.status, 403);
+    assert_eq!(published().await, 1);
+
+    // Whoever changes a line wrote a part of it.
+    let touched = [("do", "reason"), ("revision", "2"), ("reason", "much sooner")];
+    assert_eq!(pia.post(&draft, &touched).await.status, 303);
+    assert_eq!(act(&pia, &draft, "simulate", "3").await.status, 303);
+    let refused = act(&pia, &draft, "publish", "3").await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("on a topic nobody can switch off"), "{}", refused.body);
+    assert_eq!(published().await, 1);
+    assert_eq!(act(&ada, &draft, "publish", "3").await.status, 303);
+    let last = app.store().publications().await.expect("the store").remove(0);
+    assert_eq!((&*last.author, last.approved_by.as_deref()), ("edda", Some("ada")));
+
+    // A publisher may not publish their own either.
+    let own = drafted(&pia, "later", "3 days").await;
+    assert_eq!(act(&pia, &own, "publish", "2").await.status, 409);
+    assert_eq!(act(&ada, &own, "publish", "2").await.status, 303);
+    assert_eq!(published().await, 3);
+    let log = AuditFilter { action: Some("publish".into()), limit: 9, ..AuditFilter::default() };
+    let log = app.store().audit_log(&log).await.expect("the store");
+    let who: Vec<&str> = log.iter().map(|row| row.who.as_str()).collect();
+    assert_eq!(who, ["ada", "ada"]);
+}
+
+#[tokio::test]
+async fn what_touches_no_mandatory_topic_a_publisher_publishes_alone() {
+    let app = TestApp::with(&everybody()).await;
+    let pia = Desk::signed_in(&app, "pia").await;
+    let draft = drafted(&pia, "sooner", "2 days").await;
+    assert_eq!(act(&pia, &draft, "publish", "2").await.status, 303);
+    let last = app.store().publications().await.expect("the store").remove(0);
+    assert_eq!((&*last.author, last.approved_by, &*last.four_eyes), ("pia", None, ""));
 }

@@ -17,6 +17,7 @@ mod moving;
 mod notifications;
 mod odd_text;
 mod opening;
+mod operators;
 mod outcomes;
 mod plans;
 mod promises;

@@ -1,6 +1,7 @@
 //! What the tests stand on: the app on a manual clock, and real counterparts on loopback.
 
 pub mod binary;
+pub mod openid;
 pub mod postgres;
 pub mod redis;
 pub mod smtp;
