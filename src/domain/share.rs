@@ -23,7 +23,7 @@ impl Share {
             hasher.update([0]);
         }
         let hash = hasher.finalize();
-        let place = hash[..8].iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte)) % 100;
+        let place = hash[..8].iter().fold(0_u64, |n, byte| (n << 8) | u64::from(*byte)) % 100;
         place < u64::from(self.percent)
     }
 }

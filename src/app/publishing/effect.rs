@@ -92,7 +92,9 @@ pub async fn work_out(app: &App, files: &VersionFiles) -> Result<(Effect, String
     let store = &app.engine.store;
     let zones = newest_zones();
     let after = Version::compile(&app.settings, files, &zones)?;
-    let Some(in_force) = in_force::read(store).await? else { return Ok(Default::default()) };
+    let Some(in_force) = in_force::read(store).await? else {
+        return Ok((Effect::default(), String::new()));
+    };
     let layouts = content::layouts(&app.settings)?;
     let offered = crate::channel::offered(&app.engine.gateways);
     let live = in_force.compile(&layouts, &app.settings, offered, &zones)?;
@@ -102,7 +104,7 @@ pub async fn work_out(app: &App, files: &VersionFiles) -> Result<(Effect, String
     let now = app.engine.clock.now();
     let history = history_of(store, now).await?;
     let Some(last) = history.events.last().map(|event| event.at) else {
-        return Ok(Default::default());
+        return Ok((Effect::default(), String::new()));
     };
     let recorded = store.recorded_outcomes().await?;
     let month = TimeDelta::days(DAYS);

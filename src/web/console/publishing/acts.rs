@@ -13,7 +13,7 @@ use crate::app::publishing::drafts::{self, Whole};
 use crate::app::publishing::{Refusal, Say, has_operators};
 use crate::domain::{Operator, Role};
 use crate::web::Web;
-use crate::web::console::{Editor, forbidden};
+use crate::web::console::{At, Editor, forbidden};
 
 use super::{Form, done, refused};
 
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// `POST /console/drafts/{id}`: the form says what in `do`.
 pub async fn act(
     State(web): State<Web>,
-    Editor { 0: operator }: Editor,
+    At(operator): Editor,
     Path(seq): Path<i64>,
     body: Bytes,
 ) -> Response {

@@ -16,7 +16,7 @@ use crate::domain::{Finding, Operator, Role};
 use crate::store::StoreError;
 use crate::store::drafts::DraftStatus;
 use crate::web::Web;
-use crate::web::console::Editor;
+use crate::web::console::{At, Editor};
 
 use super::{Form, at, done, refused, said, show};
 
@@ -26,16 +26,12 @@ pub(super) const SANDBOX: HeaderValue = HeaderValue::from_static(
 );
 
 /// `GET /console/drafts/new`.
-pub async fn new(State(web): State<Web>, Editor { 0: operator }: Editor) -> Response {
+pub async fn new(State(web): State<Web>, At(operator): Editor) -> Response {
     show(&web, &operator, "journeys", "A new draft", "draft-new.html", context! {}, &[])
 }
 
 /// `POST /console/drafts/new`.
-pub async fn begin(
-    State(web): State<Web>,
-    Editor { 0: operator }: Editor,
-    body: Bytes,
-) -> Response {
+pub async fn begin(State(web): State<Web>, At(operator): Editor, body: Bytes) -> Response {
     let form = Form::read(&body);
     let reason = form.field("reason").trim().to_owned();
     let acted = async {

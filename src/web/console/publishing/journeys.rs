@@ -16,7 +16,7 @@ use crate::store::StoreError;
 use crate::store::drafts::DraftStatus;
 use crate::store::journeys::Publication;
 use crate::web::Web;
-use crate::web::console::Publisher;
+use crate::web::console::{At, Publisher};
 
 use super::{Form, at, done, refused, said, show};
 
@@ -80,11 +80,7 @@ fn publication(p: &Publication, in_force: Option<&str>) -> Value {
 }
 
 /// `POST /console/journeys/rollback`: an earlier version, for all cases.
-pub async fn roll_back(
-    State(web): State<Web>,
-    Publisher { 0: operator }: Publisher,
-    body: Bytes,
-) -> Response {
+pub async fn roll_back(State(web): State<Web>, At(operator): Publisher, body: Bytes) -> Response {
     let form = Form::read(&body);
     let (version, reason) = (form.field("version").to_owned(), form.field("reason").trim());
     if reason.is_empty() {
@@ -104,11 +100,7 @@ pub async fn roll_back(
 }
 
 /// `POST /console/journeys/share`: the version that is tried, for another share of the cases.
-pub async fn share(
-    State(web): State<Web>,
-    Publisher { 0: operator }: Publisher,
-    body: Bytes,
-) -> Response {
+pub async fn share(State(web): State<Web>, At(operator): Publisher, body: Bytes) -> Response {
     let form = Form::read(&body);
     let acted = async {
         let percent = form.percent()?;

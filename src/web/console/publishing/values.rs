@@ -17,7 +17,7 @@ use crate::app::publishing::{Refusal, shown, tune};
 use crate::domain::Operator;
 use crate::store::StoreError;
 use crate::web::Web;
-use crate::web::console::Editor;
+use crate::web::console::{At, Editor};
 
 use super::draft::frame;
 use super::{Form, done, refused, said, show};
@@ -97,7 +97,7 @@ async fn due_times(
 /// `POST /console/drafts/{id}/values/{case_type}`: the values of one notice.
 pub async fn set(
     State(web): State<Web>,
-    Editor { 0: operator }: Editor,
+    At(operator): Editor,
     Path((seq, case_type)): Path<(i64, String)>,
     body: Bytes,
 ) -> Response {

@@ -17,7 +17,7 @@ use crate::app::publishing::{Refusal, drafts, shown};
 use crate::domain::Operator;
 use crate::store::StoreError;
 use crate::web::Web;
-use crate::web::console::Editor;
+use crate::web::console::{At, Editor};
 
 use super::draft::{SANDBOX, frame};
 use super::{Form, done, refused, said, show};
@@ -98,7 +98,7 @@ pub async fn page(
 /// `POST /console/drafts/{id}/text`.
 pub async fn set(
     State(web): State<Web>,
-    Editor { 0: operator }: Editor,
+    At(operator): Editor,
     Path(seq): Path<i64>,
     body: Bytes,
 ) -> Response {
