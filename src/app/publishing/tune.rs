@@ -152,13 +152,12 @@ pub fn panels(text: &str) -> Result<Vec<Panel>, CannotSet> {
 fn shown(item: Option<&Item>, input: Input) -> String {
     match item.and_then(Item::as_value) {
         None if input == Input::YesNo => "true".into(),
-        None => String::new(),
         Some(Value::Array(array)) => words(array),
         Some(Value::String(text)) => text.value().clone(),
         Some(Value::Integer(number)) => number.value().to_string(),
         Some(Value::Boolean(yes)) => yes.value().to_string(),
         Some(Value::Datetime(at)) => at.value().to_string(),
-        Some(_) => String::new(),
+        None | Some(_) => String::new(),
     }
 }
 

@@ -288,8 +288,10 @@ fn known_name(name: &str) -> bool {
     };
     let parts: Vec<&str> = name.split('/').collect();
     let fits = match parts[..] {
-        ["journeys", file] => std::path::Path::new(file).extension().is_some_and(|e| e == "toml"),
-        ["messages", _, file] => file.ends_with(".j2") || file.ends_with(".sample.json"),
+        ["journeys", file] => file.strip_suffix(".toml").is_some(),
+        ["messages", _, file] => {
+            file.strip_suffix(".j2").or_else(|| file.strip_suffix(".sample.json")).is_some()
+        }
         _ => false,
     };
     fits && parts.iter().all(|part| plain(part))

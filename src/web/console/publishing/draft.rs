@@ -104,7 +104,7 @@ async fn values(web: &Web, operator: &Operator, whole: &Whole) -> Result<Value, 
     } else {
         Vec::new()
     };
-    let wrote = whole.draft.authors.iter().any(|author| *author == operator.name);
+    let wrote = whole.draft.authors.contains(&operator.name);
     let nobody_else = !has_operators(&app.settings);
     Ok(context! {
         faults, case_types, needs, wrote, nobody_else,
