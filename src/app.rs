@@ -16,6 +16,7 @@ pub mod journey_map;
 pub mod moving;
 pub mod pages;
 pub mod play;
+pub mod publishing;
 mod queue;
 pub mod redis;
 pub mod reports;
@@ -23,6 +24,7 @@ pub mod restored;
 pub mod roles;
 pub mod simulate;
 pub mod sources;
+pub mod staff;
 pub mod stream;
 pub mod webhooks;
 
@@ -45,7 +47,6 @@ use crate::config::{DispatchMode, EmailProvider, Settings, Telephone, TelephoneP
 use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, RedisUrl, Zones};
 use crate::queue::Receivers;
-use crate::store::journeys::VersionFiles;
 use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd, LaneHandle};
 pub use crate::worker::seams::Seam;
@@ -53,6 +54,8 @@ use crate::worker::seams::Seams;
 use crate::worker::webhooks::Outlet;
 use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
 
+use publishing::in_force;
+pub use publishing::publish;
 use roles::Roles;
 
 use stream::StreamDoor;
@@ -168,18 +171,16 @@ impl App {
         let console = console::Pages::load(&settings, house_zone)?;
         let sources = sources::Sources::load(&settings)?;
         let door = console::Door::new(&settings)?;
-        let (hash, files) = match store.published().await? {
-            Some(published) => published,
-            None => (content::hash(&on_disk), on_disk.clone()),
+        let on_disk_hash = content::hash(&on_disk);
+        let in_force = match in_force::read(&store).await? {
+            Some(in_force) => in_force,
+            None => in_force::Files::of(on_disk_hash.clone(), on_disk.clone()),
         };
-        let files_differ = content::hash(&on_disk) != hash;
-        let compiled =
-            content::compile(&hash, &files, &layouts, &settings, offered(&gateways), &zones)?;
-        if compiled.findings.iter().any(Finding::is_error) {
-            return Err(AppError::Findings(compiled.findings));
-        }
+        let files_differ = !in_force.is(&on_disk_hash);
+        let live = in_force.compile(&layouts, &settings, offered(&gateways), &zones)?;
         if store.published().await?.is_none() {
-            store.publish(&hash, &files, "first start", "the files of the settings", now).await?;
+            let why = "the files of the settings";
+            store.publish(&on_disk_hash, &on_disk, "first start", why, now).await?;
         }
 
         let behaviour = behaviour(&settings);
@@ -190,7 +191,7 @@ impl App {
             store,
             queue,
             clock,
-            live: Arc::new(ArcSwap::from_pointee(compiled.live)),
+            live: Arc::new(ArcSwap::from_pointee(live)),
             keys,
             gateways,
             behaviour,
@@ -397,45 +398,18 @@ async fn follow_publications(
 }
 
 async fn take_up(engine: &Engine, settings: &Settings, zones: &Zones) -> Result<(), AppError> {
-    let in_force = engine.live.load().rules.journeys.version.clone();
-    if engine.store.published_hash().await?.is_none_or(|hash| hash == in_force) {
+    let known = engine.live.load().rules.journeys.in_force();
+    let stored = engine.store.in_force().await?;
+    if stored.is_none_or(|stored| in_force::name(&stored) == known) {
         return Ok(());
     }
-    let Some((hash, files)) = engine.store.published().await? else { return Ok(()) };
-    if hash != in_force {
-        let layouts = content::layouts(settings)?;
-        let offered = offered(&engine.gateways);
-        let compiled = content::compile(&hash, &files, &layouts, settings, offered, zones)?;
-        if compiled.findings.iter().any(Finding::is_error) {
-            return Err(AppError::Findings(compiled.findings));
-        }
-        tracing::info!(version = hash, "a new version of the journeys is in force");
-        engine.live.store(Arc::new(compiled.live));
-    }
+    let Some(files) = in_force::read(&engine.store).await? else { return Ok(()) };
+    let layouts = content::layouts(settings)?;
+    let live = files.compile(&layouts, settings, offered(&engine.gateways), zones)?;
+    let version = live.rules.journeys.in_force();
+    tracing::info!(version, "a new version of the journeys is in force");
+    engine.live.store(Arc::new(live));
     Ok(())
-}
-
-/// Publishes the files of the settings; every process takes them up within a second.
-///
-/// # Errors
-/// `Findings` when anything is wrong with them: then nothing was published.
-pub async fn publish(
-    app: &App,
-    files: &VersionFiles,
-    author: &str,
-    reason: &str,
-) -> Result<String, AppError> {
-    let engine = &app.engine;
-    let hash = content::hash(files);
-    let layouts = content::layouts(&app.settings)?;
-    let offered = offered(&engine.gateways);
-    let compiled = content::compile(&hash, files, &layouts, &app.settings, offered, &app.zones)?;
-    if compiled.findings.iter().any(Finding::is_error) {
-        return Err(AppError::Findings(compiled.findings));
-    }
-    engine.store.publish(&hash, files, author, reason, engine.clock.now()).await?;
-    engine.live.store(Arc::new(compiled.live));
-    Ok(hash)
 }
 
 async fn keyring(settings: &Settings, store: &Store) -> Result<Keyring, AppError> {

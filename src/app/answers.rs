@@ -58,7 +58,8 @@ pub async fn question(app: &App, id: NotificationId, now: Instant) -> Result<Que
 async fn question_of(app: &App, notification: &Notification, now: Instant) -> Result<Question> {
     let (engine, live) = (&app.engine, app.engine.live.load_full());
     let missing = || StoreError::NotFound { what: "the question".into() };
-    let journey = live.rules.journeys.get(&notification.case_type).ok_or_else(missing)?;
+    let journey =
+        live.rules.journeys.of(&notification.case_type, &notification.case).ok_or_else(missing)?;
     let notice = journey.notice(&notification.notice).ok_or_else(missing)?;
     if notice.answers.is_empty() {
         return Err(missing());

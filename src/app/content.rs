@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
+use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use crate::config::Settings;
+use crate::domain::time::Instant;
 use crate::domain::{Channel, ChannelMap, Finding, Zones};
 use crate::planning::condition;
 use crate::planning::journey::{Journeys, Trigger};
@@ -231,6 +234,45 @@ pub fn compile(
         without: None,
     };
     Ok(Compiled { live: Live { rules, messages, presentation }, readings, findings })
+}
+
+/// Days before its last one in which a text is named as about to be outdated.
+const AGEING_DAYS: i64 = 14;
+
+/// Warnings about notices whose text is valid no longer, or soon will not be.
+#[must_use]
+pub fn ageing(journeys: &Journeys, files: &VersionFiles, now: Instant) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for journey in journeys.iter() {
+        for notice in &journey.notices {
+            let Some(valid) = notice.valid_until.filter(|_| notice.enabled) else { continue };
+            let ends_at = valid.ends_at(&TimeZone::UTC);
+            if ends_at - chrono::TimeDelta::days(AGEING_DAYS) > now {
+                continue;
+            }
+            let file = format!("journeys/{}.toml", journey.case_type);
+            let text: Arc<str> = files.files.get(&file).map_or("", String::as_str).into();
+            let day = valid.0;
+            let why = if ends_at <= now {
+                format!(
+                    "the text of {:?} was valid until {day}, and is not sent any more",
+                    notice.id
+                )
+            } else {
+                format!(
+                    "the text of {:?} is valid until {day}, and is not sent after that",
+                    notice.id
+                )
+            };
+            let mut finding = Finding::warning(&file, &text, why)
+                .help("look at the text, and move valid_until or leave it out");
+            if let Some(start) = text.find(&format!("\"{day}\"")) {
+                finding = finding.at(start..start + day.to_string().len() + 2);
+            }
+            findings.push(finding);
+        }
+    }
+    findings
 }
 
 fn below(files: &VersionFiles, prefix: &str) -> BTreeMap<String, String> {

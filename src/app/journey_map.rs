@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
+use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, CaseId};
 use crate::planning::journey::{CronZone, Journey, Notice, Trigger};
+use crate::store::Store;
 use crate::store::recorded::RecordedOutcome;
 
 const PICTURE: &str = include_str!("../../templates/reports/journey.svg");
@@ -49,6 +51,59 @@ impl Traffic {
             }
         }
         traffic
+    }
+}
+
+/// Days of events whose counts stand on the arrows.
+const DAYS: i64 = 30;
+
+/// What happened in the last month that has events: a played store lies in the past.
+#[derive(Debug)]
+pub struct Month {
+    /// From when on; `None` where nothing ever happened.
+    pub from: Option<Instant>,
+    events: Vec<CaseEvent>,
+    outcomes: Vec<RecordedOutcome>,
+}
+
+/// Reads what happened up to `now`.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn last_month(store: &Store, now: Instant) -> crate::store::Result<Month> {
+    let mut recorded: Vec<(Instant, CaseEvent)> = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store.recorded_events(after, now).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        recorded.extend(page.into_iter().filter_map(|row| Some((row.at, row.event?))));
+        // Of what came before the month nothing is kept.
+        let from = recorded.last().map(|(at, _)| *at - chrono::TimeDelta::days(DAYS));
+        recorded.retain(|(at, _)| from.is_some_and(|from| *at >= from));
+    }
+    let from = recorded.last().map(|(at, _)| *at - chrono::TimeDelta::days(DAYS));
+    let events = recorded.into_iter().map(|(_, event)| event).collect();
+    let from_ms = from.map_or(0, |from| from.timestamp_millis());
+    let mut outcomes: Vec<RecordedOutcome> = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = store.recorded_outcomes(&after).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.id);
+        let told = |row: &RecordedOutcome| row.told_at_ms.is_some_and(|at| at >= from_ms);
+        outcomes.extend(page.into_iter().filter(told));
+    }
+    Ok(Month { from, events, outcomes })
+}
+
+impl Month {
+    /// Draws up one journey with what happened in it.
+    #[must_use]
+    pub fn map_of(&self, journey: &Journey) -> JourneyMap {
+        let traffic = (!self.events.is_empty())
+            .then(|| Traffic::count(&journey.case_type, self.events.iter(), &self.outcomes));
+        map(journey, traffic.as_ref())
     }
 }
 
@@ -246,10 +301,23 @@ impl JourneyMap {
     /// # Errors
     /// When the template has a fault.
     pub fn svg(&self) -> Result<String, minijinja::Error> {
+        self.draw(true)
+    }
+
+    /// The same for a page whose stylesheet has its colours.
+    ///
+    /// # Errors
+    /// When the template has a fault.
+    pub fn picture(&self) -> Result<String, minijinja::Error> {
+        self.draw(false)
+    }
+
+    fn draw(&self, styled: bool) -> Result<String, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.add_template("picture", PICTURE)?;
-        environment.get_template("picture")?.render(minijinja::value::Serde(self))
+        let map = minijinja::Value::from(minijinja::value::Serde(self));
+        environment.get_template("picture")?.render(minijinja::context! { styled, ..map })
     }
 }
 

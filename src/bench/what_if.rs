@@ -1,6 +1,7 @@
 //! How long a what-if takes, and how much memory: a made-up help desk of so many events under
 //! the shipped journeys and under a change to them, with the page of plots.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::time::Instant as Monotonic;
 
@@ -96,7 +97,14 @@ pub fn run(events: usize) -> Result<WhatIf, anyhow::Error> {
     let end = instants().next_back().unwrap_or(first) + chrono::TimeDelta::days(30);
     let period = Period { from: first, to: end };
     let ending = Ending::Cancel(end);
-    let study = Study { history: &history, ending, period, recorded: None, remember: true };
+    let study = Study {
+        history: &history,
+        ending,
+        period,
+        recorded: None,
+        reworded: &BTreeSet::new(),
+        remember: true,
+    };
     let sides = [(&before, &settings.prices), (&after, &settings.prices)];
     let answer = study.answer(&sides);
     let names = vec!["shipped".to_owned(), "two days".to_owned()];

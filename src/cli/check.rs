@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::app::content::{self, Compiled};
 use crate::app::sources;
+use crate::clock::Clock;
 use crate::config::{DEFAULTS, Settings};
 use crate::domain::message::Shaped;
 use crate::domain::{Channel, ChannelMap, Finding};
@@ -48,8 +49,13 @@ fn compile(settings: &Settings) -> Result<Compiled, anyhow::Error> {
     let layouts = content::layouts(settings).map_err(|error| BadInput(error.to_string()))?;
     let all = ChannelMap { email: true, sms: true, voice: true };
     let zones = crate::clock::newest_zones();
-    content::compile(&content::hash(&files), &files, &layouts, settings, all, &zones)
-        .map_err(|error| BadInput(error.to_string()).into())
+    let mut compiled =
+        content::compile(&content::hash(&files), &files, &layouts, settings, all, &zones)
+            .map_err(|error| BadInput(error.to_string()))?;
+    let journeys = &compiled.live.rules.journeys;
+    let old = content::ageing(journeys, &files, Clock::System.now());
+    compiled.findings.extend(old);
+    Ok(compiled)
 }
 
 impl Check {

@@ -6,19 +6,13 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::app::content;
-use crate::app::journey_map::{JourneyMap, Traffic, map, page};
+use crate::app::journey_map::{JourneyMap, last_month, page};
 use crate::app::simulate::Version;
 use crate::clock::{Clock, newest_zones};
 use crate::config::Settings;
-use crate::domain::CaseEvent;
-use crate::domain::time::Instant;
 use crate::store::Store;
-use crate::store::recorded::RecordedOutcome;
 
 use super::{BadInput, ExitCode, Outcome, print};
-
-/// Days of events whose counts stand on the arrows.
-const DAYS: i64 = 30;
 
 /// See each journey: its states, what is said in each, and where a customer hears nothing
 #[derive(Debug, Args)]
@@ -53,42 +47,11 @@ impl Map {
             return Err(BadInput(why).into());
         }
         let now = Clock::System.now();
-        let mut recorded: Vec<(Instant, CaseEvent)> = Vec::new();
-        let mut after = 0;
-        loop {
-            let page = store.recorded_events(after, now).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            recorded.extend(page.into_iter().filter_map(|row| Some((row.at, row.event?))));
-        }
-        // The last month that has events: a played store lies in the past.
-        let last = recorded.last().map(|(at, _)| *at - chrono::TimeDelta::days(DAYS));
-        let recent: Vec<&CaseEvent> = recorded
-            .iter()
-            .filter(|(at, _)| last.is_some_and(|from| *at >= from))
-            .map(|(_, event)| event)
-            .collect();
-        let from_ms = last.map_or(0, |from| from.timestamp_millis());
-        let mut outcomes: Vec<RecordedOutcome> = Vec::new();
-        let mut after = String::new();
-        loop {
-            let page = store.recorded_outcomes(&after).await?;
-            let Some(last) = page.last() else { break };
-            after.clone_from(&last.id);
-            let told = |row: &RecordedOutcome| row.told_at_ms.is_some_and(|at| at >= from_ms);
-            outcomes.extend(page.into_iter().filter(told));
-        }
+        let month = last_month(store, now).await?;
         let wanted = journeys.iter().filter(|journey| {
             self.case_type.as_ref().is_none_or(|wanted| *wanted == journey.case_type)
         });
-        let maps: Vec<JourneyMap> = wanted
-            .map(|journey| {
-                let events = recent.iter().copied();
-                let traffic = (!recent.is_empty())
-                    .then(|| Traffic::count(&journey.case_type, events, &outcomes));
-                map(journey, traffic.as_ref())
-            })
-            .collect();
+        let maps: Vec<JourneyMap> = wanted.map(|journey| month.map_of(journey)).collect();
         let written = |file: &PathBuf, text: String| {
             std::fs::write(file, text).with_context(|| file.display().to_string())
         };

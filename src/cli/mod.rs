@@ -12,6 +12,7 @@ mod explain;
 mod generate;
 mod import;
 mod journey_map;
+mod journeys;
 mod map;
 mod migrate;
 mod operator;
@@ -77,7 +78,7 @@ enum Command {
     Map(map::Map),
     /// Publish journeys and messages, and see what was published
     #[command(subcommand)]
-    Journeys(admin::Journeys),
+    Journeys(journeys::Journeys),
     /// Hand a customer's data over, or forget them
     #[command(subcommand)]
     Customer(customer::Customer),

@@ -1,5 +1,6 @@
 //! `tidings simulate`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -7,6 +8,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use crate::app::balance::milliseconds;
+use crate::app::publishing::in_force;
 use crate::app::reports::cost::money;
 use crate::app::simulate::compare::Comparison;
 use crate::app::simulate::figures::{Figures, Period};
@@ -111,6 +113,7 @@ impl Simulate {
             ending: stage.ending,
             period,
             recorded: stage.recorded.as_ref().filter(|_| self.to.is_none()),
+            reworded: &BTreeSet::new(),
             remember: true,
         };
         let answer = study.answer(&sides);
@@ -178,7 +181,7 @@ impl Simulate {
         settings: &Settings,
     ) -> Result<Stage, anyhow::Error> {
         let store = context.store(settings).await?;
-        let Some((hash, files)) = store.published().await? else {
+        let Some(in_force) = in_force::read(&store).await? else {
             let why = "nothing is published in this store yet; `tidings journeys publish` does it, and --events simulates a file";
             return Err(BadInput(why.into()).into());
         };
@@ -197,9 +200,9 @@ impl Simulate {
         Ok(Stage {
             history,
             ending,
-            base: compiled(settings, &files)?,
-            base_name: format!("in force ({hash})"),
-            files,
+            base: Version::in_force(settings, &in_force, &newest_zones()).map_err(said)?,
+            base_name: format!("in force ({})", in_force.hash),
+            files: in_force.files,
             recorded: Some(recorded),
             bad_lines: 0,
         })
@@ -243,13 +246,18 @@ impl Simulate {
 }
 
 fn compiled(settings: &Settings, files: &VersionFiles) -> Result<Version, anyhow::Error> {
-    Version::compile(settings, files, &newest_zones()).map_err(|error| match error {
+    Version::compile(settings, files, &newest_zones()).map_err(said)
+}
+
+/// What is wrong with a version, for people.
+fn said(error: AppError) -> anyhow::Error {
+    match error {
         AppError::Findings(findings) => {
             let errors = findings.iter().filter(|finding| Finding::is_error(finding));
             BadInput(errors.map(print::finding).collect::<Vec<_>>().join("\n")).into()
         }
         error => error.into(),
-    })
+    }
 }
 
 fn show(names: &[String], versions: &[&Figures], comparison: Option<&Comparison>) {

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use crate::domain::hours::QuietHours;
 use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Window, Zones};
 use crate::planning::adaptive::Adaptive;
+use crate::planning::four_eyes::FourEyes;
 use crate::planning::legal_hours::LegalHours;
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
@@ -68,11 +69,20 @@ pub struct Settings {
     pub limits: Limits,
     pub adaptive: Adaptive,
     #[serde(skip_serializing)]
+    pub publishing: Publishing,
+    #[serde(skip_serializing)]
     pub prices: Prices,
     #[serde(default, skip_serializing)]
     pub webhooks: Vec<Webhook>,
     #[serde(skip_serializing)]
     pub log: Log,
+}
+
+/// Who may put a version in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publishing {
+    pub four_eyes: FourEyes,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -55,6 +55,26 @@ impl Finding {
         self.file.name()
     }
 
+    /// How to mend it.
+    #[must_use]
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The line the finding is about, counted from 1, its text, and the characters of it that
+    /// are meant, counted from 0.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<(usize, &str, Range<usize>)> {
+        let span = self.span.as_ref()?;
+        let text: &str = self.file.inner();
+        let start = span.start.min(text.len());
+        let from = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+        let line = text.get(from..)?.lines().next().unwrap_or_default();
+        let end = span.end.clamp(start, from + line.len().max(start - from));
+        let columns = |upto: usize| text.get(from..upto).map_or(0, |part| part.chars().count());
+        Some((self.line()?, line, columns(start)..columns(end)))
+    }
+
     /// The line the finding is about, counted from 1.
     #[must_use]
     pub fn line(&self) -> Option<usize> {

@@ -18,6 +18,7 @@ pub mod preference;
 pub mod reason;
 pub mod redis_url;
 pub mod secret;
+pub mod share;
 pub mod signature;
 pub mod span;
 pub mod time;

@@ -78,6 +78,7 @@ pub enum Reason {
     // Worth.
     Expired { at: Instant },
     FactPast { fact: String, at: Instant },
+    TextOutdated { since: Instant },
 
     // Events that led to no notification.
     BehindHead,
@@ -315,6 +316,9 @@ impl Reason {
                 at(until)
             ),
             Self::Expired { at: when } => format!("Worth nothing since {}.", at(when)),
+            Self::TextOutdated { since } => {
+                format!("Its text was valid until {} only.", at(since))
+            }
             Self::FactPast { fact, at: when } => {
                 format!("The fact “{fact}” already lies in the past ({}).", at(when))
             }

@@ -42,7 +42,7 @@ impl Going {
         rides: bool,
     ) -> Self {
         let (channel, address) = way;
-        let journey = rules.journeys.get(&notification.case_type);
+        let journey = rules.journeys.of(&notification.case_type, &notification.case);
         let notice = journey.and_then(|journey| journey.notice(&notification.notice));
         Self {
             customer: notification.customer.clone(),

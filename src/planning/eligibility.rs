@@ -75,6 +75,7 @@ const SPREAD_AFTER_REST_MS: u128 = 5_000;
 
 /// What a person is told whose message was ours to send and did not leave.
 const NOT_IN_TIME: &str = "due and allowed, but not sent in time";
+const OUTDATED: &str = "due, and its text is valid no longer";
 const NO_OTHER_IN_TIME: &str = "a channel failed, and no other may be used in time";
 
 fn settle(status: Status, mut reasons: Vec<Reason>, last: Reason) -> Decision {
@@ -91,6 +92,11 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
         Err(why) => return settle(Status::Cancelled, reasons, why),
     };
     reasons.push(Reason::CaseFits { state: matter.case.state.clone() });
+    if let Some(since) = outdated(matter, notice, rules, now) {
+        reasons.push(Reason::TextOutdated { since });
+        let outcome = Outcome::Settle { status: Status::Expired, task: Some(OUTDATED) };
+        return Decision { outcome, reasons };
+    }
     if let Some((until, at)) = spoken_since(matter, notice, rules, now) {
         reasons.push(Reason::SpokenSince { at });
         return Decision { outcome: Outcome::Snooze { until, held: None }, reasons };
@@ -116,6 +122,12 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
     }
     let best = adaptive::apply(matter, notice, &mut candidates, rules, &mut reasons);
     look_at_hour(matter, notice, &candidates, best, rules, now, reasons)
+}
+
+/// Since when the text of a notice says what is no longer so, where it does.
+fn outdated(matter: &Matter<'_>, notice: &Notice, rules: &Rules, now: Instant) -> Option<Instant> {
+    let since = notice.valid_until?.ends_at(&rules.zone_of(matter.customer));
+    (since <= now).then_some(since)
 }
 
 /// A word after a silence waits for as long since the last one. Answers until when, and when

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::share::Share;
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Sign, Span, Urgency, Window};
+use crate::domain::{CaseId, Channel, Sign, Span, Urgency, Window};
 
 use super::condition::Condition;
 use super::cron::Cron;
 use super::fit::ChannelNeed;
 
 /// The rules of one case type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Journey {
     pub case_type: String,
     pub states: Vec<String>,
@@ -31,7 +32,7 @@ pub struct Journey {
 }
 
 /// One thing that may be said in a journey.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
     pub id: String,
     pub on: Trigger,
@@ -43,6 +44,8 @@ pub struct Notice {
     pub when: Option<Condition>,
     pub allowed_states: AllowedStates,
     pub until: Option<Until>,
+    /// From then on its text says what is no longer so.
+    pub valid_until: Option<ValidUntil>,
     pub window: Option<Window>,
     pub expires_after: Span,
     pub repeat: Option<Repeat>,
@@ -127,6 +130,19 @@ pub enum AllowedStates {
     /// The default of every trigger but `state`.
     NotFinal,
     Only(Vec<String>),
+}
+
+/// The last day on which the text of a notice holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValidUntil(pub jiff::civil::Date);
+
+impl ValidUntil {
+    /// When that day is over on the clock of `zone`.
+    #[must_use]
+    pub fn ends_at(self, zone: &jiff::tz::TimeZone) -> Instant {
+        let next = self.0.tomorrow().unwrap_or(self.0);
+        super::schedule::at_local(next.to_datetime(jiff::civil::Time::midnight()), zone)
+    }
 }
 
 /// Until when a notice may be said.
@@ -231,6 +247,14 @@ pub struct Journeys {
     /// The hash of journeys and messages together.
     pub version: String,
     by_case_type: BTreeMap<String, Arc<Journey>>,
+    /// A version that holds for a share of the cases first.
+    trial: Option<Arc<Trial>>,
+}
+
+#[derive(Debug)]
+struct Trial {
+    share: Share,
+    journeys: Journeys,
 }
 
 impl Journeys {
@@ -240,9 +264,46 @@ impl Journeys {
             .into_iter()
             .map(|journey| (journey.case_type.clone(), Arc::new(journey)))
             .collect();
-        Self { version, by_case_type }
+        Self { version, by_case_type, trial: None }
     }
 
+    /// The same, with another version for a share of the cases.
+    #[must_use]
+    pub fn with_trial(self, share: Share, journeys: Self) -> Self {
+        Self { trial: Some(Arc::new(Trial { share, journeys })), ..self }
+    }
+
+    /// The version a case is decided by.
+    #[must_use]
+    pub fn version_of(&self, case: &CaseId) -> &str {
+        &self.for_case(case).version
+    }
+
+    /// The rules a case is decided by.
+    #[must_use]
+    pub fn of(&self, case_type: &str, case: &CaseId) -> Option<&Arc<Journey>> {
+        self.for_case(case).get(case_type)
+    }
+
+    fn for_case(&self, case: &CaseId) -> &Self {
+        match &self.trial {
+            Some(trial) if trial.share.takes(case) => &trial.journeys,
+            _ => self,
+        }
+    }
+
+    /// What is in force, in one line that changes with it.
+    #[must_use]
+    pub fn in_force(&self) -> String {
+        match &self.trial {
+            None => self.version.clone(),
+            Some(trial) => {
+                format!("{}+{}@{}", self.version, trial.journeys.version, trial.share.percent)
+            }
+        }
+    }
+
+    /// The rules of a case type for all cases that are in no trial.
     #[must_use]
     pub fn get(&self, case_type: &str) -> Option<&Arc<Journey>> {
         self.by_case_type.get(case_type)
@@ -251,7 +312,8 @@ impl Journeys {
     /// Is anything said once per customer, whatever the case?
     #[must_use]
     pub fn any_once_per_customer(&self) -> bool {
-        let mut notices = self.iter().flat_map(|journey| &journey.notices);
+        let trial = self.trial.iter().flat_map(|trial| trial.journeys.iter());
+        let mut notices = self.iter().chain(trial).flat_map(|journey| &journey.notices);
         notices.any(|notice| notice.once_per == Some(OncePer::Customer))
     }
 

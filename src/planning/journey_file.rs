@@ -42,6 +42,8 @@ struct RawNotice {
     #[serde(rename = "while")]
     allowed_states: Option<Vec<Text>>,
     until: Option<Text>,
+    valid_until: Option<Text>,
+    sensitivity: Option<Text>,
     window: Option<Text>,
     expires_after: Option<Text>,
     repeat: Option<RawRepeat>,

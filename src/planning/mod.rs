@@ -12,6 +12,7 @@ pub mod cron;
 pub mod digest;
 pub mod eligibility;
 pub mod fit;
+pub mod four_eyes;
 pub mod frequency;
 pub mod journey;
 pub mod journey_file;
@@ -113,7 +114,7 @@ pub fn plan(
         plan.silent = Some(Reason::BehindHead);
         return plan;
     }
-    let Some(journey) = rules.journeys.get(&event.case_type) else {
+    let Some(journey) = rules.journeys.of(&event.case_type, &event.case) else {
         cancel_for_former(&applied, file, &mut plan);
         plan.silent = Some(Reason::NoJourney { case_type: event.case_type.clone() });
         plan.task = Some(unknown_state(&event.case_type, event.state.as_deref()));
@@ -410,7 +411,7 @@ impl Planner<'_> {
             expires_at: self.shifted(due.at, notice.expires_after, false),
             failed_channels: Vec::new(),
             skipped: Vec::new(),
-            version: self.rules.journeys.version.clone(),
+            version: self.rules.journeys.version_of(&self.event.case).to_owned(),
             code: String::new(),
             epoch: 0,
             claims: 0,

@@ -23,7 +23,7 @@ pub fn moved(
     rules: &Rules,
     now: Instant,
 ) -> Option<Moved> {
-    let journey = rules.journeys.get(&planned.case_type)?;
+    let journey = rules.journeys.of(&planned.case_type, &planned.case)?;
     let notice = journey.notice(&planned.notice)?;
     let zone = rules.zone_of(customer);
     let shifted = |from, span, back| shift(from, span, back, &zone, rules.calendar(journey));
@@ -79,7 +79,7 @@ fn due_again(
         }
         Trigger::Silence { .. } | Trigger::Cron { .. } => {
             let zone = rules.zone_of(customer);
-            let journey = rules.journeys.get(&planned.case_type)?;
+            let journey = rules.journeys.of(&planned.case_type, &planned.case)?;
             let calendar = rules.calendar(journey);
             let next = watch::next(&notice.on, rules, planned.planned_at, &zone, calendar);
             next.map(|(at, ..)| at)

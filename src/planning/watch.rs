@@ -162,7 +162,7 @@ impl Follow<'_> {
             expires_at: shift(due_at, self.notice.expires_after, false, &zone, calendar),
             failed_channels: Vec::new(),
             skipped: Vec::new(),
-            version: self.rules.journeys.version.clone(),
+            version: self.rules.journeys.version_of(&self.ended.case).to_owned(),
             code: String::new(),
             epoch: 0,
             claims: 0,

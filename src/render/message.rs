@@ -16,6 +16,7 @@ use minijinja::{
 };
 use serde::Serialize;
 
+use crate::domain::share::Share;
 use crate::domain::time::Instant;
 use crate::domain::{Case, Customer, Finding, Message};
 
@@ -44,6 +45,8 @@ pub struct Messages {
     samples: BTreeMap<String, Vec<serde_json::Value>>,
     languages: Languages,
     default_locale: String,
+    /// Other words for a share of the cases.
+    trial: Option<Arc<(Share, Messages)>>,
 }
 
 /// What the blocks of a message see.
@@ -158,8 +161,15 @@ impl Messages {
             samples,
             languages: Languages::default(),
             default_locale: default_locale.to_owned(),
+            trial: None,
         };
         (messages, findings)
+    }
+
+    /// The same, with other words for a share of the cases.
+    #[must_use]
+    pub fn with_trial(self, share: Share, messages: Self) -> Self {
+        Self { trial: Some(Arc::new((share, messages))), ..self }
     }
 
     /// Is the message there in the default language?
@@ -205,6 +215,11 @@ impl Messages {
     /// # Errors
     /// When there is no such message, or it uses what the case does not have.
     pub fn render(&self, name: &str, scene: &Scene<'_>) -> Result<Message, RenderError> {
+        if let Some((share, other)) = self.trial.as_deref()
+            && share.takes(&scene.case.id)
+        {
+            return other.render(name, scene);
+        }
         let locales = self.found.get(name).ok_or_else(|| RenderError::Missing(name.to_owned()))?;
         let locale = fallback_chain(&scene.locale, &self.default_locale)
             .into_iter()

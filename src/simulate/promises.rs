@@ -96,7 +96,7 @@ impl World<'_> {
         let (case, case_type) = (settled.case.clone(), settled.case_type.clone());
         let customer = settled.customer.clone();
         self.cases.get_mut(&case).expect("a promise is about a case").promise = None;
-        let Some(journey) = self.rules.journeys.get(&case_type) else { return };
+        let Some(journey) = self.rules.journeys.of(&case_type, &case) else { return };
         // A journey that promises nothing any more lets what it promised run out.
         let Some(every) = journey.promise else { return };
         let zone = self.history.customer(&customer, now);

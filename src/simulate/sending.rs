@@ -95,7 +95,7 @@ impl World<'_> {
             Look::Over(Over { place, status, until, held, reasons, asks_a_person })
         };
         let gone = || over(Status::Cancelled, now, None, vec![Reason::RuleRemoved], false);
-        let Some(journey) = self.rules.journeys.get(&n.case_type) else { return gone() };
+        let Some(journey) = self.rules.journeys.of(&n.case_type, &n.case) else { return gone() };
         let state = &self.cases[&n.case];
         let (Some(case), Some(customer)) = (&state.case, self.history.customer(&n.customer, now))
         else {
@@ -251,7 +251,9 @@ impl World<'_> {
     fn telling(&self, place: usize, now: Instant) -> Telling<'_> {
         let notification = self.rows[place].n();
         let journeys = &self.rules.journeys;
-        let journey = journeys.get(&notification.case_type).expect("decided by this journey");
+        let journey = journeys
+            .of(&notification.case_type, &notification.case)
+            .expect("decided by this journey");
         let notice = journey.notice(&notification.notice).expect("decided by this rule");
         let case = self.cases[&notification.case].case.as_ref().expect("decided about this case");
         let customer = self.history.customer(&notification.customer, now);
@@ -283,7 +285,7 @@ impl World<'_> {
     /// Plans what follows from how a notification ended.
     fn follow(&mut self, place: usize, how: Ended, now: Instant) {
         let n = self.rows[place].n();
-        let Some(journey) = self.rules.journeys.get(&n.case_type) else { return };
+        let Some(journey) = self.rules.journeys.of(&n.case_type, &n.case) else { return };
         let Some(notice) = journey.notice(&n.notice) else { return };
         let Some(customer) = self.history.customer(&n.customer, now) else { return };
         for created in followers(n, how, notice, journey, customer, self.rules, now) {

@@ -5,7 +5,6 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::listing::{LOOK, LOOK_TO_ACT, PAGE, Walk, within};
 use super::{ahead, glance, leases, notifications, schema, searching, suppressions, webhooks};
 
-
 #[tokio::test]
 async fn no_statement_of_the_daily_work_reads_every_notification() {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("memory");

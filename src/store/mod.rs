@@ -23,6 +23,7 @@ pub mod consent;
 pub mod console;
 mod contact_points;
 pub mod customers;
+pub mod drafts;
 pub mod drains;
 mod facts;
 pub mod filling;

@@ -53,7 +53,9 @@ pub struct Web {
 
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
-    use api::{calls, cases, customers, events, notifications, simulations, tasks, webhooks};
+    use api::{
+        calls, cases, customers, events, journeys, notifications, simulations, tasks, webhooks,
+    };
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
         .routes(routes!(customers::put, customers::get, customers::delete))
@@ -69,6 +71,9 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(notifications::retry))
         .routes(routes!(calls::set_wait_times))
         .routes(routes!(calls::ask))
+        .routes(routes!(journeys::list, journeys::publish))
+        .routes(routes!(journeys::get))
+        .routes(routes!(journeys::differences))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::done))
         .routes(routes!(webhooks::list))
@@ -127,7 +132,7 @@ pub fn router(web: Web) -> Router {
         .merge(console::routes())
         .layer(axum::middleware::from_fn_with_state(web.clone(), guard::limit_guesses))
         .layer(CsrfLayer::new())
-        .layer(SetResponseHeaderLayer::overriding(
+        .layer(SetResponseHeaderLayer::if_not_present(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(
                 "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",

@@ -31,7 +31,7 @@ pub struct Going {
 }
 
 fn notice_of<'a>(rules: &'a Rules, notification: &Notification) -> Option<&'a Notice> {
-    rules.journeys.get(&notification.case_type)?.notice(&notification.notice)
+    rules.journeys.of(&notification.case_type, &notification.case)?.notice(&notification.notice)
 }
 
 /// Each claimed notification with what its customer heard before; the store is asked only for

@@ -108,7 +108,7 @@ impl Claimed {
         rests: ChannelMap<Option<Rest>>,
         now: Instant,
     ) -> Option<Decision> {
-        let journey = rules.journeys.get(&self.notification.case_type)?;
+        let journey = rules.journeys.of(&self.notification.case_type, &self.notification.case)?;
         let matter = Matter {
             notification: &self.notification,
             journey,
@@ -131,7 +131,9 @@ impl Claimed {
         how: Ended,
         at: Instant,
     ) -> Vec<crate::domain::plan::Created> {
-        let Some(journey) = rules.journeys.get(&self.notification.case_type) else {
+        let Some(journey) =
+            rules.journeys.of(&self.notification.case_type, &self.notification.case)
+        else {
             return Vec::new();
         };
         let Some(notice) = journey.notice(&self.notification.notice) else { return Vec::new() };
@@ -281,7 +283,8 @@ enum Look {
 fn versions_of(live: &Live, claimed: &Claimed) -> serde_json::Value {
     let rules = &live.rules;
     let (case, customer) = (claimed.case.revision, claimed.customer.revision);
-    versions(&rules.journeys.version, &rules.settings_version, case, customer)
+    let version = rules.journeys.version_of(&claimed.case.id);
+    versions(version, &rules.settings_version, case, customer)
 }
 
 fn look_at(
@@ -424,7 +427,10 @@ fn load_up(
 
 fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {
     let Claimed { notification, case, customer, .. } = claimed;
-    let journey = rules.journeys.get(&notification.case_type).expect("decided by this journey");
+    let journey = rules
+        .journeys
+        .of(&notification.case_type, &notification.case)
+        .expect("decided by this journey");
     let notice = journey.notice(&notification.notice).expect("decided by this rule");
     Telling { notification, notice, journey, case, customer }
 }

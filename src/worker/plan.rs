@@ -235,7 +235,7 @@ fn plan_case<'a>(
         }
         file.apply(&plan);
         let versions = versions(
-            &rules.journeys.version,
+            rules.journeys.version_of(&event.event.case),
             &rules.settings_version,
             plan.case.revision,
             customer.revision,

@@ -49,7 +49,7 @@ pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
 }
 
 fn settle(live: &Live, open: &OpenPromise, zone: &TimeZone, now: Instant) -> Settling {
-    let journey = live.rules.journeys.get(&open.case_type);
+    let journey = live.rules.journeys.of(&open.case_type, &open.case);
     let next = |from: Instant| {
         // A journey that promises nothing any more lets what it promised run out.
         let (journey, every) = journey.and_then(|journey| Some((journey, journey.promise?)))?;

@@ -1,6 +1,8 @@
 //! Planned times are resolved again when the zone database, a calendar or the rules are others
 //! than those they were resolved with, in this process or before it.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::Mutex;
 
 use crate::domain::plan::versions;
@@ -19,7 +21,7 @@ const PAGE: i64 = 500;
 pub struct ResolvedWith(Mutex<String>);
 
 fn in_force(rules: &Rules) -> String {
-    format!("{} {} {}", rules.zones.version, rules.journeys.version, rules.settings_version)
+    format!("{} {} {}", rules.zones.version, rules.journeys.in_force(), rules.settings_version)
 }
 
 /// Resolves everything planned again, where that was not done with what is in force. Answers
@@ -59,17 +61,18 @@ async fn resolve_all(engine: &Engine, rules: &Rules, now: Instant) -> Result<usi
         let cases = engine.store.cases(page.iter().map(|planned| &planned.case)).await?;
         let customers = page.iter().map(|planned| &planned.customer);
         let customers = engine.store.customers(customers, now).await?;
-        let moves: Vec<_> = page
-            .iter()
-            .filter_map(|planned| {
-                let case = &cases.get(&planned.case)?.case;
-                let customer = customers.get(&planned.customer)?;
-                let moved = resolve::moved(planned, case, customer, rules, now)?;
-                Some((planned.due_at, moved))
-            })
-            .collect();
-        if !moves.is_empty() {
-            let versions = versions(&rules.journeys.version, &rules.settings_version, 0, 0);
+        let moves = page.iter().filter_map(|planned| {
+            let case = &cases.get(&planned.case)?.case;
+            let customer = customers.get(&planned.customer)?;
+            let moved = resolve::moved(planned, case, customer, rules, now)?;
+            Some((rules.journeys.version_of(&case.id), (planned.due_at, moved)))
+        });
+        let mut by_version: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (version, one) in moves {
+            by_version.entry(version).or_default().push(one);
+        }
+        for (version, moves) in by_version {
+            let versions = versions(version, &rules.settings_version, 0, 0);
             moved += engine.store.resolve(moves, versions.to_string(), now).await?;
         }
     }

@@ -40,6 +40,7 @@ mod open_cases;
 mod operators;
 mod play;
 mod provider_rests;
+mod publishing;
 mod queue_on_redis;
 mod quiet_hours;
 mod rate_limits;

@@ -88,7 +88,7 @@ pub async fn overview(app: &App, person: &Person, now: Instant) -> Result<Overvi
     let planned = store.planned_for(id, MAX_SHOWN).await?;
     let known = store.cases_of(id, MAX_SHOWN).await?;
     let open = known.iter().filter(|case| {
-        let journey = rules.journeys.get(&case.case_type);
+        let journey = rules.journeys.of(&case.case_type, &case.id);
         journey.is_some_and(|journey| !journey.is_final(case.state.as_deref()))
     });
     let open: Vec<&Case> = open.collect();
@@ -97,7 +97,7 @@ pub async fn overview(app: &App, person: &Person, now: Instant) -> Result<Overvi
     let words = store.last_words(open.iter().map(|case| &case.id)).await?;
     let zone = rules.zone_of(&person.customer);
     let promised_by = |case: &Case| {
-        let journey = rules.journeys.get(&case.case_type)?;
+        let journey = rules.journeys.of(&case.case_type, &case.id)?;
         let from = words.get(&case.id).copied().unwrap_or(case.customer_since);
         let promised = promise(from, journey.promise?, &zone, rules.calendar(journey));
         (promised.due_at > now).then(|| promised.alarm_at.to_rfc3339())
@@ -152,7 +152,7 @@ fn title(app: &App, person: &Person, case: &Case, n: &Notification, now: Instant
     let live = engine.live.load_full();
     let Person { customer, reader } = person;
     let topic = || topic_title(app, &n.topic, &reader.locale);
-    let notice = live.rules.journeys.get(&n.case_type).and_then(|j| j.notice(&n.notice));
+    let notice = live.rules.journeys.of(&n.case_type, &n.case).and_then(|j| j.notice(&n.notice));
     let Some(notice) = notice else { return topic() };
     if customer.preferences.discreet == Some(true) {
         return topic();

@@ -1,7 +1,7 @@
 //! A what-if that was asked for from outside: the recorded events of the store under the version
 //! in force and a change beside it, within bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -184,6 +184,7 @@ pub async fn answer(app: &App, asked: Asked) -> Result<Value, NoAnswer> {
             ending: Ending::Open(until),
             period,
             recorded: recorded.as_ref(),
+            reworded: &BTreeSet::new(),
             remember: true,
         };
         let in_period = |at: &crate::domain::time::Instant| period.from <= *at && *at < period.to;

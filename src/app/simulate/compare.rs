@@ -1,8 +1,8 @@
 //! Two runs of one history side by side: who hears more or less, later or earlier, another way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::reports::Spread;
 use crate::domain::time::{Instant, from_ms};
@@ -31,7 +31,7 @@ pub struct CustomerChange {
 }
 
 /// What changes about words, whether messages of their own or part of another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words {
     /// Said only by the change.
     pub new: i64,
@@ -73,6 +73,9 @@ pub struct BrokenPromise {
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     pub customers: Customers,
+    /// Customers who are told anything more, less, at another time, another way or in other
+    /// words.
+    pub touched: u64,
     /// The hundred whose number of messages changes most, those first.
     pub customers_changed: Vec<CustomerChange>,
     pub words: Words,
@@ -92,6 +95,7 @@ pub struct Comparison {
 #[derive(Debug, Default)]
 pub struct Changes {
     customers: Customers,
+    touched: HashSet<CustomerId>,
     moved: BTreeMap<(i64, String), CustomerChange>,
     words: Words,
     by_notice: BTreeMap<String, Words>,
@@ -104,8 +108,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Compares what was told in a period about one group.
-    pub fn add(&mut self, before: &Run, after: &Run, period: Period) {
+    /// Compares what was told in a period about one group. `reworded` are the notices that say
+    /// the same in other words, as `case type/notice`.
+    pub fn add(&mut self, before: &Run, after: &Run, reworded: &BTreeSet<String>, period: Period) {
         let (was, is) = (told(before, period), told(after, period));
         let mut by_notice: HashMap<(&str, &str), Words> = HashMap::new();
         let only_after = is.iter().filter(|(id, _)| !was.contains_key(*id));
@@ -114,6 +119,12 @@ impl Changes {
             let (before, after) = (was.get(id).copied().map(way), is.get(id).copied().map(way));
             let of_notice = by_notice.entry((n.case_type.as_str(), n.notice.as_str())).or_default();
             of_notice.count(before, after);
+            let other_words = || {
+                !reworded.is_empty() && reworded.contains(&format!("{}/{}", n.case_type, n.notice))
+            };
+            if before != after || other_words() {
+                self.touched.insert(n.customer.clone());
+            }
             if let (Some(before), Some(after)) = (before, after) {
                 let minutes = (after.at - before.at).num_minutes();
                 if after.at > before.at {
@@ -190,6 +201,7 @@ impl Changes {
         self.customers.more += other.customers.more;
         self.customers.fewer += other.customers.fewer;
         self.customers.as_many += other.customers.as_many;
+        self.touched.extend(other.touched);
         self.words.add(other.words);
         for (notice, words) in other.by_notice {
             self.by_notice.entry(notice).or_default().add(words);
@@ -217,6 +229,7 @@ impl Changes {
         }
         Comparison {
             customers: self.customers,
+            touched: self.touched.len().try_into().unwrap_or(u64::MAX),
             customers_changed: self.moved.into_values().collect(),
             words: self.words,
             by_notice: self.by_notice,

@@ -244,7 +244,7 @@ impl Tally {
         let mut open: HashMap<&CaseId, (Instant, Option<Instant>)> = HashMap::new();
         for happening in events {
             let event = &happening.event;
-            let Some(journey) = rules.journeys.get(&event.case_type) else { continue };
+            let Some(journey) = rules.journeys.of(&event.case_type, &event.case) else { continue };
             let span = open.entry(&event.case).or_insert((happening.at, None));
             if event.state.is_some() {
                 span.1 = journey.is_final(event.state.as_deref()).then_some(happening.at);

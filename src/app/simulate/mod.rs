@@ -22,12 +22,14 @@ use crate::channel::offered;
 use crate::config::Settings;
 use crate::domain::time::Instant;
 use crate::domain::{Customer, Finding, Zones};
+use crate::render::presentation::Layouts;
 use crate::simulate::world::simulate;
 use crate::simulate::{Ending, Happening, History, Run};
 use crate::store::Store;
 use crate::store::journeys::VersionFiles;
 
 use super::files::{Report, event_of, import_records, lines};
+use super::publishing::in_force;
 use super::{AppError, behaviour, content, gateways};
 use parts::{Remembered, Scribe};
 
@@ -55,19 +57,25 @@ impl Version {
         if compiled.findings.iter().any(Finding::is_error) {
             return Err(AppError::Findings(compiled.findings));
         }
-        let mut texts = Sha256::new();
-        let messages = files.files.iter().filter(|(name, _)| name.starts_with("messages/"));
-        for part in messages.flat_map(|(name, text)| [name, text]) {
-            texts.update(part.as_bytes());
-            texts.update([0]);
-        }
-        // Where journeys lie says nothing about words; every other setting may.
-        let mut surroundings = settings.clone();
-        surroundings.journeys.dir.clear();
-        texts.update(surroundings.fingerprint().1.as_bytes());
-        texts.update(serde_json::to_vec(&layouts).expect("layouts are plain data"));
-        let texts = data_encoding::HEXLOWER.encode(&texts.finalize()[..8]);
-        Ok(Self { hash, scribe: Scribe::new(compiled.live, behaviour(settings), texts) })
+        let texts = texts_of(settings, files, &layouts);
+        Ok(Self { hash, scribe: Scribe::new(compiled.live, behaviour(settings), Some(texts)) })
+    }
+
+    /// What is in force in a store: for all cases, and beside it for some.
+    ///
+    /// # Errors
+    /// `Findings` when anything is wrong with it.
+    pub fn in_force(
+        settings: &Settings,
+        files: &in_force::Files,
+        zones: &Zones,
+    ) -> Result<Self, AppError> {
+        let layouts = content::layouts(settings)?;
+        let live = files.compile(&layouts, settings, offered(&gateways(settings)?), zones)?;
+        // While two versions hold, the case says which words are meant.
+        let texts = files.trial.is_none().then(|| texts_of(settings, &files.files, &layouts));
+        let hash = live.rules.journeys.in_force();
+        Ok(Self { hash, scribe: Scribe::new(live, behaviour(settings), texts) })
     }
 
     /// Plays a whole history under these rules, group by group.
@@ -93,6 +101,22 @@ impl Version {
         let rules = &self.scribe.live.rules;
         simulate(history, events, rules, ending, &|sending| self.scribe.parts(sending, remembered))
     }
+}
+
+/// Stands for everything the words of a text depend on besides what it tells.
+fn texts_of(settings: &Settings, files: &VersionFiles, layouts: &Layouts) -> String {
+    let mut texts = Sha256::new();
+    let messages = files.files.iter().filter(|(name, _)| name.starts_with("messages/"));
+    for part in messages.flat_map(|(name, text)| [name, text]) {
+        texts.update(part.as_bytes());
+        texts.update([0]);
+    }
+    // Where journeys lie says nothing about words; every other setting may.
+    let mut surroundings = settings.clone();
+    surroundings.journeys.dir.clear();
+    texts.update(surroundings.fingerprint().1.as_bytes());
+    texts.update(serde_json::to_vec(layouts).expect("layouts are plain data"));
+    data_encoding::HEXLOWER.encode(&texts.finalize()[..8])
 }
 
 /// The history the store recorded, up to an instant.

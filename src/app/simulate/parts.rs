@@ -99,16 +99,19 @@ impl Remembered {
 }
 
 impl Scribe {
-    /// `texts` names everything the words of a text depend on besides what it tells.
+    /// `texts` names everything the words of a text depend on besides what it tells; `None`
+    /// where nothing is to be remembered.
     #[must_use]
-    pub fn new(live: Live, behaviour: Behaviour, texts: String) -> Self {
+    pub fn new(live: Live, behaviour: Behaviour, texts: Option<String>) -> Self {
         let layout = live.presentation.sms_variables();
-        let reads = live.messages.iter().filter_map(|(name, locales)| {
+        let messages = live.messages.iter().filter(|_| texts.is_some());
+        let reads = messages.filter_map(|(name, locales)| {
             let message = locales.iter().flat_map(|locale| live.messages.variables(name, locale));
             Some((name.to_owned(), Reads::of(message.chain(layout.iter().cloned()))?))
         });
         let reads = reads.collect();
         // Codes and links have the same length under any key, and nobody reads these.
+        let texts = texts.unwrap_or_default();
         Self { reads, live, behaviour, keys: Keyring::new([0; 32]), texts }
     }
 

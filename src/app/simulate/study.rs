@@ -1,6 +1,7 @@
 //! One history under one or two sets of rules, group by group: what each leads to, and how they
 //! differ. Only sums are kept, so that a long history needs no more memory than its events.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,6 +29,8 @@ pub struct Study<'a> {
     pub period: Period,
     /// What was recorded, to be compared with the first version.
     pub recorded: Option<&'a Recorded>,
+    /// Notices the second version says in other words, as `case type/notice`.
+    pub reworded: &'a BTreeSet<String>,
     /// Off to count the parts of every text anew.
     pub remember: bool,
 }
@@ -130,7 +133,7 @@ impl Study<'_> {
                             }
                             first = Some(run);
                         }
-                        Some(first) => sums.changes.add(first, &run, self.period),
+                        Some(first) => sums.changes.add(first, &run, self.reworded, self.period),
                     }
                 }
                 remembered.bound();

@@ -8,7 +8,8 @@ use super::super::condition::Condition;
 use super::super::cron::Cron;
 use super::super::fit::{ChannelNeed, unmet};
 use super::super::journey::{
-    AllowedStates, CronZone, Escalate, FactOffset, Journey, Notice, OncePer, Repeat, Trigger, Until,
+    AllowedStates, CronZone, Escalate, FactOffset, Journey, Notice, OncePer, Repeat, Trigger,
+    Until, ValidUntil,
 };
 use super::{RawEscalate, RawNotice, RawRepeat, RawTrigger, Reader, Text, is_name};
 
@@ -70,6 +71,10 @@ impl Reader<'_> {
         let channels = self.channels(raw.channels.as_deref());
         let when = self.when(raw.when.as_ref());
         let until = self.parse(raw.until.as_ref(), |text| Ok(until(text)));
+        let valid_until = self.parse(raw.valid_until.as_ref(), |text| {
+            let day = text.parse().map(ValidUntil);
+            day.map_err(|_| format!("{text:?} is no day; write 2027-01-31"))
+        });
         let window = self.parse(raw.window.as_ref(), str::parse);
         let expires_after = self.parse(raw.expires_after.as_ref(), str::parse::<Span>);
         let urgency = self.parse(raw.urgency.as_ref(), |text| {
@@ -103,6 +108,7 @@ impl Reader<'_> {
             when,
             allowed_states,
             until,
+            valid_until,
             window,
             expires_after: expires_after.unwrap_or(Span::Days(7)),
             repeat,
@@ -276,9 +282,20 @@ impl Reader<'_> {
     ) -> Vec<ChannelNeed> {
         self.refuse_twice(&raw.needs, "need");
         let read = raw.needs.iter().filter_map(|text| self.parse(Some(text), str::parse));
-        let needs: Vec<ChannelNeed> = read.collect();
+        let mut needs: Vec<ChannelNeed> = read.collect();
+        if let Some(sensitivity) = &raw.sensitivity {
+            match sensitivity.get_ref().as_str() {
+                "normal" => {}
+                "private" if needs.contains(&ChannelNeed::Private) => {}
+                "private" => needs.push(ChannelNeed::Private),
+                other => {
+                    let why = format!("{other:?} is no sensitivity; use normal or private");
+                    self.fault(sensitivity.span(), why, "");
+                }
+            }
+        }
         if let Some(named) = &raw.channels {
-            let span = raw.needs.first().map(Spanned::span);
+            let span = raw.needs.first().or(raw.sensitivity.as_ref()).map(Spanned::span);
             let lacks = |channel: &Channel| unmet(&needs, *channel);
             let all_lack = channels.iter().all(|channel| !lacks(channel).is_empty());
             if let (Some(span), true) = (span.clone(), all_lack) {

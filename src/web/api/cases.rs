@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::app::staff;
 use crate::domain::fault::Fields;
 use crate::domain::time::from_ms;
 use crate::domain::{CaseChoice, CaseId, Channel};
@@ -45,6 +46,17 @@ pub async fn get(
         let chosen = notifications.iter().filter(|n| statuses.contains(&n.status.as_str()));
         chosen.map(summary).collect()
     };
+    let customer = store.customer(&standing.case.customer, web.app.engine.clock.now()).await.ok();
+    let mut told = of(&["sent", "delivered", "undelivered", "unknown"]);
+    for entry in &mut told {
+        let view = notifications.iter().find(|n| entry["id"] == n.id.as_str());
+        let words = view
+            .zip(customer.as_ref())
+            .and_then(|(view, customer)| staff::words(&web.app, view, &standing.case, customer));
+        if let Some(words) = words {
+            entry["staff"] = words.into();
+        }
+    }
     let timeline = store.case_timeline(&id, 500).await?;
     let case = &standing.case;
     Ok(axum::Json(json!({
@@ -53,7 +65,7 @@ pub async fn get(
         "opened_at": case.opened_at.to_rfc3339(), "facts": case.facts,
         "events": standing.head, "planned_events": case.revision,
         "choice": standing.choice,
-        "told": of(&["sent", "delivered", "undelivered", "unknown"]),
+        "told": told,
         "planned": of(&["planned", "claimed", "sending", "in_doubt"]),
         "not_told": of(&["cancelled", "superseded", "suppressed", "expired", "failed", "quarantined", "folded"]),
         "timeline": timeline,

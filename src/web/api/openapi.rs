@@ -16,6 +16,7 @@ use utoipa::{Modify, OpenApi};
         (name = "customers", description = "Who is told, and what they chose"),
         (name = "cases", description = "How a case stands and what was told"),
         (name = "notifications", description = "What was told, held or not said, and why"),
+        (name = "journeys", description = "Versions of journeys and messages, and which one is in force"),
         (name = "tasks", description = "Work for people"),
         (name = "webhooks", description = "What other systems are told, and how that went"),
         (name = "simulations", description = "What a change would have done"),

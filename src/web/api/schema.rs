@@ -337,6 +337,28 @@ pub struct Link {
     pub works_until: String,
 }
 
+/// A version to publish: the one in force with some files replaced.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"reason": "A sooner reminder",
+    "files": {"journeys/return.toml": "case_type = \"return\"…"}}))]
+#[serde(deny_unknown_fields)]
+pub struct NewVersion {
+    /// Name → its new text; `null` for a file that goes.
+    pub files: BTreeMap<String, Option<String>>,
+    /// Why, for the record.
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+    /// The version it starts from; refused when another one is in force.
+    #[schema(max_length = 100)]
+    pub base: Option<String>,
+    /// For so many per cent of the cases first.
+    #[schema(minimum = 1, maximum = 100, default = 100)]
+    pub percent: Option<u8>,
+    /// Who else looked at it, where the console has no operators.
+    #[schema(max_length = 100)]
+    pub approved_by: Option<String>,
+}
+
 /// A document whose members are described by the README.
 #[derive(Serialize, ToSchema)]
 pub struct Document {

@@ -13,6 +13,7 @@ mod operator;
 mod people;
 mod planned;
 mod providers;
+mod publishing;
 mod reports;
 mod search;
 mod suppressions;
@@ -49,6 +50,7 @@ pub fn routes() -> Router<Web> {
         .route("/console/openid/back", get(doors::openid_back))
         .route("/console/style.css", get(style))
         .merge(running())
+        .merge(publishing::routes())
         .merge(webhooks::routes())
 }
 

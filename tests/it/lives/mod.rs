@@ -8,7 +8,7 @@
 mod oracle;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
@@ -172,7 +172,14 @@ async fn a_simulation_under_the_same_rules_decides_every_notification_as_it_was_
         assert_eq!(ends(&one), ends(&run), "seed {seed}: groups do not meet");
         let figures = |remember| {
             let period = Period { from: from_ms(0), to: ends_at };
-            let study = Study { history: &history, ending, period, recorded: None, remember };
+            let study = Study {
+                history: &history,
+                ending,
+                period,
+                recorded: None,
+                reworded: &BTreeSet::new(),
+                remember,
+            };
             let figures = study.answer(&[(&version, &app.settings.prices)]).figures;
             serde_json::to_value(figures).expect("plain data")
         };

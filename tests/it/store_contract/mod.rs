@@ -9,6 +9,7 @@ mod centre;
 mod console;
 mod console_pages;
 mod customers;
+mod drafts;
 mod faults;
 mod intake;
 mod leases;

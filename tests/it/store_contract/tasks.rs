@@ -54,7 +54,7 @@ async fn the_last_version_published_is_in_force_and_every_one_is_kept() {
     on_both(async |bed| {
         let store = &bed.store;
         assert_eq!(store.published().await.expect("the store is there"), None);
-        assert_eq!(store.published_hash().await.expect("the store is there"), None);
+        assert_eq!(store.in_force().await.expect("the store is there"), None);
         let heard = store.foreign_publications();
         let files = |text: &str| VersionFiles {
             files: BTreeMap::from([("journeys/ticket.toml".to_owned(), text.to_owned())]),
@@ -68,8 +68,8 @@ async fn the_last_version_published_is_in_force_and_every_one_is_kept() {
         }
         let other = bed.another().await;
         let in_force = other.published().await.expect("the store is there");
-        let hash = other.published_hash().await.expect("the store is there");
-        assert_eq!(hash, in_force.clone().map(|(hash, _)| hash));
+        let names = other.in_force().await.expect("the store is there");
+        assert_eq!(names.map(|names| names.hash), in_force.clone().map(|(hash, _)| hash));
         drop(heard);
         assert_eq!(in_force, Some(("aa11".to_owned(), files("one"))));
         assert_eq!(other.version("bb").await.expect("kept"), ("bb22".to_owned(), files("two")));
