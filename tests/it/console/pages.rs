@@ -74,14 +74,14 @@ async fn each_page_shows_what_there_is_and_no_look_changes_anything_or_says_an_a
         (format!("/console/search?q={code}"), vec!["by its code", &told]),
         (
             "/console/search?q=BOB%40Example.com".into(),
-            vec!["/console/customers/C-2", "b***@e***.com"],
+            vec!["/console/customers/C-2", "B***@e***.com"],
         ),
         ("/console/search?q=%2B447911123456".into(), vec!["/console/customers/C-1"]),
         (
             "/console/customers/C-1".into(),
             vec!["Ada Byron", "a***@e***.com", "T-2", "Show addresses"],
         ),
-        ("/console/customers/C-2".into(), vec!["must not be used", "550 5.1.1"]),
+        ("/console/customers/C-2".into(), vec!["must not be used"]),
         ("/console/cases/T-2".into(), vec!["still-waiting-for-you", "Another word by", "reach"]),
         ("/console/notifications".into(), vec!["T-1", "T-2", "T-3", "T-4"]),
         ("/console/notifications?case=T-3".into(), vec!["in doubt"]),
@@ -91,7 +91,14 @@ async fn each_page_shows_what_there_is_and_no_look_changes_anything_or_says_an_a
             vec!["T-2"],
         ),
         ("/console/notifications?status=in_doubt".into(), vec!["T-3", "None of these went out"]),
-        (one(&told), vec!["What happened, and why", "Handed over".trim(), "a***@e***.com"]),
+        (
+            one(&told),
+            vec![
+                "What happened, and why",
+                "attempt 1 by e-mail through smtp: sent",
+                "a***@e***.com",
+            ],
+        ),
         (one(&planned), vec!["Cancel it", "3 working days"]),
         (one(&doubt), vec!["It was sent", "It was not sent"]),
         (one(&failed), vec!["Try once more", "b***@e***.com"]),
@@ -102,15 +109,18 @@ async fn each_page_shows_what_there_is_and_no_look_changes_anything_or_says_an_a
         ("/console/customers/C-1/as/history".into(), vec!["nothing can be changed"]),
     ]);
     let before = everything(&app).await;
+    let mut wrong = Vec::new();
     for (path, says) in &pages {
         let body = page(&app, path).await;
-        for said in says {
-            assert!(body.contains(said), "{path} does not say {said:?}: {body}");
-        }
+        let missing = says.iter().filter(|said| !body.contains(**said));
+        wrong.extend(missing.map(|said| format!("{path} does not say {said:?}")));
         for address in ["ada@example.com", "bob@example.com", "+447911123456", "+447911120001"] {
-            assert!(!body.to_lowercase().contains(address), "{path} says {address}: {body}");
+            if body.to_lowercase().contains(address) {
+                wrong.push(format!("{path} says {address}"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(everything(&app).await, before, "nothing changed");
     app.end().await;
 }

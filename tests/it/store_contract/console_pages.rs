@@ -245,7 +245,7 @@ async fn an_invented_store_reads_like_any_other() {
         let size = store.size(&planned).await.expect("there");
         assert_eq!((size.count, size.sample.len(), size.more), (2_500, 10, false));
         let id = Store::invented_id(7);
-        assert_eq!(store.named(&[id.clone()]).await.expect("there")[0].id, id);
+        assert_eq!(store.named(std::slice::from_ref(&id)).await.expect("there")[0].id, id);
         assert_eq!(store.cases_of(&"C-3".into(), 10).await.expect("there").len(), 2);
     })
     .await;
