@@ -130,10 +130,10 @@ impl Bench {
         if self.pages {
             let pace = (self.visits, self.rate);
             let say = |what: &str| eprintln!("… {what}");
-            let figures = pages::run(&engines, pace, self.seconds, say).await?;
+            let figures = Box::pin(pages::run(&engines, pace, self.seconds, say)).await?;
             return show_pages(&figures, self.json);
         }
-        let figures = run(size, &engines, |what| eprintln!("… {what}")).await?;
+        let figures = Box::pin(run(size, &engines, |what| eprintln!("… {what}"))).await?;
         if self.json {
             print::json(&figures)?;
             return Ok(ExitCode::Done);

@@ -93,8 +93,8 @@ async fn one_file_and_one_worker_decide_as_two_servers_and_three_workers_do() {
     let mut on_servers = on_a_file.clone();
     on_servers.store.url = PostgresServer::shared().fresh_database();
     on_servers.queue.url = redis.url();
-    let one = decisions(on_a_file, 1).await;
-    let other = decisions(on_servers, 3).await;
+    let one = Box::pin(decisions(on_a_file, 1)).await;
+    let other = Box::pin(decisions(on_servers, 3)).await;
     for (n, (one, other)) in one.lines().zip(other.lines()).enumerate() {
         assert_eq!(one, other, "line {n}");
     }

@@ -129,7 +129,7 @@ pub async fn work_out(app: &App, files: &VersionFiles) -> Result<(Effect, String
         let heading = Heading::new(names, events, period);
         let report = page(&heading, &answer.versions(), answer.comparison.as_ref())
             .map_err(|error| AppError::Settings(format!("the report: {error}")))?;
-        let ([base, changed], Some(comparison)) = (&answer.figures[..], answer.comparison) else {
+        let ([base, changed], Some(comparison)) = (&answer.figures[..], &answer.comparison) else {
             return Ok((Effect::default(), report));
         };
         let reproduced = answer.reproduced.map(|same| (same.same, same.recorded));
@@ -144,7 +144,7 @@ fn count(history: &History, period: Period) -> usize {
     history.instants().filter(|at| period.from <= *at && *at < period.to).count()
 }
 
-fn effect(base: &Figures, changed: &Figures, comparison: Comparison, period: Period) -> Effect {
+fn effect(base: &Figures, changed: &Figures, comparison: &Comparison, period: Period) -> Effect {
     let by_notice = comparison.by_notice.iter().filter(|(_, words)| words.any());
     let would_break = comparison.newly_broken.iter().take(MAX_NAMED);
     Effect {

@@ -9,6 +9,7 @@ use tidings::domain::{Notification, share::Share};
 use tidings::store::journeys::VersionFiles;
 
 use crate::support::TestApp;
+use crate::support::smtp::Mail;
 
 const CASES: usize = 1_000;
 const DAY_MS: i64 = 86_400_000;
@@ -137,7 +138,7 @@ async fn each_case_is_told_in_the_words_of_its_version_and_keeps_it_after_a_rest
     assert_eq!(mails.len(), 12);
     for n in 0..12 {
         let case = format!("J-{n}");
-        let own = mails.iter().map(|mail| mail.text()).find(|text| {
+        let own = mails.iter().map(Mail::text).find(|text| {
             text.split(|c: char| !c.is_alphanumeric() && c != '-').any(|word| word == case)
         });
         let own = own.unwrap_or_else(|| panic!("no mail about {case}"));

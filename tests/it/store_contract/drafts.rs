@@ -23,7 +23,7 @@ fn publication(hash: &str, percent: u8) -> NewPublication {
     }
 }
 
-fn is_conflict<T: std::fmt::Debug>(done: Result<T, StoreError>) {
+fn is_conflict<T: std::fmt::Debug>(done: &Result<T, StoreError>) {
     assert!(matches!(done, Err(StoreError::Conflict { .. })), "{done:?}");
 }
 
@@ -46,17 +46,17 @@ async fn a_draft_is_changed_by_who_read_it_last_and_keeps_everybody_who_wrote_it
 
         let next = Draft { changes: changes("two"), reason: "more".into(), ..first.clone() };
         store.change_draft(&next, "Grace", after_s(3)).await.expect("as it was read");
-        is_conflict(store.change_draft(&next, "Ada", after_s(4)).await);
+        is_conflict(&store.change_draft(&next, "Ada", after_s(4)).await);
         let second = read().await;
         assert_eq!((second.revision, second.authors.join(" ")), (2, "Ada Grace".to_owned()));
         assert_eq!((second.effect, second.asked_at_ms), (None, None), "they were of the first");
         assert_eq!(store.draft_report(seq).await.expect("the store"), None);
-        is_conflict(store.keep_effect(seq, 1, &effect, "<p>").await);
-        is_conflict(store.ask_approval(seq, 1, after_s(4)).await);
+        is_conflict(&store.keep_effect(seq, 1, &effect, "<p>").await);
+        is_conflict(&store.ask_approval(seq, 1, after_s(4)).await);
 
         store.withdraw_draft(seq, "Grace", after_s(5)).await.expect("open");
-        is_conflict(store.withdraw_draft(seq, "Grace", after_s(6)).await);
-        is_conflict(store.change_draft(&read().await, "Ada", after_s(6)).await);
+        is_conflict(&store.withdraw_draft(seq, "Grace", after_s(6)).await);
+        is_conflict(&store.change_draft(&read().await, "Ada", after_s(6)).await);
         let other = store.begin_draft("v1", &Changes::new(), "Ada", "", after_s(7)).await;
         let other = other.expect("the store");
         let all = store.drafts(10).await.expect("the store");
@@ -86,7 +86,7 @@ async fn a_version_comes_into_force_with_its_draft_or_not_at_all() {
             four_eyes: "it touches many".into(),
             ..publication("bb", 30)
         };
-        is_conflict(store.put_in_force(of(2), after_s(3)).await);
+        is_conflict(&store.put_in_force(of(2), after_s(3)).await);
         assert_eq!(in_force().await.trial, None, "nothing of it was kept");
         store.put_in_force(of(1), after_s(3)).await.expect("as it was judged");
         let now = in_force().await;
@@ -101,7 +101,7 @@ async fn a_version_comes_into_force_with_its_draft_or_not_at_all() {
         );
 
         let late = NewPublication { after: Some(1), ..publication("cc", 100) };
-        is_conflict(store.put_in_force(late, after_s(4)).await);
+        is_conflict(&store.put_in_force(late, after_s(4)).await);
         store.put_in_force(publication("bb", 100), after_s(5)).await.expect("for all");
         let now = in_force().await;
         assert_eq!((&*now.hash, now.trial), ("bb", None));
