@@ -183,8 +183,26 @@ impl Expression {
         }
     }
 
-    /// The text of a part. The parser's own place of a part begins at its operator: what is
-    /// left of it, and parentheses, belong to it too.
+    fn is_true(&self, expr: &ast::Expr<'_>, sight: &Sight<'_>) -> bool {
+        use ast::{BinOpKind, Expr, UnaryOpKind};
+        match expr {
+            Expr::UnaryOp(not) if matches!(not.op, UnaryOpKind::Not) => {
+                !self.is_true(&not.expr, sight)
+            }
+            Expr::BinOp(op) if matches!(op.op, BinOpKind::ScAnd) => {
+                self.is_true(&op.left, sight) && self.is_true(&op.right, sight)
+            }
+            Expr::BinOp(op) if matches!(op.op, BinOpKind::ScOr) => {
+                self.is_true(&op.left, sight) || self.is_true(&op.right, sight)
+            }
+            _ => {
+                let value = self.part(expr).and_then(|part| sight.value(&self.source[part]));
+                value.is_some_and(|value| value.is_true())
+            }
+        }
+    }
+
+    /// Where a part stands, with the parentheses that belong to it.
     fn part(&self, expr: &ast::Expr<'_>) -> Option<Range<usize>> {
         let (mut start, mut end) = (usize::MAX, 0);
         each_place(expr, &mut |place| {
@@ -261,7 +279,7 @@ impl Expression {
             }
             E::IfExpr(choice) => {
                 self.walk(&choice.test_expr, sight, guarded, misses);
-                let holds = sight.value(text(&choice.test_expr)).is_some_and(|v| v.is_true());
+                let holds = self.is_true(&choice.test_expr, sight);
                 if holds {
                     self.walk(&choice.true_expr, sight, guarded, misses);
                 } else if let Some(otherwise) = &choice.false_expr {
@@ -270,7 +288,7 @@ impl Expression {
             }
             E::BinOp(op) => {
                 self.walk(&op.left, sight, guarded, misses);
-                let left = || sight.value(text(&op.left)).is_some_and(|value| value.is_true());
+                let left = || self.is_true(&op.left, sight);
                 let right = match op.op {
                     ast::BinOpKind::ScAnd => left(),
                     ast::BinOpKind::ScOr => !left(),
@@ -346,36 +364,36 @@ fn path<'e>(expr: &'e ast::Expr<'_>) -> Option<(&'e str, Vec<Step>)> {
 
 /// Visits the place of an expression and of every part of it.
 fn each_place(expr: &ast::Expr<'_>, visit: &mut impl FnMut(Range<usize>)) {
+    use ast::Expr as E;
     let span = expr.span();
-    visit(span.start_offset as usize..span.end_offset as usize);
+    let end = span.end_offset as usize;
+    // The parser lets an operator begin at the token before it: only its end is meant.
+    let leaf = matches!(expr, E::Var(_) | E::Const(_) | E::List(_) | E::Tuple(_) | E::Map(_));
+    visit(if leaf { span.start_offset as usize..end } else { end..end });
     match expr {
-        ast::Expr::GetAttr(attr) => each_place(&attr.expr, visit),
-        ast::Expr::GetItem(item) => each_place(&item.expr, visit),
-        ast::Expr::Slice(slice) => each_place(&slice.expr, visit),
-        ast::Expr::BinOp(op) => {
+        E::GetAttr(attr) => each_place(&attr.expr, visit),
+        E::GetItem(item) => each_place(&item.expr, visit),
+        E::Slice(slice) => each_place(&slice.expr, visit),
+        E::BinOp(op) => {
             each_place(&op.left, visit);
             each_place(&op.right, visit);
         }
-        ast::Expr::Compare(compare) => {
+        E::Compare(compare) => {
             each_place(&compare.expr, visit);
             compare.ops.iter().for_each(|op| each_place(&op.expr, visit));
         }
-        ast::Expr::IfExpr(choice) => {
+        E::IfExpr(choice) => {
             each_place(&choice.true_expr, visit);
             choice.false_expr.iter().for_each(|expr| each_place(expr, visit));
         }
-        ast::Expr::UnaryOp(op) => each_place(&op.expr, visit),
-        ast::Expr::Filter(filter) => filter.expr.iter().for_each(|expr| each_place(expr, visit)),
-        ast::Expr::Test(test) => {
+        E::UnaryOp(op) => each_place(&op.expr, visit),
+        E::Filter(filter) => filter.expr.iter().for_each(|expr| each_place(expr, visit)),
+        E::Test(test) => {
             each_place(&test.expr, visit);
             test.args.iter().for_each(|arg| each_place(arg_expr(arg), visit));
         }
-        ast::Expr::Call(call) => each_place(&call.expr, visit),
-        ast::Expr::Var(_)
-        | ast::Expr::Const(_)
-        | ast::Expr::List(_)
-        | ast::Expr::Tuple(_)
-        | ast::Expr::Map(_) => {}
+        E::Call(call) => each_place(&call.expr, visit),
+        E::Var(_) | E::Const(_) | E::List(_) | E::Tuple(_) | E::Map(_) => {}
     }
 }
 

@@ -89,7 +89,7 @@ fn what_an_event_needs_holds_it_back_and_each_failing_key_is_named() {
     let keys: Vec<_> = told.failing.iter().map(|f| (&*f.key, &*f.pointer)).collect();
     assert_eq!(keys, [("case", "/ticket"), ("state", "/state"), ("occurred_at", "/at")]);
     let case = told.failing[0].finding(&source(DESK));
-    assert_eq!(case.line(), Some(13), "{case}");
+    assert_eq!(case.line(), Some(12), "{case}");
 }
 
 #[test]
