@@ -98,6 +98,7 @@ impl Demo {
             line("  what was told, and why", &format!("{url}/v1/customers/{id}/timeline"));
         }
         line("Ada's return", &format!("{url}/v1/cases/R-1001"));
+        line("the console", &format!("{url}/console"));
         line("the API", &format!("{url}/docs"));
         line("figures", &format!("{url}/metrics"));
         line("every message as it was sent", &story.outbox().display().to_string());

@@ -9,7 +9,7 @@ use minijinja::context;
 
 use crate::app::Seam;
 use crate::app::centre::letters::send_sign_in;
-use crate::app::centre::{calls, person, topic_title};
+use crate::app::centre::{Person, calls, person, topic_title};
 use crate::app::pages::Reader;
 use crate::domain::time::from_ms;
 use crate::domain::token::Grant;
@@ -46,7 +46,17 @@ pub fn stranger(web: &Web, headers: &HeaderMap) -> Reader {
 /// The owner of a token in their own language; a stranger's where they are gone.
 async fn owner(web: &Web, id: &CustomerId, headers: &HeaderMap) -> Reader {
     let known = person(&web.app, id, web.app.engine.clock.now()).await;
-    known.map_or_else(|_| stranger(web, headers), |person| person.reader)
+    let known = known.map(|person| in_a_language_of_theirs(web, person, headers).reader);
+    known.unwrap_or_else(|_| stranger(web, headers))
+}
+
+/// Who never said which language they read is addressed in that of their browser.
+pub fn in_a_language_of_theirs(web: &Web, person: Person, headers: &HeaderMap) -> Person {
+    let mut person = person;
+    if person.customer.profile.locale.is_none() {
+        person.reader.locale = stranger(web, headers).locale;
+    }
+    person
 }
 
 fn lines_page(

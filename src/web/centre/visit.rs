@@ -13,6 +13,7 @@ use crate::domain::token::Grant;
 use crate::store::StoreError;
 use crate::web::Web;
 use crate::web::error::Problem;
+use crate::web::pages::in_a_language_of_theirs;
 
 /// How long a visit lasts without a page being opened, in seconds.
 const VISIT_S: i64 = 30 * 60;
@@ -97,7 +98,10 @@ impl Visitor {
     /// # Errors
     /// `NotFound` when the customer is gone.
     pub async fn read_again(self, web: &Web) -> Result<Self, StoreError> {
-        let person = person(&web.app, &self.person.customer.id, self.now).await?;
+        let mut person = person(&web.app, &self.person.customer.id, self.now).await?;
+        if person.customer.profile.locale.is_none() {
+            person.reader.locale = self.person.reader.locale;
+        }
         Ok(Self { person, ..self })
     }
 }
@@ -122,6 +126,7 @@ impl FromRequestParts<Web> for Visitor {
         };
         match person(&web.app, &customer, now).await {
             Ok(person) => {
+                let person = in_a_language_of_theirs(web, person, &parts.headers);
                 let proven = now.timestamp() < proven_until_s;
                 Ok(Self { person, proven, now, proven_until_s })
             }

@@ -1,12 +1,17 @@
+use serde_json::{Value, json};
 use tidings::domain::Channel;
 
-use crate::support::TestApp;
 use crate::support::visitor::Browser;
+use crate::support::{TestApp, ada};
 
 /// Ada was told by e-mail; and the page of that message.
 async fn told() -> (TestApp, String) {
+    told_to(ada()).await
+}
+
+async fn told_to(customer: Value) -> (TestApp, String) {
     let app = TestApp::start().await;
-    app.ada().await;
+    app.customer(customer).await;
     app.event("take_in_charge_ticket").await;
     app.drain().await;
     let code = app.of("taken-in-charge").await.code;
@@ -14,22 +19,31 @@ async fn told() -> (TestApp, String) {
 }
 
 #[tokio::test]
-async fn a_message_of_ours_is_confirmed_without_personal_data_in_the_readers_language() {
-    let (app, path) = told().await;
-    for (language, says) in [
-        ("en", "Yes, this e-mail is from us."),
-        ("de", "Ja, das ist von uns"),
-        ("fr-CA,fr;q=0.8", "Oui, c’est bien nous"),
+async fn a_message_of_ours_is_confirmed_without_personal_data_in_the_language_of_its_owner() {
+    for (own, browsers, says) in [
+        (Some("en-GB"), "de", "Yes, this e-mail is from us."),
+        (Some("de-DE"), "en", "Ja, das ist von uns"),
+        // Who never said gets what the browser asks for.
+        (None, "fr-CA,fr;q=0.8", "Oui, c’est bien nous"),
+        (None, "de", "Ja, das ist von uns"),
     ] {
+        let mut customer = ada();
+        customer["locale"] = json!(own);
+        if own.is_none() {
+            customer.as_object_mut().expect("an object").remove("locale");
+        }
+        let (app, path) = told_to(customer).await;
         let mut browser = Browser::new(&app);
-        browser.language = language;
+        browser.language = browsers;
         let page = browser.get(&path).await;
         assert_eq!(page.status, 200);
-        assert!(page.body.contains(says), "{language}: {}", page.body);
+        assert!(page.body.contains(says), "{own:?} {browsers}: {}", page.body);
         for personal in ["Ada", "ada@", "T-1", "C-1"] {
             assert!(!page.body.contains(personal), "{personal}");
         }
+        app.end().await;
     }
+    let app = TestApp::start().await;
     let forged = Browser::new(&app).get("/m/0000000000").await;
     assert_eq!(forged.status, 404);
     assert!(forged.body.contains("This message is not ours"), "{}", forged.body);

@@ -162,3 +162,37 @@ async fn the_reports_are_drawn_up_when_asked_and_say_when() {
     }
     app.end().await;
 }
+
+#[tokio::test]
+async fn what_a_case_system_writes_is_shown_in_the_console_and_never_run() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    let script = "<script>alert(1)</script>";
+    let image = "\"><img src=x onerror=alert(2)>";
+    app.event_of(serde_json::json!({
+        "case": "T-<b>7", "state": "take_in_charge_ticket", "facts": {"reach": script, "item": image},
+    }))
+    .await;
+    app.drain().await;
+    let told = app.of("taken-in-charge").await;
+    for path in [
+        "/console".to_owned(),
+        "/console/notifications".into(),
+        "/console/planned".into(),
+        "/console/customers/C-1".into(),
+        "/console/cases/T-%3Cb%3E7".into(),
+        "/console/customers/C-1/as".into(),
+        format!("/console/notifications/{}", told.id),
+        format!("/console/search?q={}", "%3Cscript%3Ealert(1)%3C/script%3E"),
+        "/console/audit?subject=%3Cscript%3E".into(),
+    ] {
+        let (status, body) = app.get(&path).await;
+        assert_eq!(status, 200, "{path}");
+        for run in ["<script", "<img", "<b>7"] {
+            assert!(!body.contains(run), "{path}: {run}");
+        }
+    }
+    let case = page(&app, "/console/cases/T-%3Cb%3E7").await;
+    assert!(case.contains("&lt;script&gt;alert(1)"), "shown as it was written: {case}");
+    app.end().await;
+}
