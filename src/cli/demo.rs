@@ -34,6 +34,9 @@ const READING_TIME: Duration = Duration::from_millis(900);
 /// Where the second column begins, in characters.
 const INDENT: usize = 23;
 
+/// How soon what is done on the pages is worked on.
+const LOOK_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
 impl Demo {
     pub async fn run(self) -> Outcome {
         let listener = listen().await?;
@@ -102,7 +105,19 @@ impl Demo {
         line("the API", &format!("{url}/docs"));
         line("figures", &format!("{url}/metrics"));
         line("every message as it was sent", &story.outbox().display().to_string());
-        server.await?;
+        // The clock of the story stands still; what is done on its pages has its effect.
+        let work = async {
+            loop {
+                tokio::time::sleep(LOOK_AFTER).await;
+                if let Err(error) = story.app.engine.run_until_idle().await {
+                    tracing::warn!(%error, "the work on what was done goes on in a moment");
+                }
+            }
+        };
+        tokio::select! {
+            stopped = server => stopped?,
+            () = work => {}
+        }
         story.end().await;
         Ok(ExitCode::Done)
     }

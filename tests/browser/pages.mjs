@@ -122,6 +122,8 @@ for (const scheme of ['light', 'dark']) {
     '/customers/C-1/as/choices', '/notifications', '/notifications?status=planned',
     '/notifications/many?do=cancel&status=planned', `/notifications/${notifications[0].id}`,
     '/notifications?status=nonsense', '/tasks', '/reports', '/suppressions', '/providers', '/webhooks', '/audit',
+    '/journeys', '/journeys/map/return', '/drafts/new', '/drafts/1', '/drafts/1/values/return', '/drafts/1/texts',
+    '/drafts/1/text?name=messages/return/post-it.en.j2',
   ];
   for (const width of WIDTHS) {
     for (const scheme of ['light', 'dark']) {
