@@ -6,7 +6,7 @@ use crate::domain::Span;
 use crate::domain::time::Instant;
 use crate::planning::schedule::{Calendar, shift};
 use crate::store::restored::WaitingRow;
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, StoreError};
 
 /// What waits since a restore.
 #[derive(Debug, Clone, Serialize)]
@@ -47,6 +47,12 @@ pub async fn confirm(
     who: &str,
     now: Instant,
 ) -> Result<Confirmed> {
+    let in_hand = store.in_hand_since_restore().await?;
+    if in_hand > 0 {
+        return Err(StoreError::Refused(format!(
+            "{in_hand} messages were on the wire or in doubt when the copy was made; start `tidings serve` first, which sorts them and sends none, then settle what is in doubt and confirm"
+        )));
+    }
     let mut cancelled = 0;
     if let Some(span) = older_than {
         let utc = jiff::tz::TimeZone::UTC;

@@ -73,6 +73,9 @@ impl Heard {
 /// recovery is no stampede.
 const SPREAD_AFTER_REST_MS: u128 = 5_000;
 
+/// How often a message is looked at whose channel an operator has stopped and whose end is near.
+const LOOK_AT_DRAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(15);
+
 /// What a person is told whose message was ours to send and did not leave.
 const NOT_IN_TIME: &str = "due and allowed, but not sent in time";
 const OUTDATED: &str = "due, and its text is valid no longer";
@@ -320,6 +323,7 @@ fn look_at_hour(
     }
     let mut earliest: Option<Instant> = None;
     let mut provider_fails = false;
+    let mut drained = false;
     for (index, Candidate { channel, address, by }) in candidates.iter().enumerate() {
         let gathered = digest.is_some();
         let openings = Openings::of(*channel, address, matter, notice, gathered, rules);
@@ -367,6 +371,7 @@ fn look_at_hour(
             }
             earliest = Some(earliest.map_or(until, |known| known.min(until)));
             provider_fails = true;
+            drained |= matches!(rests, Rest::Drained { .. });
             continue;
         }
         let until = allowed.unwrap_or(Instant::MAX_UTC);
@@ -375,6 +380,11 @@ fn look_at_hour(
             return Decision { outcome: Outcome::Snooze { until, held }, reasons };
         }
         earliest = Some(earliest.map_or(until, |known| known.min(until)));
+    }
+    // An operator may let the channel go on at any moment: it is looked at until its end.
+    let soon = now + LOOK_AT_DRAIN;
+    if drained && soon < limit {
+        return Decision { outcome: Outcome::Snooze { until: soon, held }, reasons };
     }
     let until = earliest.unwrap_or(limit);
     reasons.push(Reason::NoHourInTime { until });

@@ -398,6 +398,23 @@ fn a_message_waits_for_a_provider_that_rests_at_a_place_of_its_own() {
 }
 
 #[test]
+fn a_stopped_channel_may_go_on_at_any_moment_and_ends_nothing_before_its_time() {
+    let mut story = Story::new();
+    let facts = json!({"return_by": "2026-11-21T10:00:00Z", "amount": "49.90"});
+    story.event(&event(1, "requested", "2026-11-20T10:00:00Z", facts));
+    let until = at("2026-11-21T10:09:00Z");
+    story.rests.sms = Some(Rest::Drained { until });
+    story.rests.email = story.rests.sms;
+    let decision = story.decide("window-closing", "2026-11-21T09:59:00Z");
+    let soon = at("2026-11-21T09:59:15Z");
+    assert_eq!(decision.outcome, Outcome::Snooze { until: soon, held: None });
+    assert_eq!(codes(&decision.reasons).last().map(String::as_str), Some("drained"));
+    let task = Some("due and allowed, but not sent in time");
+    let outcome = story.decide("window-closing", "2026-11-21T09:59:50Z").outcome;
+    assert_eq!(outcome, Outcome::Settle { status: Status::Expired, task });
+}
+
+#[test]
 fn a_rest_that_ends_too_late_tries_the_next_channel_and_then_a_person() {
     let mut story = Story::new();
     let facts = json!({"return_by": "2026-11-21T10:00:00Z", "amount": "49.90"});

@@ -26,6 +26,11 @@ fn key(channel: Channel) -> String {
     format!("drain/{channel}")
 }
 
+/// Where the last drain of a channel is kept once it is over.
+fn past_key(channel: Channel) -> String {
+    format!("drained/{channel}")
+}
+
 const RELEASE: &str = "
     UPDATE notification SET next_at_ms = $2, ring_again_at_ms = 0
     WHERE id IN (SELECT value->>'id' FROM jsonb_each($1))
@@ -79,23 +84,48 @@ impl Store {
         })
     }
 
-    /// Lets a channel go on, and brings forward to `now` what waited for it, as long as it
-    /// would have been looked at again by `horizon`. Answers how much waited; `None` where the
-    /// channel was not stopped.
+    /// Lets a channel go on. Answers whether it was stopped.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn undrain(&self, channel: Channel) -> Result<bool> {
+        in_tx!(self, |tx| {
+            let drain: Option<(String,)> =
+                query("DELETE FROM meta WHERE key = $1 RETURNING value")
+                    .bind(key(channel))
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let Some((drain,)) = drain else { return Ok(false) };
+            query(
+                "INSERT INTO meta (key, value) VALUES ($1, $2)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )
+            .bind(past_key(channel))
+            .bind(drain)
+            .execute(tx)
+            .await?;
+            Ok(true)
+        })
+    }
+
+    /// Brings forward to `now` what waited for a channel that goes on again, as long as it would
+    /// have been looked at again by `horizon`. Answers how much that was. Every process does so
+    /// once it knows: until then it may have held more.
     ///
     /// # Errors
     /// `Unavailable` when the store is away; what was not brought forward comes by itself.
-    pub async fn undrain(
+    pub async fn release_drained(
         &self,
         channel: Channel,
         now: Instant,
         horizon: Instant,
-    ) -> Result<Option<u64>> {
-        let Some(drain) = self.drains().await?.get(channel).clone() else { return Ok(None) };
-        in_tx!(self, |tx| {
-            query("DELETE FROM meta WHERE key = $1").bind(key(channel)).execute(tx).await?;
-            Ok(())
-        })?;
+    ) -> Result<u64> {
+        let past: Option<(String,)> = query("SELECT value FROM meta WHERE key = $1")
+            .bind(past_key(channel))
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some((past,)) = past else { return Ok(0) };
+        let drain: Drain = serde_json::from_str(&past)?;
         let (mut after, mut released) = (drain.after, 0);
         let held = format!("%\"code\":\"drained\",\"channel\":\"{channel}\"%");
         loop {
@@ -125,6 +155,6 @@ impl Store {
                     .await?)
             })?;
         }
-        Ok(Some(released))
+        Ok(released)
     }
 }

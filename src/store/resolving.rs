@@ -7,6 +7,7 @@ use crate::domain::plan::Moved;
 use crate::domain::time::Instant;
 
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::restored::held_until;
 use super::row_locks::{Lock, lock};
 use super::rows::{NotificationRow, json, notification_columns, notifications};
 use super::{Result, Store, batch, ids, in_tx, query};
@@ -22,7 +23,9 @@ struct Row {
     expires: i64,
 }
 
-const RESOLVE: &str = "
+/// What a restore holds back keeps its time: it is compared with the mark.
+const RESOLVE: &str = concat!(
+    "
     UPDATE notification SET due_at_ms = x.due, next_at_ms = x.next, expires_at_ms = x.expires,
         ring_again_at_ms = 0
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'was_due' AS BIGINT) AS was_due,
@@ -31,7 +34,10 @@ const RESOLVE: &str = "
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.status = 'planned'
       AND notification.due_at_ms = x.was_due
-    RETURNING id";
+      AND notification.due_at_ms > ",
+    held_until!(),
+    " RETURNING id"
+);
 
 impl Store {
     /// What planned times were last resolved with.

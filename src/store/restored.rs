@@ -11,9 +11,11 @@ use sqlx::FromRow;
 use crate::domain::Reason;
 use crate::domain::time::{Instant, from_ms};
 
+use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::row_locks::{Lock, lock};
 use super::rows::json;
-use super::{Result, Store, batch, in_tx, query};
+use super::{Result, Store, batch, ids, in_tx, query};
 
 /// Due up to this instant waits for a person; without a mark, an instant before all others.
 macro_rules! held_until {
@@ -105,7 +107,8 @@ impl Store {
                 count(CASE WHEN due_at_ms <= held - 604800000 THEN 1 END) AS older
              FROM (SELECT case_type, notice, due_at_ms, ",
             held_until!(),
-            " AS held FROM notification WHERE status = 'planned') AS waiting
+            " AS held FROM notification
+                    WHERE status IN ('planned', 'claimed', 'sending', 'in_doubt')) AS waiting
              WHERE due_at_ms <= held GROUP BY case_type, notice ORDER BY 3 DESC, 1, 2"
         ))
         .fetch_all(&self.readers)
@@ -123,22 +126,32 @@ impl Store {
         loop {
             let reason = reason.clone();
             let page: u64 = in_tx!(self, |tx| {
-                let ids: Vec<(String,)> = query(concat!(
-                    "UPDATE notification SET status = 'cancelled', reason = $1, epoch = epoch + 1
-                     WHERE status = 'planned' AND id IN
-                        (SELECT n.id FROM notification AS n WHERE n.status = 'planned'
-                            AND n.due_at_ms < $2 AND n.due_at_ms <= ",
+                let waiting: Vec<(String,)> = query(concat!(
+                    "SELECT n.id FROM notification AS n WHERE n.status IN ('planned', 'claimed')
+                        AND n.due_at_ms < $1 AND n.due_at_ms <= ",
                     held_until!(),
-                    " ORDER BY n.id LIMIT $3)
-                     RETURNING id"
+                    " ORDER BY n.id LIMIT $2"
                 ))
-                .bind(reason.code())
                 .bind(before_ms)
                 .bind(BATCH)
                 .fetch_all(&mut *tx)
                 .await?;
+                let waiting: Vec<String> = waiting.into_iter().map(|(id,)| id).collect();
+                lock(tx, Lock::Notifications, ids(&waiting)).await?;
+                // Who claimed it before the restore finds another epoch.
+                let ended: Vec<(String,)> = query(
+                    "UPDATE notification SET status = 'cancelled', reason = $1, epoch = epoch + 1
+                     WHERE id IN (SELECT value->>'id' FROM jsonb_each($2))
+                       AND status IN ('planned', 'claimed')
+                     RETURNING id",
+                )
+                .bind(reason.code())
+                .bind(ids(&waiting))
+                .fetch_all(&mut *tx)
+                .await?;
+                facts::notifications(tx, ended.iter().map(|(id,)| id), now_ms).await?;
                 let reasons = json(&[&reason]);
-                let decisions = ids.iter().map(|(id,)| DecisionRow {
+                let decisions = ended.iter().map(|(id,)| DecisionRow {
                     id: id.clone(),
                     what: "cancelled",
                     reasons: reasons.clone(),
@@ -146,13 +159,29 @@ impl Store {
                 });
                 let rows = batch(decisions);
                 query(INSERT_DECISIONS).bind(rows).bind(now_ms).execute(tx).await?;
-                Ok(ids.len() as u64)
+                Ok(ended.len() as u64)
             })?;
             cancelled += page;
             if page == 0 {
                 return Ok(cancelled);
             }
         }
+    }
+
+    /// How much the copy had in hand when it was made: on the wire, in doubt, or accepted and
+    /// not planned. A process that starts on the store sorts it while the mark holds it back.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn in_hand_since_restore(&self) -> Result<i64> {
+        let (count,): (i64,) = query(concat!(
+            "SELECT count(*) FROM notification
+             WHERE status IN ('sending', 'in_doubt') AND due_at_ms <= ",
+            held_until!()
+        ))
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(count)
     }
 
     /// A person has said that the rest may go: the mark is taken away.

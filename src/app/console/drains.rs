@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::app::App;
-use crate::channel::health::DRAIN_LOOK;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, Operator};
 use crate::store::Result;
+use crate::worker::drains;
 
 use super::audit;
 
@@ -24,7 +24,7 @@ pub async fn stop(
 ) -> Result<bool> {
     let engine = &app.engine;
     let stopped = engine.store.drain(channel, &operator.name, why, now).await?;
-    crate::worker::drains::run_once(engine).await?;
+    drains::learn(engine).await?;
     if stopped {
         let detail = json!({ "reason": why });
         audit::note(app, operator, "drain", channel.as_str(), detail).await?;
@@ -44,14 +44,13 @@ pub async fn go_on(
     now: Instant,
 ) -> Result<Option<u64>> {
     let engine = &app.engine;
-    // What waits for it is looked at again by then, at a place of its own within seconds.
-    let horizon = now + DRAIN_LOOK * 2;
-    let waited = engine.store.undrain(channel, now, horizon).await?;
-    crate::worker::drains::run_once(engine).await?;
-    if let Some(waited) = waited {
-        let detail = json!({ "waited": waited });
-        audit::note(app, operator, "undrain", channel.as_str(), detail).await?;
-        engine.wake.notify_one();
+    if !engine.store.undrain(channel).await? {
+        return Ok(None);
     }
-    Ok(waited)
+    // First this process knows, so that nothing it looks at meanwhile is held again.
+    drains::learn(engine).await?;
+    let waited = drains::release(engine, channel, now).await?;
+    let detail = json!({ "waited": waited });
+    audit::note(app, operator, "undrain", channel.as_str(), detail).await?;
+    Ok(Some(waited))
 }

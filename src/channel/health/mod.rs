@@ -220,15 +220,18 @@ impl Health {
         })
     }
 
-    /// Takes note of which channels operators have stopped.
-    pub fn set_drained(&self, stopped: ChannelMap<bool>) {
-        for channel in Channel::ALL {
-            let stop = *stopped.get(channel);
-            if self.drained.get(channel).swap(stop, Ordering::AcqRel) != stop {
+    /// Takes note of which channels operators have stopped. Answers those that go on now.
+    pub fn set_drained(&self, stopped: ChannelMap<bool>) -> Vec<Channel> {
+        let changed = |channel: &Channel| {
+            let stop = *stopped.get(*channel);
+            let changed = self.drained.get(*channel).swap(stop, Ordering::AcqRel) != stop;
+            if changed {
                 let channel = channel.as_str();
                 tracing::warn!(channel, stop, "an operator stopped a channel, or let it go on");
             }
-        }
+            changed && !stop
+        };
+        Channel::ALL.into_iter().filter(changed).collect()
     }
 
     /// Has an operator stopped this channel?
@@ -321,12 +324,13 @@ mod tests {
     #[tokio::test]
     async fn a_channel_that_is_stopped_admits_nothing_and_goes_on_as_it_was() {
         let health = Health::in_process(line(None));
-        health.set_drained(ChannelMap { sms: true, ..ChannelMap::default() });
+        let stopped = ChannelMap { sms: true, ..ChannelMap::default() };
+        assert_eq!(health.set_drained(stopped), []);
         let wait = Duration::ZERO;
         assert_eq!(health.admit(Channel::Sms, 9, t0()).await, Admission::Rests { wait });
         let until = t0() + DRAIN_LOOK;
         assert_eq!(health.rests(t0()).sms, Some(Rest::Drained { until }));
-        health.set_drained(ChannelMap::default());
+        assert_eq!(health.set_drained(ChannelMap::default()), [Channel::Sms]);
         assert_eq!(health.admit(Channel::Sms, 9, t0()).await, Admission::All);
         assert_eq!(health.rests(t0()).sms, None);
     }
