@@ -126,7 +126,8 @@ impl App {
     pub async fn build(settings: Settings, clock: Clock, store: Store) -> Result<Self, AppError> {
         let gateways = gateways(&settings)?;
         let seams = Seams::from_env().map_err(AppError::Settings)?;
-        Self::build_with(settings, clock, store, gateways, seams).await
+        // Much is built at once: not on the stack of whoever waits.
+        Box::pin(Self::build_with(settings, clock, store, gateways, seams)).await
     }
 
     /// The same with ways out of the caller's, and its eyes on the seams: for tests.

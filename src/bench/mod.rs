@@ -63,6 +63,9 @@ pub struct Throughput {
 #[derive(Debug, Clone, Copy, Default, Serialize, serde::Deserialize)]
 pub struct Latency {
     pub events: usize,
+    /// Not accepted, not wanted, or not seen to arrive (a call names no case): the figures
+    /// below leave them out.
+    pub missing: usize,
     pub per_second: u32,
     pub p50_ms: f64,
     pub p99_ms: f64,

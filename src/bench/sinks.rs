@@ -169,6 +169,7 @@ async fn load(State(seen): State<Shared>, Query(load): Query<Load>) -> axum::Jso
     let at = |share| percentile(&ms, share);
     axum::Json(Latency {
         events: ms.len(),
+        missing: total - ms.len(),
         per_second: load.rate,
         p50_ms: at(50),
         p99_ms: at(99),

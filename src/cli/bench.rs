@@ -157,8 +157,13 @@ impl Bench {
         println!("{}", print::table(&["", "messages/s", "CPU each"], rows));
         let l = &figures.latency;
         println!(
-            "accepted → first byte at the provider, {} events at {}/s: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
-            l.events, l.per_second, l.p50_ms, l.p99_ms, l.max_ms
+            "accepted → first byte at the provider, {} of {} events seen, at {}/s: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+            l.events,
+            l.events + l.missing,
+            l.per_second,
+            l.p50_ms,
+            l.p99_ms,
+            l.max_ms
         );
         if let Some(m) = &figures.memory {
             println!(
@@ -210,7 +215,13 @@ fn show_pages(figures: &PageFigures, json: bool) -> Outcome {
             format!("{:.1} ms", t.p50_ms),
             format!("{:.1} ms", t.p99_ms),
             format!("{:.1} ms", t.max_ms),
-            format!("{} at {}/s, p99 {:.1} ms", beside.events, beside.per_second, beside.p99_ms),
+            format!(
+                "{} of {} seen, at {}/s, p99 {:.1} ms",
+                beside.events,
+                beside.events + beside.missing,
+                beside.per_second,
+                beside.p99_ms
+            ),
         ]
     };
     let rows = [

@@ -35,7 +35,7 @@ const READING_TIME: Duration = Duration::from_millis(900);
 const INDENT: usize = 23;
 
 /// How soon what is done on the pages is worked on.
-const LOOK_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 impl Demo {
     pub async fn run(self) -> Outcome {

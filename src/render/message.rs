@@ -30,6 +30,9 @@ pub const OPTIONAL: [&str; 6] = ["deadline", "facts", "button", "staff", "sms", 
 
 /// Steps one message may take, and the most characters it may have.
 const FUEL: u64 = 50_000;
+
+/// The longest text one value may print, in bytes.
+const MAX_VALUE: usize = 16_384;
 const MAX_CHARS: usize = 20_000;
 
 /// Put before a file so that its blocks are defined and nothing is printed.
@@ -356,6 +359,9 @@ fn environment() -> Environment<'static> {
     environment.set_formatter(print);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).build().expect("valid"));
     add_filters(&mut environment);
+    for grows in ["indent", "format"] {
+        environment.remove_filter(grows);
+    }
     environment.add_template("_", "").expect("an empty template");
     environment
 }
@@ -367,6 +373,10 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     }
     if value.kind() == minijinja::value::ValueKind::Bool {
         let why = "a yes or no cannot be printed; write {% if … %}";
+        return Err(Error::new(ErrorKind::InvalidOperation, why));
+    }
+    if value.as_str().is_some_and(|text| text.len() > MAX_VALUE) {
+        let why = format!("a value of more than {MAX_VALUE} bytes fits no message");
         return Err(Error::new(ErrorKind::InvalidOperation, why));
     }
     minijinja::escape_formatter(out, state, value)

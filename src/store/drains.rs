@@ -90,11 +90,10 @@ impl Store {
     /// `Unavailable` when the store is away.
     pub async fn undrain(&self, channel: Channel) -> Result<bool> {
         in_tx!(self, |tx| {
-            let drain: Option<(String,)> =
-                query("DELETE FROM meta WHERE key = $1 RETURNING value")
-                    .bind(key(channel))
-                    .fetch_optional(&mut *tx)
-                    .await?;
+            let drain: Option<(String,)> = query("DELETE FROM meta WHERE key = $1 RETURNING value")
+                .bind(key(channel))
+                .fetch_optional(&mut *tx)
+                .await?;
             let Some((drain,)) = drain else { return Ok(false) };
             query(
                 "INSERT INTO meta (key, value) VALUES ($1, $2)

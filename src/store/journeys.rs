@@ -178,14 +178,20 @@ impl Store {
     /// # Errors
     /// `NotFound` when there is none.
     pub async fn version(&self, hash: &str) -> Result<(String, VersionFiles)> {
-        let row: Option<(String, String)> = query(
-            "SELECT hash, body FROM journey_version WHERE substr(hash, 1, length($1)) = $1 LIMIT 1",
+        let not_found = || StoreError::NotFound { what: format!("the version {hash:?}") };
+        if hash.is_empty() {
+            return Err(not_found());
+        }
+        let mut rows: Vec<(String, String)> = query(
+            "SELECT hash, body FROM journey_version WHERE substr(hash, 1, length($1)) = $1 LIMIT 2",
         )
         .bind(hash)
-        .fetch_optional(&self.readers)
+        .fetch_all(&self.readers)
         .await?;
-        let (hash, body) =
-            row.ok_or_else(|| StoreError::NotFound { what: format!("the version {hash}") })?;
+        if rows.len() > 1 {
+            return Err(StoreError::Refused(format!("more than one version begins with {hash:?}")));
+        }
+        let (hash, body) = rows.pop().ok_or_else(not_found)?;
         Ok((hash, serde_json::from_str(&body)?))
     }
 

@@ -87,7 +87,7 @@ async fn decided(
 
 /// Somebody knows that these arrived: told, with what rode in them.
 async fn arrived(tx: &mut Tx, wanted: &[String], reason: &Reason, now_ms: i64) -> Result<usize> {
-    close_doubt(tx, wanted, "sent").await?;
+    close_doubt(tx, wanted, DOUBTFUL, "sent").await?;
     let moved: Vec<(String,)> = query(
         "UPDATE notification SET status = 'sent', reason = $2, epoch = epoch + 1,
                 ring_again_at_ms = 0, told_at_ms = COALESCE(told_at_ms, $3)
@@ -109,17 +109,23 @@ async fn arrived(tx: &mut Tx, wanted: &[String], reason: &Reason, now_ms: i64) -
     Ok(moved.len())
 }
 
-/// The last attempts of those in doubt ended as somebody says.
-async fn close_doubt(tx: &mut Tx, wanted: &[String], state: &'static str) -> Result<()> {
+/// The last attempts of those that stand at one of these ended as somebody says.
+async fn close_doubt(
+    tx: &mut Tx,
+    wanted: &[String],
+    from: &[&str],
+    state: &'static str,
+) -> Result<()> {
     query(
         "UPDATE attempt SET state = $2
          WHERE notification_id IN (SELECT value->>'id' FROM jsonb_each($1))
            AND state IN ('in_doubt', 'unknown')
            AND no = (SELECT n.attempts FROM notification AS n WHERE n.id = attempt.notification_id
-                     AND n.status IN ('in_doubt', 'unknown'))",
+                     AND n.status IN (SELECT value->>'id' FROM jsonb_each($3)))",
     )
     .bind(ids(wanted))
     .bind(state)
+    .bind(ids(from))
     .execute(tx)
     .await?;
     Ok(())
@@ -200,7 +206,7 @@ impl Store {
                     OnMany::Retry => act_on(tx, &page, "planned", RETRIABLE, &reason, now_ms).await,
                     OnMany::Arrived => arrived(tx, &page, &reason, now_ms).await,
                     OnMany::NotSent => {
-                        close_doubt(tx, &page, "not_sent").await?;
+                        close_doubt(tx, &page, &["in_doubt"], "not_sent").await?;
                         act_on(tx, &page, "planned", &["in_doubt"], &reason, now_ms).await
                     }
                 }

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -10,6 +10,7 @@ use crate::config::{ApiKey, Scope};
 
 use super::Web;
 use super::error::Problem;
+use super::guard::Peer;
 
 /// A caller who may do what the scope says. `SCOPE` is the position in `SCOPES`.
 #[derive(Debug, Clone)]
@@ -33,8 +34,7 @@ impl<const SCOPE: usize> FromRequestParts<Web> for Caller<SCOPE> {
         let settings = &web.app.settings;
         let keys = &settings.auth.api_keys;
         if keys.is_empty() {
-            return open_on_loopback(parts, settings.http.listen.ip().is_loopback())
-                .map(|()| Self { name: "local".into() });
+            return open_on_loopback(parts, web).map(|()| Self { name: "local".into() });
         }
         let unauthorised = |detail: &str| {
             Problem::new(StatusCode::UNAUTHORIZED, "Unauthorised", detail.to_owned())
@@ -60,14 +60,34 @@ impl<const SCOPE: usize> FromRequestParts<Web> for Caller<SCOPE> {
 }
 
 /// Does a request come from this machine, as far as can be told? A forwarded one comes from
-/// elsewhere.
-pub(super) fn is_local(parts: &Parts, loopback: bool) -> bool {
-    loopback && !is_forwarded(&parts.headers)
+/// elsewhere, and so does whatever a proxy in the settings passes on.
+pub(super) fn is_local(headers: &HeaderMap, peer: Option<&Peer>, web: &Web) -> bool {
+    let http = &web.app.settings.http;
+    let from_here = peer.is_none_or(|peer| peer.0.to_canonical().is_loopback());
+    http.listen.ip().is_loopback()
+        && from_here
+        && http.proxies == 0
+        && !is_forwarded(headers)
+        && names_this_machine(headers)
+}
+
+/// Is it asked for by a name of this machine? Any other name was made to lead here by somebody
+/// else's page (DNS rebinding), or is a proxy's.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return !headers.contains_key(header::HOST);
+    };
+    let url = reqwest::Url::parse(&format!("http://{host}"));
+    let Some(asked) = url.ok().and_then(|url| url.host_str().map(str::to_owned)) else {
+        return false;
+    };
+    let address = asked.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    asked == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Without any key configured, only this machine is served.
-fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
-    if is_local(parts, loopback) {
+fn open_on_loopback(parts: &Parts, web: &Web) -> Result<(), Problem> {
+    if is_local(&parts.headers, parts.extensions.get(), web) {
         return Ok(());
     }
     Err(Problem::new(
@@ -78,8 +98,10 @@ fn open_on_loopback(parts: &Parts, loopback: bool) -> Result<(), Problem> {
 }
 
 /// Did a proxy pass this request on?
-pub fn is_forwarded(headers: &axum::http::HeaderMap) -> bool {
-    headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for")
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    let marks = ["forwarded", "via", "x-real-ip"];
+    let is_mark = |name: &str| marks.contains(&name) || name.starts_with("x-forwarded-");
+    headers.keys().any(|name| is_mark(name.as_str()))
 }
 
 /// Looks at every key, whichever fits, so that the time taken tells nothing.

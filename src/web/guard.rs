@@ -50,7 +50,8 @@ pub async fn limit_guesses(State(web): State<Web>, request: Request, next: Next)
     }
     let response = next.run(request).await;
     let wrong = if signs_in { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
-    if asks || response.status() == wrong {
+    let too_many = signs_in && response.status() == StatusCode::TOO_MANY_REQUESTS;
+    if asks || too_many || response.status() == wrong {
         guesses.count(from, now);
     }
     response

@@ -118,6 +118,8 @@ pub fn router(web: Web) -> Router {
     let once = (web.clone(), idempotency::Pending::default());
     let api = api
         .layer(axum::middleware::from_fn_with_state(once, idempotency::answer_once))
+        // Machines say nothing of where they stand; a page of somebody else's does.
+        .layer(CsrfLayer::new())
         .merge(signed)
         .route("/v1/receipts/twilio", post(receipts::twilio))
         .route("/v1/inbound/twilio", post(answers::text))

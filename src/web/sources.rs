@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 
 use crate::app::sources::{self, ItemResult, Payload, Received, Source};
 use crate::domain::Fault;
+use crate::domain::signature::Scheme;
 
 use super::Web;
 use super::api::body::bytes;
 use super::api::schema;
-use super::auth::is_forwarded;
+use super::auth::is_local;
 use super::error::{Problem, Result};
 use super::guard::caller;
 
@@ -61,13 +62,14 @@ pub async fn receive(
     };
     let from = caller(&web, &request);
     let headers = request.headers().clone();
+    let here = is_local(&headers, request.extensions().get(), &web);
     let body = bytes(request, &web).await?;
     let now = web.app.engine.clock.now();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let checked = match &section.secret {
         Some(secret) => source.signature.verify(secret, header, &body, now),
         // The settings allow this only while we listen on loopback.
-        None if section.insecure && !is_forwarded(&headers) => Ok(()),
+        None if section.insecure && here => Ok(()),
         None => Err("without a secret only this machine may send".to_owned()),
     };
     let verified = checked.is_ok().to_string();
@@ -83,7 +85,7 @@ pub async fn receive(
         web.app.guesses.count(from, now);
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "Unauthorised", why));
     }
-    let payload = Payload { body: body.to_vec(), headers: plain(&headers) };
+    let payload = Payload { body: body.to_vec(), headers: plain(&headers, source) };
     match sources::receive(&web.app, source, &payload).await? {
         Received::Ignored(why) => {
             let body = json!({ "result": "ignored", "why": why });
@@ -94,8 +96,15 @@ pub async fn receive(
 }
 
 /// The headers as a mapping reads them; what proves who sent it stays here.
-fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let shown = headers.iter().filter(|(name, _)| *name != "authorization" && *name != "cookie");
+fn plain(headers: &HeaderMap, source: &Source) -> BTreeMap<String, String> {
+    let proof = match &source.signature {
+        Scheme::Header(name) => name.as_str(),
+        _ => "authorization",
+    };
+    let hidden = |name: &str| {
+        ["authorization", "cookie"].contains(&name) || name.eq_ignore_ascii_case(proof)
+    };
+    let shown = headers.iter().filter(|(name, _)| !hidden(name.as_str()));
     shown
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect()

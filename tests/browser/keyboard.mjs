@@ -90,14 +90,19 @@ async function visit(path) {
   is('the page', new URL(page.url()).pathname, path);
 }
 
-/** The newest code of six digits among the story's messages. */
-async function digits(before) {
+/** Every code of six digits among the story's messages, the newest first. */
+function codes() {
   const folder = process.env.OUTBOX;
+  const files = readdirSync(folder).map((file) => join(folder, file));
+  files.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  return files.map((file) => /^(\d{6})\r?$|: (\d{6})\b/m.exec(readFileSync(file, 'utf8')))
+    .filter(Boolean).map((match) => match[1] ?? match[2]);
+}
+
+/** The code that was not there before. */
+async function digits(before) {
   for (let i = 0; i < 100; i += 1) {
-    const files = readdirSync(folder).map((file) => join(folder, file));
-    files.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-    const found = files.map((file) => /^(\d{6})\r?$|: (\d{6})\b/m.exec(readFileSync(file, 'utf8')))
-      .filter(Boolean).map((match) => match[1] ?? match[2]).find((code) => !before.has(code));
+    const found = codes().find((code) => !before.has(code));
     if (found) return found;
     await new Promise((done) => { setTimeout(done, 100); });
   }
@@ -204,7 +209,7 @@ try {
 
   // Addresses: a code to a known one, a new one with its code, and away again.
   await visit('/centre/addresses');
-  const before = new Set();
+  const before = new Set(codes());
   await does('send_code', 'Ein Code ist unterwegs');
   let found = await digits(before);
   before.add(found);

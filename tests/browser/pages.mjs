@@ -1,7 +1,7 @@
 // Every page of the customers of the story and of the console, in a real browser: 320, 768 and 1280 pixels wide,
 // light and dark, with and without script. Asks axe-core for faults (WCAG 2.2 AA), that
-// nothing runs off the side, that nothing is loaded from elsewhere, and that each page with
-// its stylesheet is below 30 kB.
+// nothing runs off the side, that nothing is loaded from elsewhere, and that each of the
+// customers' pages with its stylesheet is below 30 kB.
 //
 //   node pages.mjs LINKS [FOLDER]   LINKS: a centre link per line; FOLDER: for screenshots
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -123,15 +123,18 @@ for (const scheme of ['light', 'dark']) {
     '/notifications/many?do=cancel&status=planned', `/notifications/${notifications[0].id}`,
     '/notifications?status=nonsense', '/tasks', '/reports', '/suppressions', '/providers', '/webhooks', '/audit',
     '/journeys', '/journeys/map/return', '/drafts/new', '/drafts/1', '/drafts/1/values/return', '/drafts/1/texts',
-    '/drafts/1/text?name=messages/return/post-it.en.j2',
+    '/drafts/1/text?file=messages/return/post-it.en.j2',
   ];
   for (const width of WIDTHS) {
     for (const scheme of ['light', 'dark']) {
       for (const script of width === 320 ? [true, false] : [true]) {
         const { context, page } = await visitor(width, scheme, script);
         for (const path of paths) {
-          await page.goto(`${origin}/console${path}`, { waitUntil: 'load' });
+          const answer = await page.goto(`${origin}/console${path}`, { waitUntil: 'load' });
           const where = `/console${path} ${width} ${scheme} script ${script}`;
+          const wanted = path.includes('nonsense') ? 400 : 200;
+          if (answer.status() !== wanted) fault(where, `answers ${answer.status()}`);
+          if (!page.url().endsWith(`/console${path}`)) fault(where, `led to ${page.url()}`);
           await look(page, where);
           const name = path.replaceAll(/[^a-z]+/g, '-').slice(0, 40);
           if (script) await shot(page, `console${name}-${width}-${scheme}`);

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::domain::Operator;
-use crate::domain::customer::Address;
 use crate::domain::time::from_ms;
 use crate::store::audit::{AuditFilter, AuditRow, Noted};
 use crate::store::{Store, StoreError};
+
+use super::veil::{veil, veil_all};
 
 /// Notes what an operator did. `action` is a word such as `cancel`, `subject` the id of what it
 /// was done to (empty for none), `detail` anything else worth knowing.
@@ -36,9 +37,9 @@ pub fn noted(
     detail: Value,
 ) -> Noted {
     let mut detail = detail;
-    mask_all(&mut detail);
+    veil_all(&mut detail);
     let now = app.engine.clock.now();
-    Noted::new(operator, action, &masked(subject), detail.to_string(), now)
+    Noted::new(operator, action, &veil(subject), detail.to_string(), now)
 }
 
 /// Which entries are asked for; an empty text asks for all.
@@ -122,30 +123,6 @@ impl From<AuditRow> for Entry {
     }
 }
 
-/// Masks every address in the texts of a value.
-fn mask_all(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = masked(text),
-        Value::Array(values) => values.iter_mut().for_each(mask_all),
-        Value::Object(members) => members.values_mut().for_each(mask_all),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// A text in which every word that may be an address is masked, whoever forgot to.
-pub(super) fn masked(text: &str) -> String {
-    let word = |word: &str| {
-        let number = word.strip_prefix('+').is_some_and(|digits| {
-            digits.len() >= 7 && digits.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        let mail = word.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !local.ends_with('*') && domain.contains('.')
-        });
-        if number || mail { Address::stored(word.to_owned()).to_string() } else { word.to_owned() }
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,10 +131,10 @@ mod tests {
     #[test]
     fn no_address_reaches_the_log_in_clear() {
         let mut detail = json!({
-            "to": "ada@example.com", "words": ["call +447911123456 now", "T-1", "a***@e***.com"],
+            "to": "ada@example.com", "words": ["call (+447911123456).", "call +447911123456 now", "T-1", "a***@e***.com"],
             "count": 3, "name": "+1",
         });
-        mask_all(&mut detail);
+        veil_all(&mut detail);
         assert_eq!(
             detail,
             json!({

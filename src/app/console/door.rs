@@ -15,8 +15,8 @@ use crate::store::StoreError;
 use crate::store::audit::Noted;
 use crate::store::operators::Session;
 
-use super::audit::masked;
 use super::openid::OpenIdDoor;
+use super::veil::veil;
 
 /// Passwords checked at once: each takes 19 MiB and some tens of milliseconds of a core.
 const AT_ONCE: usize = 2;
@@ -30,7 +30,10 @@ const TRIES_PER_S: f64 = 0.1;
 pub struct Door {
     operators: Vec<Known>,
     openid: Option<OpenIdDoor>,
+    /// Tries by name and network.
     names: Tries<String>,
+    /// Wrong codes after a right password, by name.
+    codes: Tries<String>,
     places: Semaphore,
     idle: TimeDelta,
     longest: TimeDelta,
@@ -93,6 +96,7 @@ impl Door {
             operators: operators.collect(),
             openid: openid.transpose()?,
             names: Tries::new(TRIES_PER_S, TRIES),
+            codes: Tries::new(TRIES_PER_S, TRIES),
             places: Semaphore::new(AT_ONCE),
             idle: minutes(console.idle),
             longest: minutes(console.longest),
@@ -139,7 +143,9 @@ impl Door {
         before: Option<&str>,
     ) -> Result<String, NotLetIn> {
         let now = app.engine.clock.now();
-        let key: String = given.name.to_lowercase().chars().take(64).collect();
+        // By name and network: nobody keeps another out by trying their name.
+        let name: String = given.name.to_lowercase().chars().take(64).collect();
+        let key = format!("{name}\u{1f}{}", given.from);
         if let Some(wait) = self.names.must_wait(key.clone(), now) {
             return Err(NotLetIn::SlowDown(wait));
         }
@@ -155,11 +161,16 @@ impl Door {
             let matching = tokio::task::spawn_blocking(move || hash.matches(&password));
             matching.await.unwrap_or(false)
         };
-        let step = looked_at.secret.step_of(&given.code, now);
+        // Who has the password may guess codes from anywhere, and not for long.
+        let guesses_codes = right && self.codes.must_wait(name.clone(), now).is_some();
+        let step = looked_at.secret.step_of(&given.code, now).filter(|_| !guesses_codes);
         let why = match (known, right, step) {
             (None, _, _) => "unknown name",
             (Some(_), false, _) => "wrong password",
-            (Some(_), true, None) => "wrong code",
+            (Some(_), true, None) => {
+                self.codes.count(name, now);
+                "wrong code"
+            }
             (Some(known), true, Some(step)) => {
                 let store = &app.engine.store;
                 if store.spend_step(&known.operator.name, step).await? {
@@ -252,7 +263,7 @@ pub(super) async fn note_refusal(
         role: "",
         action: "sign_in_refused",
         subject: name.to_owned(),
-        detail: json!({ "why": masked(why), "from": from }).to_string(),
+        detail: json!({ "why": veil(why), "from": from }).to_string(),
     };
     app.engine.store.note_audit(noted).await
 }

@@ -66,7 +66,7 @@ pub async fn customer(app: &App, id: &CustomerId, shown: bool, now: Instant) -> 
     let points: Vec<Value> = points.collect();
     let cases = store.cases_of(id, MAX_SHOWN).await?;
     let cases = cases.iter().map(|case| {
-        let journey = rules.journeys.get(&case.case_type);
+        let journey = rules.journeys.of(&case.case_type, &case.id);
         let open = journey.is_none_or(|journey| !journey.is_final(case.state.as_deref()));
         json!({
             "id": case.id, "case_type": case.case_type, "state": case.state, "open": open,

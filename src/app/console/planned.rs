@@ -153,7 +153,8 @@ async fn channels(app: &App, now: Instant) -> Result<(Vec<(String, usize)>, usiz
     let live = engine.live.load_full();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for n in &next {
-        let notice = live.rules.journeys.get(&n.case_type).and_then(|j| j.notice(&n.notice));
+        let notice =
+            live.rules.journeys.of(&n.case_type, &n.case).and_then(|j| j.notice(&n.notice));
         let (Some(notice), Some(customer)) = (notice, customers.get(&n.customer)) else {
             *counts.entry("none").or_default() += 1;
             continue;

@@ -1,5 +1,7 @@
 //! Addresses in texts of others, such as a mail server's reply, are masked wherever they stand.
 
+use serde_json::Value;
+
 use crate::domain::customer::Address;
 
 /// May this character stand in an address (RFC 5321 section 4.1.2, without quotes)?
@@ -27,6 +29,16 @@ pub fn veil(text: &str) -> String {
         rest = &after[next..];
     }
     veiled
+}
+
+/// Masks every address in the texts of a value.
+pub fn veil_all(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = veil(text),
+        Value::Array(values) => values.iter_mut().for_each(veil_all),
+        Value::Object(members) => members.values_mut().for_each(veil_all),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn is_address(word: &str) -> bool {

@@ -205,6 +205,13 @@ impl Whole {
     /// # Errors
     /// `Findings` when anything is wrong with it.
     pub async fn simulate(&self, app: &App) -> Result<Effect, Refusal> {
+        // The effect on another version says nothing about what publishing would do.
+        if self.is_stale {
+            return Err(Refusal::Stale(format!(
+                "draft {} starts from {}, and another version is in force: take that one as its start first",
+                self.draft.seq, self.draft.base
+            )));
+        }
         let (effect, report) = effect::work_out(app, &self.files).await?;
         let value = serde_json::to_value(&effect).expect("an effect is plain data");
         let (seq, revision) = (self.draft.seq, self.draft.revision);

@@ -1,6 +1,8 @@
 //! What a change would have done to the last month of recorded events: worked out by the
 //! simulation, kept with the draft, shown before anybody publishes.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +116,10 @@ pub async fn work_out(app: &App, files: &VersionFiles) -> Result<(Effect, String
     let from = if last + month <= now { last - month } else { now - month };
     let period = Period { from, to };
     let settings = app.settings.clone();
+    // One at a time, also when who asked no longer waits.
+    let one_at_a_time = Arc::clone(&app.what_if).lock_owned().await;
     let work = move || {
+        let _one_at_a_time = one_at_a_time;
         let study = Study {
             history: &history,
             ending,

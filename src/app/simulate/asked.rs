@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::app::balance::milliseconds;
+use crate::app::publishing::in_force;
 use crate::app::{App, AppError};
 use crate::clock::newest_zones;
 use crate::config::Settings;
@@ -142,12 +143,12 @@ pub async fn answer(app: &App, asked: Asked) -> Result<Value, NoAnswer> {
     let one_at_a_time = Arc::clone(&app.what_if).try_lock_owned();
     let Ok(one_at_a_time) = one_at_a_time else { return Err(NoAnswer::Busy) };
     let store = &app.engine.store;
-    let Some((hash, files)) = store.published().await? else {
+    let Some(in_force) = in_force::read(store).await? else {
         let why = "nothing is published in this store yet".to_owned();
         return Err(NoAnswer::Store(StoreError::Refused(why)));
     };
     let settings = changed_settings(&app.settings, &asked.settings).map_err(NoAnswer::Faults)?;
-    let (name, changed) = changed_files(app, &asked, &files).await?;
+    let (name, changed) = changed_files(app, &asked, &in_force.files).await?;
     let now = app.engine.clock.now();
     let until = from_ms(milliseconds(None, asked.to).end.min(now.timestamp_millis()));
     let history = history_within(store, until, MAX_EVENTS).await?.ok_or(NoAnswer::TooLong)?;
@@ -157,24 +158,21 @@ pub async fn answer(app: &App, asked: Asked) -> Result<Value, NoAnswer> {
     };
     let before = app.settings.as_ref().clone();
     let (from, to) = (asked.from, asked.to);
-    let in_force = format!("in force ({hash})");
     let playing = tokio::task::spawn_blocking(move || {
         // Who asked may have stopped waiting; the next one waits all the same.
         let _one_at_a_time = one_at_a_time;
-        let base = compiled(&before, &files)?;
+        let base = holding(&before, &in_force)?;
         let other = match (&changed, &settings) {
             (None, None) => None,
-            _ => Some(compiled(
-                settings.as_ref().unwrap_or(&before),
-                changed.as_ref().unwrap_or(&files),
-            )?),
+            (Some(files), settings) => Some(compiled(settings.as_ref().unwrap_or(&before), files)?),
+            (None, Some(settings)) => Some(holding(settings, &in_force)?),
         };
         let first = history.instants().next().unwrap_or(until);
         let given = milliseconds(from, to);
         let period =
             Period { from: if from.is_some() { from_ms(given.start) } else { first }, to: until };
         let mut sides = vec![(&base, &before.prices)];
-        let mut names = vec![in_force];
+        let mut names = vec![format!("in force ({})", base.hash)];
         if let Some(other) = &other {
             sides.push((other, &settings.as_ref().unwrap_or(&before).prices));
             names.push(name);
@@ -225,14 +223,23 @@ async fn changed_files(
 }
 
 fn compiled(settings: &Settings, files: &VersionFiles) -> Result<Version, NoAnswer> {
-    Version::compile(settings, files, &newest_zones()).map_err(|error| match error {
+    Version::compile(settings, files, &newest_zones()).map_err(no_answer)
+}
+
+/// What is in force, under settings: also what is tried on a share of the cases.
+fn holding(settings: &Settings, files: &in_force::Files) -> Result<Version, NoAnswer> {
+    Version::in_force(settings, files, &newest_zones()).map_err(no_answer)
+}
+
+fn no_answer(error: AppError) -> NoAnswer {
+    match error {
         AppError::Findings(findings) => {
             let errors = findings.iter().filter(|finding| Finding::is_error(finding));
             NoAnswer::Faults(errors.take(100).map(fault_of).collect())
         }
         AppError::Store(error) => NoAnswer::Store(error),
         other => NoAnswer::Faults(vec![Fault::new("/journeys", other.to_string())]),
-    })
+    }
 }
 
 fn fault_of(finding: &Finding) -> Fault {

@@ -8,7 +8,7 @@ use super::body::Json;
 use super::schema;
 use crate::app::simulate::asked::{Asked, MAX_EVENTS, NoAnswer, answer};
 use crate::web::Web;
-use crate::web::auth::Reader;
+use crate::web::auth::Manager;
 use crate::web::error::{Problem, Result};
 
 /// After how long to ask again while another is played.
@@ -39,7 +39,11 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
         (status = 503, description = "The store is away, or the answer took too long", body = schema::Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn run(State(web): State<Web>, _: Reader, Json(body): Json) -> Result<axum::Json<Value>> {
+pub async fn run(
+    State(web): State<Web>,
+    _: Manager,
+    Json(body): Json,
+) -> Result<axum::Json<Value>> {
     let asked = Asked::from_json(&body).map_err(Problem::faults)?;
     answer(&web.app, asked).await.map(axum::Json).map_err(|why| match why {
         NoAnswer::Faults(faults) => Problem::faults(faults),

@@ -9,7 +9,7 @@ use minijinja::value::Serde;
 use serde_json::{Value, json};
 
 use crate::app::console::audit;
-use crate::app::console::veil::veil;
+use crate::app::console::veil::veil_all;
 use crate::app::explain;
 use crate::domain::time::from_ms;
 use crate::domain::{NotificationId, Status};
@@ -146,15 +146,6 @@ async fn one_page(web: &Web, operator: &Operator, id: &str, said: &[Said]) -> Re
             show(web, operator, "notifications", &title, "notification.html", values, said)
         }
         Err(error) => refuse(web, operator, error),
-    }
-}
-
-fn veil_all(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = veil(text),
-        Value::Array(values) => values.iter_mut().for_each(veil_all),
-        Value::Object(members) => members.values_mut().for_each(veil_all),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

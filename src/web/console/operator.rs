@@ -49,8 +49,7 @@ impl FromRequestParts<Web> for Operator {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
         let door = &web.app.door;
         if door.is_open_here() {
-            let loopback = web.app.settings.http.listen.ip().is_loopback();
-            return if is_local(parts, loopback) && names_this_machine(parts, web) {
+            return if is_local(&parts.headers, parts.extensions.get(), web) {
                 Ok(Self { name: "local".into(), role: Role::Admin })
             } else {
                 Err(closed(web))
@@ -69,20 +68,4 @@ impl FromRequestParts<Web> for Operator {
             Err(error) => Err(Problem::from(error).into_response()),
         }
     }
-}
-
-/// Is the console asked for by a name of this machine, or by its public one? Any other name was
-/// made to lead here by somebody else's page (DNS rebinding).
-fn names_this_machine(parts: &Parts, web: &Web) -> bool {
-    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let Some(host) = host else { return true };
-    let address = |text: &str| reqwest::Url::parse(text).ok()?.host_str().map(str::to_owned);
-    let Some(asked) = address(&format!("http://{host}")) else { return false };
-    let loopback = asked
-        .trim_matches(['[', ']'])
-        .parse::<std::net::IpAddr>()
-        .is_ok_and(|address| address.is_loopback());
-    loopback
-        || asked == "localhost"
-        || address(&web.app.settings.http.public_url).is_some_and(|public| public == asked)
 }
