@@ -138,7 +138,8 @@ mod tests {
         assert_eq!(
             detail,
             json!({
-                "to": "a***@e***.com", "words": ["call +44*******456 now", "T-1", "a***@e***.com"],
+                "to": "a***@e***.com",
+                "words": ["call (+44*******456).", "call +44*******456 now", "T-1", "a***@e***.com"],
                 "count": 3, "name": "+1",
             })
         );

@@ -147,7 +147,12 @@ async fn with_nobody_named_only_this_machine_is_let_in() {
     for (name, value) in [
         ("forwarded", "for=192.0.2.1"),
         ("x-forwarded-for", "192.0.2.1"),
+        ("x-real-ip", "192.0.2.1"),
+        ("via", "1.1 proxy.example"),
+        ("x-forwarded-proto", "https"),
         ("host", "evil.example:8080"),
+        // The name of the world outside comes through a proxy.
+        ("host", "tidings.example.com"),
     ] {
         let mut desk = Desk::new(&app);
         desk.headers.push((name, value.to_owned()));
@@ -155,11 +160,15 @@ async fn with_nobody_named_only_this_machine_is_let_in() {
         assert_eq!(page.status, 403, "{name}");
         assert!(page.body.contains("tidings operator new"), "{}", page.body);
     }
-    for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "tidings.example.com"] {
+    for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"] {
         let mut desk = Desk::new(&app);
         desk.headers.push(("host", host.to_owned()));
         assert_eq!(desk.get("/console").await.status, 200, "{host}");
     }
+    app.end().await;
+    let app = TestApp::with("[http]\nproxies = 1\n").await;
+    assert_eq!(Desk::new(&app).get("/console").await.status, 403, "behind a proxy");
+    assert_eq!(app.get("/v1/notifications").await.0, 401, "and so is the API");
     app.end().await;
     let open = "[http]\nlisten = \"0.0.0.0:8080\"\npublic_url = \"https://tidings.example.com\"\n";
     let app = TestApp::with(open).await;

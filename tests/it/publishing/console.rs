@@ -57,7 +57,7 @@ async fn a_reminder_is_moved_its_effect_seen_published_and_rolled_back() {
     };
     let (before, id) = due().await;
 
-    let ops = Browser::new(&app);
+    let ops = Browser::here(&app);
     let draft = begin(&ops, "Remind sooner").await;
     let form = ops.get(&format!("{draft}/values/return")).await.body;
     assert!(form.contains("value=\"5 days\""), "{form}");
@@ -105,7 +105,7 @@ async fn a_reminder_is_moved_its_effect_seen_published_and_rolled_back() {
 #[tokio::test]
 async fn a_draft_with_a_fault_shows_line_and_caret_and_cannot_be_published() {
     let app = TestApp::start().await;
-    let ops = Browser::new(&app);
+    let ops = Browser::here(&app);
     let draft = begin(&ops, "Two days").await;
     assert_eq!(set_delay(&ops, &draft, "1", "two days").await, 303);
     let page = ops.get(&draft).await.body;
@@ -123,7 +123,7 @@ async fn a_draft_with_a_fault_shows_line_and_caret_and_cannot_be_published() {
 #[tokio::test]
 async fn a_draft_on_a_version_no_longer_in_force_is_based_anew_first() {
     let app = TestApp::start().await;
-    let ops = Browser::new(&app);
+    let ops = Browser::here(&app);
     let (one, other) = (begin(&ops, "Sooner").await, begin(&ops, "New words").await);
     assert_eq!(set_delay(&ops, &one, "1", "2 days").await, 303);
     let file = "messages/return/post-it.en.j2";
@@ -153,7 +153,7 @@ async fn a_draft_on_a_version_no_longer_in_force_is_based_anew_first() {
 #[tokio::test]
 async fn a_text_is_previewed_on_every_channel_and_its_mail_is_shut_in() {
     let app = TestApp::start().await;
-    let ops = Browser::new(&app);
+    let ops = Browser::here(&app);
     let draft = begin(&ops, "New words").await;
     let file = "messages/return/post-it.en.j2";
     let page = format!("{draft}/text?file={file}");
@@ -185,7 +185,7 @@ async fn a_journey_is_drawn_with_last_months_counts_and_where_nothing_is_said() 
     app.ada().await;
     label_sent(&app, "R-1").await;
     app.advance_to("2026-11-23T11:00:00Z").await;
-    let ops = Browser::new(&app);
+    let ops = Browser::here(&app);
     let page = ops.get("/console/journeys/map/return").await.body;
     assert!(page.contains("<svg") && !page.contains("<style"), "{page}");
     assert!(page.contains("<strong>label</strong>: at once; by email, sms – told: 1"), "{page}");

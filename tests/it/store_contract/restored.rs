@@ -41,6 +41,14 @@ async fn what_was_due_by_the_restore_is_taken_up_by_nobody_until_a_person_says_s
         assert_eq!([row.within_hour, row.within_day, row.within_week, row.older], [1, 1, 0, 0]);
         assert_eq!(row.oldest_due_ms, after_s(-7_200).timestamp_millis());
 
+        // What the copy had on the wire is sorted before anybody can confirm.
+        bed.damage("UPDATE notification SET status = 'sending' WHERE due_at_ms = (SELECT min(due_at_ms) FROM notification)").await;
+        assert_eq!(store.in_hand_since_restore().await.expect("it is there"), 1);
+        // What it had claimed waits with the rest, and is cancelled with it.
+        bed.damage("UPDATE notification SET status = 'claimed' WHERE due_at_ms = (SELECT min(due_at_ms) FROM notification)").await;
+        assert_eq!(store.in_hand_since_restore().await.expect("it is there"), 0);
+        assert_eq!(store.waiting_since_restore().await.expect("it is there")[0].messages, 2);
+
         // What falls due afterwards goes as always.
         let taken = store.take_due(Lane::Bulk, after_s(10), 10).await.expect("it is there");
         assert_eq!(taken, [later.id]);

@@ -23,13 +23,23 @@ pub struct Browser<'a> {
     pub language: &'static str,
     /// `Origin` and `Sec-Fetch-Site` of its forms.
     pub from: (&'static str, &'static str),
+    /// `Host` of its forms.
+    pub host: &'static str,
 }
 
 impl<'a> Browser<'a> {
     /// A browser without a cookie.
     pub fn new(app: &'a TestApp) -> Self {
         let cookie = std::cell::RefCell::default();
-        Self { app, cookie, language: "en", from: ("https://tidings.example.com", "same-origin") }
+        let host = "tidings.example.com";
+        let from = ("https://tidings.example.com", "same-origin");
+        Self { app, cookie, language: "en", from, host }
+    }
+
+    /// One on the machine itself, which has the console open where nobody signs in.
+    pub fn here(app: &'a TestApp) -> Self {
+        let from = ("http://localhost:8080", "same-origin");
+        Self { from, host: "localhost:8080", ..Self::new(app) }
     }
 
     /// The same after following the link of a message to C-1.
@@ -69,7 +79,7 @@ impl<'a> Browser<'a> {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ORIGIN, self.from.0)
             .header("sec-fetch-site", self.from.1)
-            .header(header::HOST, "tidings.example.com")
+            .header(header::HOST, self.host)
             .body(body.into());
         self.send(request.expect("a request")).await
     }
