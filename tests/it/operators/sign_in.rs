@@ -124,6 +124,37 @@ async fn who_tries_too_often_waits_by_name_and_by_client() {
 }
 
 #[tokio::test]
+async fn nobody_keeps_another_out_by_their_name_and_codes_are_guessed_ten_times_from_anywhere() {
+    let behind = "[http]\npublic_url = \"https://tidings.example.com\"\nproxies = 1\n";
+    let app = TestApp::with(&format!("{behind}{}", entry("ada", "admin"))).await;
+    let from = |address: &str| {
+        let mut desk = Desk::new(&app);
+        desk.headers.push(("x-forwarded-for", address.to_owned()));
+        desk
+    };
+    for _ in 0..10 {
+        from("192.0.2.1").sign_in("ada", "wrong", "000000", "").await;
+    }
+    assert_eq!(from("192.0.2.1").sign_in("ada", "wrong", "000000", "").await.status, 429);
+    let code = secret("ada").code(app.now());
+    let own = from("198.51.100.7").sign_in("ada", PASSWORD, &code, "").await;
+    assert_eq!(own.status, 303, "from her own network she comes in");
+    app.advance_to("2026-11-23T10:01:00Z").await;
+    // Somebody has her password, and many networks.
+    for n in 0..10 {
+        let tried = from(&format!("203.0.{n}.1")).sign_in("ada", PASSWORD, "000000", "").await;
+        assert_eq!(tried.status, 403, "{n}");
+    }
+    let code = secret("ada").code(app.now());
+    let lucky = from("203.0.99.1").sign_in("ada", PASSWORD, &code, "").await;
+    assert_eq!(lucky.status, 403, "the eleventh code is not even looked at");
+    app.advance_to("2026-11-23T10:02:00Z").await;
+    let code = secret("ada").code(app.now());
+    assert_eq!(from("198.51.100.7").sign_in("ada", PASSWORD, &code, "").await.status, 303);
+    app.end().await;
+}
+
+#[tokio::test]
 async fn forms_of_another_site_are_refused() {
     let app = TestApp::with(&everybody()).await;
     let mut desk = Desk::signed_in(&app, "ada").await;
