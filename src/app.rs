@@ -3,6 +3,7 @@
 pub mod adaptive;
 pub mod answers;
 pub mod balance;
+pub mod barrier;
 pub mod centre;
 pub mod console;
 pub mod content;
@@ -11,10 +12,13 @@ pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod files;
+mod gateways;
 pub mod guesses;
+pub mod inbound;
 pub mod journey_map;
 pub mod moving;
 pub mod pages;
+pub mod phone;
 pub mod play;
 pub mod publishing;
 mod queue;
@@ -22,10 +26,12 @@ pub mod redis;
 pub mod reports;
 pub mod restored;
 pub mod roles;
+pub mod send_test;
 pub mod simulate;
 pub mod sources;
 pub mod staff;
 pub mod stream;
+pub mod texted;
 pub mod webhooks;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,13 +43,10 @@ use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::channel::health::{Connect, Health, Line, Rate};
-use crate::channel::{
-    EmailSender, Gateway, Gateways, MailIdentity, Outbox, SmtpPool, SmtpServer, Twilio, Wire,
-    in_shadow, offered,
-};
+use crate::channel::health::Connect;
+use crate::channel::{Gateway, Gateways, Way, offered};
 use crate::clock::Clock;
-use crate::config::{DispatchMode, EmailProvider, Settings, Telephone, TelephoneProvider};
+use crate::config::{DispatchMode, Settings};
 use crate::domain::token::Keyring;
 use crate::domain::{ChannelMap, Finding, RedisUrl, Zones};
 use crate::queue::Receivers;
@@ -52,8 +55,10 @@ use crate::worker::lane::{self, LaneEnd, LaneHandle};
 pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
 use crate::worker::webhooks::Outlet;
-use crate::worker::{Behaviour, Engine, Stopping, reconcile, scheduler};
+use crate::worker::{Behaviour, Engine, Stopping, doubts, reconcile, scheduler};
 
+use console::shelf::Shelf;
+use gateways::{gateways, health, identity, senders};
 use publishing::in_force;
 pub use publishing::publish;
 use roles::Roles;
@@ -89,7 +94,8 @@ pub struct App {
     /// Who may see them.
     pub door: console::Door,
     /// The reports shown there.
-    pub shelf: console::reports::Shelf,
+    pub reports: Shelf<serde_json::Value>,
+    pub traffic: Shelf<journey_map::Month>,
     /// Who guesses their links.
     pub guesses: guesses::Guesses,
     /// The hooks of other systems.
@@ -146,7 +152,14 @@ impl App {
             .get(&settings.locales.time_zone)
             .map_err(|why| AppError::Settings(format!("[locales] time_zone: {why}")))?;
         let lease_ms = i64::from(settings.dispatch.lease_s) * 1_000;
-        let store = store.with_leases_of(lease_ms).with_outbound(settings.outbound());
+        let found_for_ms = match settings.limits.unusable_for_days {
+            0 => i64::MAX,
+            days => i64::from(days) * 86_400_000,
+        };
+        let store = store
+            .with_found_for(found_for_ms)
+            .with_leases_of(lease_ms)
+            .with_outbound(settings.outbound());
         let outlets = webhooks::outlets(&settings)?;
         if let Some(ahead_ms) = store.clock_ahead_ms(|| Clock::System.now()).await? {
             clock.correct_by(ahead_ms);
@@ -217,7 +230,8 @@ impl App {
             console,
             sources,
             door,
-            shelf: console::reports::Shelf::default(),
+            reports: Shelf::default(),
+            traffic: Shelf::default(),
             guesses: guesses::Guesses::default(),
             outlets,
             what_if: Arc::default(),
@@ -248,7 +262,7 @@ impl App {
     pub async fn recover(&self, lock: &DispatchLock) -> Result<(), StoreError> {
         let engine = &self.engine;
         let now = engine.clock.now();
-        let settle_by = now + engine.behaviour.settle_doubt_after;
+        let settle_by = reconcile::settle_by(engine, now);
         let store = &engine.store;
         let (planned_again, doubtful) = if lock.is_alone() {
             store.reap_all(now, settle_by).await?
@@ -309,19 +323,26 @@ impl App {
                 let serving = crate::worker::webhooks::run(store, clock, outlet, stopping.clone());
                 tasks.push(tokio::spawn(serving));
             }
-            tasks.push(tokio::spawn(crate::worker::drains::run(engine(), stopping.clone())));
+            if let Some(board) = phone::switchboard(self) {
+                tasks.push(tokio::spawn(board.run(stopping.clone())));
+            }
         }
         if roles.scheduler {
             tasks.push(tokio::spawn(scheduler::run(engine(), stopping.clone())));
             tasks.push(tokio::spawn(reconcile::run(engine(), stopping.clone())));
+            tasks.push(tokio::spawn(doubts::run(engine(), stopping.clone())));
             let calls = centre::promised_calls::run(Arc::clone(self), stopping.clone());
             tasks.push(tokio::spawn(calls));
+            let ringing = phone::promised::run(Arc::clone(self), stopping.clone());
+            tasks.push(tokio::spawn(ringing));
             let Engine { store, clock, .. } = &*self.engine;
             let (store, clock) = (store.clone(), clock.clone());
             let forgetting = crate::worker::webhooks::forget(store, clock, stopping.clone());
             tasks.push(tokio::spawn(forgetting));
         }
         tasks.push(tokio::spawn(roles::keep_clock(engine(), stopping.clone())));
+        // Every role sends letters, or shows what is stopped and withdrawn.
+        tasks.push(tokio::spawn(crate::worker::drains::run(engine(), stopping.clone())));
         let (settings, zones) = (Arc::clone(&self.settings), self.zones.clone());
         tasks.push(tokio::spawn(follow_publications(engine(), settings, zones, stopping)));
         Workers { stop, tasks, senders }
@@ -431,99 +452,26 @@ async fn keyring(settings: &Settings, store: &Store) -> Result<Keyring, AppError
     Ok(Keyring::new(key))
 }
 
-fn identity(settings: &Settings) -> MailIdentity {
-    let mailbox = |text: &String| text.parse().expect("checked when the settings were read");
-    MailIdentity {
-        from: mailbox(&settings.sender.mail_from),
-        reply_to: settings.sender.reply_to.as_ref().map(mailbox),
-    }
-}
-
-fn gateways(settings: &Settings) -> Result<Gateways, AppError> {
-    let email = &settings.channels.email;
-    let identity = identity(settings);
-    let outbox = |dir: &std::path::Path| {
-        let outbox = Outbox { dir: dir.to_owned(), identity: identity.clone() };
-        Arc::new(outbox) as Arc<dyn Wire>
-    };
-    let by_email: Option<Arc<dyn Wire>> = match email.provider {
-        EmailProvider::None => None,
-        EmailProvider::Outbox => Some(outbox(&email.dir)),
-        EmailProvider::Smtp => {
-            let server = SmtpServer::parse(&email.url, email.hello_name.as_deref())
-                .map_err(|why| AppError::Settings(format!("[channels.email] url {why}")))?;
-            let pool = SmtpPool::new(server);
-            Some(Arc::new(EmailSender { identity: identity.clone(), pool }))
-        }
-    };
-    let telephone = |telephone: &Telephone| -> Result<Option<Gateway>, AppError> {
-        let provider: Arc<dyn Wire> = match telephone.provider {
-            TelephoneProvider::None => return Ok(None),
-            TelephoneProvider::Outbox => outbox(&telephone.dir),
-            TelephoneProvider::Twilio => {
-                let token = telephone.token.clone().expect("checked when the settings were read");
-                let twilio = Twilio::new(
-                    &telephone.base_url,
-                    &telephone.account,
-                    token,
-                    &telephone.from,
-                    telephone.max_connections,
-                );
-                let twilio = twilio.map_err(|error| AppError::Settings(error.to_string()))?;
-                Arc::new(twilio)
-            }
-        };
-        Ok(Some(Gateway { provider, connections: telephone.max_connections }))
-    };
-    let gateways = ChannelMap {
-        email: by_email.map(|provider| Gateway { provider, connections: email.max_connections }),
-        sms: telephone(&settings.channels.sms)?,
-        voice: telephone(&settings.channels.voice)?,
-    };
-    Ok(match settings.dispatch.mode {
-        DispatchMode::Live => gateways,
-        DispatchMode::Shadow => in_shadow(gateways),
-    })
-}
-
-/// Limits and breakers: shared by all processes where they share a Redis. On a manual clock
-/// there are no limits, and breakers go by that clock.
-fn health(settings: &Settings, gateways: &Gateways, clock: &Clock) -> Result<Health, AppError> {
-    let channels = &settings.channels;
-    let rates = ChannelMap {
-        email: Rate::new(channels.email.rate_per_s, channels.email.burst),
-        sms: Rate::new(channels.sms.rate_per_s, channels.sms.burst),
-        voice: Rate::new(channels.voice.rate_per_s, channels.voice.burst),
-    };
-    let lines = ChannelMap::from_fn(|channel| {
-        let provider = gateways.get(channel).as_ref()?.provider.name();
-        Some(Line { provider, rate: rates.get(channel).filter(|_| !clock.is_manual()) })
-    });
-    let url = &settings.queue.url;
-    if clock.is_manual() || !RedisUrl::is_meant(url) {
-        return Ok(Health::in_process(lines));
-    }
-    Ok(Health::shared(lines, connector(url)?))
-}
-
 fn connector(url: &str) -> Result<Connect, AppError> {
     redis::connector(url).map_err(|why| AppError::Settings(format!("[queue] url {why}")))
 }
 
-/// A lane per channel that is offered, and their other ends.
-fn lanes(gateways: &Gateways) -> (ChannelMap<Option<LaneHandle>>, Vec<LaneEnd>) {
+/// A lane per provider, and their other ends.
+fn lanes(gateways: &Gateways) -> (ChannelMap<Vec<LaneHandle>>, Vec<LaneEnd>) {
     let mut ends = Vec::new();
     let lanes = ChannelMap::from_fn(|channel| {
-        let gateway = gateways.get(channel).clone()?;
-        let (handle, end) = lane::lane(channel, gateway);
-        ends.push(end);
-        Some(handle)
+        let mut lane = |(place, gateway): (usize, &Gateway)| {
+            let (handle, end) = lane::lane(Way { channel, place }, gateway.clone());
+            ends.push(end);
+            handle
+        };
+        gateways.get(channel).iter().enumerate().map(&mut lane).collect()
     });
     (lanes, ends)
 }
 
 /// A name nobody had before.
-fn random_owner() -> String {
+pub(super) fn random_owner() -> String {
     let owner: [u8; 8] = rand::random();
     data_encoding::HEXLOWER.encode(&owner)
 }
@@ -532,14 +480,17 @@ fn behaviour(settings: &Settings) -> Behaviour {
     Behaviour {
         owner: random_owner(),
         public_url: settings.http.public_url.trim_end_matches('/').to_owned(),
-        mail_domain: identity(settings).domain().to_owned(),
+        mail_domain: identity(settings, &settings.channels.email).domain().to_owned(),
+        mail_from: identity(settings, &settings.channels.email).from.email.to_string(),
         sender: content::sender(settings),
-        sms_replies: settings.channels.sms.replies,
+        sms_replies: settings.channels.sms.each().iter().all(|one| one.replies),
+        senders: settings.channels.sms.each().iter().map(senders).collect(),
         wait_for_customer: settings.intake.wait_for_customer,
         hand_over_window: Duration::from_secs_f64(settings.dispatch.hand_over_window_s),
         renew_every: Duration::from_secs(u64::from(settings.dispatch.lease_s)) / 3,
         settle_doubt_after: TimeDelta::seconds(i64::from(settings.dispatch.settle_doubt_after_s)),
         retry: settings.retry.clone(),
+        targets: settings.channels.targets(),
         shadow: settings.dispatch.mode == DispatchMode::Shadow,
         default_locale: settings.locales.default.clone(),
     }

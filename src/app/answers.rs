@@ -5,23 +5,31 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use crate::domain::call::FIRST_ANSWER;
 use crate::domain::case::OWN_SOURCE;
 use crate::domain::customer::Address;
+use crate::domain::message::SmsText;
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, Channel, ChannelMap, Message, Notification, NotificationId};
 use crate::planning::Telling;
 use crate::planning::eligibility::{Heard, Matter, still_asked};
+use crate::render::presentation::Words;
+use crate::render::sms::{count, safe};
 use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Result, StoreError};
 use crate::worker::writing::{Riding, write_message};
 
 use super::App;
 
+/// An answer to a text that came in, as it goes over the air.
+#[must_use]
+pub fn as_text(said: &str) -> SmsText {
+    let text = safe(said);
+    SmsText { counted: count(&text), text }
+}
+
 /// Texts looked through for the question that a reply is about.
 const MAX_LOOKED_AT: i64 = 20;
-
-/// The key on a phone that gives the first answer; lower ones have a meaning on every call.
-const FIRST_KEY: usize = 4;
 
 /// A question as the customer got it, and how it stands.
 #[derive(Debug, Clone)]
@@ -80,6 +88,7 @@ async fn question_of(app: &App, notification: &Notification, now: Instant) -> Re
         customer: &customer,
         choice,
         rests: ChannelMap::default(),
+        withdrawn: ChannelMap::default(),
         heard: Heard::NOTHING,
     };
     let standing = match given(app, notification.id).await? {
@@ -169,13 +178,29 @@ async fn asked_last(app: &App, from: &Address, now: Instant) -> Result<Option<Qu
     Ok(newest)
 }
 
+/// How a question stands, in the words of its language; `None` while it is open.
+#[must_use]
+pub fn said(words: &Words, question: &Question, given: Option<&str>) -> Option<String> {
+    let word = |key: &str| words.get(key).cloned().unwrap_or_default();
+    match &question.standing {
+        Standing::Open => None,
+        Standing::Closed => Some(word("answer_closed")),
+        Standing::Answered(first) => {
+            let same = given.is_none_or(|given| given == first);
+            let key = if same { "answer_noted" } else { "answer_already" };
+            let label = question.message.answer(first).unwrap_or(first);
+            Some(format!("{} {label}", word(key)))
+        }
+    }
+}
+
 /// Takes a key pressed during a call: 4 is the first answer.
 ///
 /// # Errors
 /// `NotFound` when nothing was asked; `Unavailable` when the answer could not be kept.
 pub async fn press(app: &App, id: NotificationId, key: &str, now: Instant) -> Result<Question> {
     let question = question(app, id, now).await?;
-    let place = key.parse::<usize>().ok().and_then(|key| key.checked_sub(FIRST_KEY));
+    let place = key.parse::<usize>().ok().and_then(|key| key.checked_sub(FIRST_ANSWER));
     match place.and_then(|place| question.message.answers.get(place)) {
         Some((name, _)) => answer(app, id, name, now).await,
         None => Ok(question),

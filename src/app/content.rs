@@ -172,8 +172,8 @@ pub fn compile(
     let default = &settings.locales.default;
     let pairs = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let (messages, mut findings) = Messages::compile(pairs, default);
-    let presentation =
-        Presentation::load(layouts, default, settings.limits.sms_parts).map_err(ContentError)?;
+    let parts = (settings.limits.sms_parts, settings.limits.max_segments);
+    let presentation = Presentation::load(layouts, default, parts).map_err(ContentError)?;
     let calendars = settings.calendars.days.clone();
 
     let surroundings = Surroundings {
@@ -211,7 +211,7 @@ pub fn compile(
         offered: &settings.locales.offered,
         default_locale: default,
         max_parts: settings.limits.sms_parts,
-        replies: settings.channels.sms.replies,
+        replies: settings.channels.sms.each().iter().all(|one| one.replies),
         zones,
     };
     let uses = uses(&journeys);
@@ -229,6 +229,7 @@ pub fn compile(
         default_zone: settings.locales.time_zone.clone(),
         zones: zones.clone(),
         cap_per_day: settings.limits.cap_per_day,
+        caps: settings.caps(),
         adaptive: settings.adaptive,
         settings_version: settings.fingerprint().0,
         without: None,
@@ -245,7 +246,7 @@ pub fn ageing(journeys: &Journeys, files: &VersionFiles, now: Instant) -> Vec<Fi
     let mut findings = Vec::new();
     for journey in journeys.iter() {
         for notice in &journey.notices {
-            let Some(valid) = notice.valid_until.filter(|_| notice.enabled) else { continue };
+            let Some(valid) = notice.valid_until.filter(|_| notice.is_sent()) else { continue };
             let ends_at = valid.ends_at(&TimeZone::UTC);
             if ends_at - chrono::TimeDelta::days(AGEING_DAYS) > now {
                 continue;

@@ -66,7 +66,12 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
     match gateways(settings) {
         Ok(gateways) => {
             for channel in Channel::ALL {
-                checks.push(provider(channel, gateways.get(channel).as_ref()).await);
+                if gateways.get(channel).is_empty() {
+                    checks.push(provider(channel, None).await);
+                }
+                for gateway in gateways.get(channel) {
+                    checks.push(provider(channel, Some(gateway)).await);
+                }
             }
         }
         Err(error) => checks.push(bad("providers", error.to_string(), "correct [channels]")),
@@ -220,9 +225,9 @@ async fn provider(channel: Channel, gateway: Option<&Gateway>) -> Check {
     let Some(gateway) = gateway else {
         return note(what, "not offered", format!("set [channels.{channel}] provider to offer it"));
     };
-    let name = gateway.provider.name();
+    let name = &gateway.name;
     match gateway.provider.probe().await {
-        Ok(found) if name == "outbox" => {
+        Ok(found) if name.kind() == "outbox" => {
             note(what, found, format!("set [channels.{channel}] provider to send for real"))
         }
         Ok(found) => good(what, format!("{name}: {found}")),

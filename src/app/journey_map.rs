@@ -1,111 +1,19 @@
 //! A journey as a picture: its states, what is said in each and when, by which channels, and
 //! where a customer hears nothing; with what happened on the arrows.
 
-use std::collections::{BTreeMap, HashMap};
+mod traffic;
 
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
-use crate::domain::time::Instant;
-use crate::domain::{CaseEvent, CaseId};
 use crate::planning::journey::{CronZone, Journey, Notice, Trigger};
-use crate::store::Store;
-use crate::store::recorded::RecordedOutcome;
+
+use traffic::Traffic;
+pub use traffic::{Month, last_month};
 
 const PICTURE: &str = include_str!("../../templates/reports/journey.svg");
 const PAGE: &str = include_str!("../../templates/reports/journey.html");
 const STYLE: &str = include_str!("../../templates/reports/style.css");
-
-/// What happened in a journey: moves between states, and words said.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    moves: BTreeMap<(String, String), i64>,
-    entered: BTreeMap<String, i64>,
-    told: BTreeMap<String, i64>,
-}
-
-impl Traffic {
-    /// Counts the events of one case type, in their order, and what was told.
-    #[must_use]
-    pub fn count<'e>(
-        case_type: &str,
-        events: impl Iterator<Item = &'e CaseEvent>,
-        outcomes: &[RecordedOutcome],
-    ) -> Self {
-        let mut traffic = Self::default();
-        let mut states: HashMap<&CaseId, &str> = HashMap::new();
-        for event in events.filter(|event| event.case_type == case_type) {
-            let Some(state) = event.state.as_deref() else { continue };
-            let before = states.insert(&event.case, state);
-            if before == Some(state) {
-                continue;
-            }
-            *traffic.entered.entry(state.to_owned()).or_default() += 1;
-            if let Some(before) = before {
-                *traffic.moves.entry((before.to_owned(), state.to_owned())).or_default() += 1;
-            }
-        }
-        for outcome in outcomes.iter().filter(|outcome| outcome.told_at_ms.is_some()) {
-            if states.contains_key(&CaseId(outcome.case_id.clone())) {
-                *traffic.told.entry(outcome.notice.clone()).or_default() += 1;
-            }
-        }
-        traffic
-    }
-}
-
-/// Days of events whose counts stand on the arrows.
-const DAYS: i64 = 30;
-
-/// What happened in the last month that has events: a played store lies in the past.
-#[derive(Debug)]
-pub struct Month {
-    /// From when on; `None` where nothing ever happened.
-    pub from: Option<Instant>,
-    events: Vec<CaseEvent>,
-    outcomes: Vec<RecordedOutcome>,
-}
-
-/// Reads what happened up to `now`.
-///
-/// # Errors
-/// `Unavailable` when the store is away.
-pub async fn last_month(store: &Store, now: Instant) -> crate::store::Result<Month> {
-    let mut recorded: Vec<(Instant, CaseEvent)> = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = store.recorded_events(after, now).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        recorded.extend(page.into_iter().filter_map(|row| Some((row.at, row.event?))));
-        // Of what came before the month nothing is kept.
-        let from = recorded.last().map(|(at, _)| *at - chrono::TimeDelta::days(DAYS));
-        recorded.retain(|(at, _)| from.is_some_and(|from| *at >= from));
-    }
-    let from = recorded.last().map(|(at, _)| *at - chrono::TimeDelta::days(DAYS));
-    let events = recorded.into_iter().map(|(_, event)| event).collect();
-    let from_ms = from.map_or(0, |from| from.timestamp_millis());
-    let mut outcomes: Vec<RecordedOutcome> = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = store.recorded_outcomes(&after).await?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.id);
-        let told = |row: &RecordedOutcome| row.told_at_ms.is_some_and(|at| at >= from_ms);
-        outcomes.extend(page.into_iter().filter(told));
-    }
-    Ok(Month { from, events, outcomes })
-}
-
-impl Month {
-    /// Draws up one journey with what happened in it.
-    #[must_use]
-    pub fn map_of(&self, journey: &Journey) -> JourneyMap {
-        let traffic = (!self.events.is_empty())
-            .then(|| Traffic::count(&journey.case_type, self.events.iter(), &self.outcomes));
-        map(journey, traffic.as_ref())
-    }
-}
 
 /// A journey, drawn up.
 #[derive(Debug, Serialize)]
@@ -177,7 +85,7 @@ pub fn map(journey: &Journey, traffic: Option<&Traffic>) -> JourneyMap {
     for name in &journey.states {
         let top = y;
         y += ROW;
-        let said = journey.notices.iter().filter(|notice| notice.enabled);
+        let said = journey.notices.iter().filter(|notice| notice.is_sent());
         let said = said.filter(|n| matches!(&n.on, Trigger::State { state, .. } if state == name));
         let notices: Vec<NoticeRow> = said.map(|notice| row(notice, &mut y)).collect();
         let unsaid = notices.is_empty();
@@ -194,7 +102,7 @@ pub fn map(journey: &Journey, traffic: Option<&Traffic>) -> JourneyMap {
         y += 10;
     }
     y += ROW;
-    let others = journey.notices.iter().filter(|notice| notice.enabled);
+    let others = journey.notices.iter().filter(|notice| notice.is_sent());
     let others = others.filter(|notice| !matches!(notice.on, Trigger::State { .. }));
     let any_state: Vec<NoticeRow> = others.map(|notice| row(notice, &mut y)).collect();
     let arrows = arrows(journey, traffic, &states);

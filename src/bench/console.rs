@@ -162,6 +162,11 @@ fn paths(notifications: i64, about: &Invented) -> Vec<(String, Path)> {
         "/console/tasks".into(),
         "/console/suppressions".into(),
         "/console/providers".into(),
+        "/console/journeys".into(),
+        format!("/console/journeys/map/{}", about.case_type),
+        "/console/drafts/new".into(),
+        "/console/webhooks".into(),
+        "/console/audit".into(),
     ] {
         let asked = path.clone();
         paths.push((path, Box::new(move |_| asked.clone())));

@@ -78,6 +78,7 @@ fn decide_when_due(
             customer,
             choice: CaseChoice::default(),
             rests: ChannelMap::default(),
+            withdrawn: ChannelMap::default(),
             heard: Heard::NOTHING,
         };
         std::hint::black_box(decide(&matter, rules, notification.next_at));

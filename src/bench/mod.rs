@@ -27,6 +27,10 @@ use tokio::process::{Child, Command};
 
 use crate::config::Settings;
 
+/// A few invented numbers get everything: no caps.
+const UNCAPPED: &str = "[limits.sms]\ncountries = []\nper_number_per_hour = 0\nurgent_per_number_per_hour = 0\nper_prefix_per_hour = 0\n\
+    [limits.voice]\ncountries = []\nper_number_per_hour = 0\nurgent_per_number_per_hour = 0\nper_prefix_per_hour = 0\n";
+
 /// What Tidings runs on while it is measured.
 #[derive(Debug, Clone, Default)]
 pub struct Engines {
@@ -197,7 +201,7 @@ impl Sinks {
              [quiet_hours]\nsms = \"none\"\nvoice = \"none\"\n\
              [legal_hours.default]\nsms = []\nvoice = []\n[legal_hours.gb]\nsms = []\nvoice = []\n\
              [channels.email]\nprovider = \"smtp\"\nurl = \"{smtp}\"\nmax_connections = 8\n\
-             [channels.sms]\n{telephone}max_connections = 8\n[channels.voice]\n{telephone}"
+             [channels.sms]\n{telephone}max_connections = 8\n[channels.voice]\n{telephone}{UNCAPPED}"
         ))
     }
 }

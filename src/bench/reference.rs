@@ -32,8 +32,8 @@ pub async fn run(sinks: &Sinks, messages: usize) -> Result<Throughput, anyhow::E
     let zones = Zones::bundled();
     let compiled = content::compile("bench", &files, &layouts, &settings, offered, &zones)?;
     let live = Arc::new(compiled.live);
-    let identity =
-        Arc::new(MailIdentity { from: settings.sender.mail_from.parse()?, reply_to: None });
+    let from = settings.sender.mail_from.parse()?;
+    let identity = Arc::new(MailIdentity { from, reply_to: None, bounce_to: None, signer: None });
     let mails = messages * 6 / 10;
     let (next_mail, next_text) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
 
@@ -148,8 +148,9 @@ fn outgoing(live: &Live, n: usize, channel: Channel) -> Result<Outgoing, anyhow:
         unsubscribe: Some(links.unsubscribe),
         topic: "status".into(),
         receipt_url: String::new(),
-        keys_url: None,
+        call_url: None,
         at: sample.now,
+        mail: crate::channel::MailParts::default(),
     })
 }
 

@@ -29,6 +29,10 @@ impl Wire for Outbox {
         std::future::ready(self.keep(outgoing, window)).boxed()
     }
 
+    fn tells_of_delivery(&self) -> bool {
+        false
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
         let made = std::fs::create_dir_all(&self.dir)
             .map(|()| format!("messages become files in {}; nothing leaves", self.dir.display()))
@@ -46,9 +50,7 @@ impl Outbox {
         let (kind, bytes) = match &outgoing.shaped {
             Shaped::Email(_) => ("email.eml", self.identity.build(outgoing)?.1),
             Shaped::Sms(sms) => ("sms.txt", addressed(outgoing, &sms.text)),
-            Shaped::Voice(script) => {
-                ("voice.txt", addressed(outgoing, &script.paragraphs.join("\n")))
-            }
+            Shaped::Voice(script) => ("voice.txt", addressed(outgoing, &script.words())),
         };
         let when = outgoing.at.format("%Y%m%dT%H%M%S%3fZ");
         let file = format!("{when}-{}-{}-{kind}", outgoing.notification, outgoing.no);

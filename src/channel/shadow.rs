@@ -36,6 +36,10 @@ impl Wire for Shadow {
         std::future::ready(kept).boxed()
     }
 
+    fn tells_of_delivery(&self) -> bool {
+        false
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
         let provider = self.provider.name();
         let said = format!("shadow mode: nothing is handed to {provider}, which was not asked");
@@ -48,11 +52,8 @@ impl Wire for Shadow {
 pub fn in_shadow(gateways: Gateways) -> Gateways {
     let shadow = |gateway: super::Gateway| super::Gateway {
         provider: Arc::new(Shadow { provider: gateway.provider }),
-        connections: gateway.connections,
+        ..gateway
     };
-    ChannelMap {
-        email: gateways.email.map(shadow),
-        sms: gateways.sms.map(shadow),
-        voice: gateways.voice.map(shadow),
-    }
+    let all = |gateways: Vec<super::Gateway>| gateways.into_iter().map(shadow).collect();
+    ChannelMap { email: all(gateways.email), sms: all(gateways.sms), voice: all(gateways.voice) }
 }

@@ -26,6 +26,12 @@ impl HandOverWindow {
     pub fn is_past(&self) -> bool {
         self.opened.elapsed() > self.length
     }
+
+    /// How long it is still open.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.length.saturating_sub(self.opened.elapsed())
+    }
 }
 
 /// A request body that refuses to start when its window is past.

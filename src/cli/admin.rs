@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::app::doctor;
+use crate::app::send_test::{Target, Tested, send_test};
 use crate::config::Settings;
 use crate::web::auth::new_key;
 
@@ -12,6 +13,10 @@ use super::{BadInput, Context, ExitCode, Outcome, print};
 /// Say what is wrong with this installation, and how to mend it
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Send a message that says it is a test, by every provider of its channel: ADDRESS is
+    /// ada@example.com, +447700900123 (a text) or voice:+447700900123
+    #[arg(long, value_name = "ADDRESS")]
+    send_test: Vec<Target>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -23,6 +28,9 @@ impl Doctor {
             Ok(settings) => settings,
             Err(finding) => return Err(BadInput(print::finding(&finding)).into()),
         };
+        if !self.send_test.is_empty() {
+            return tested(&send_test(&settings, &self.send_test).await?, self.json);
+        }
         let checks = doctor::examine(&settings).await;
         let failed = checks.iter().filter(|check| check.state == doctor::State::Bad).count();
         if self.json {
@@ -40,6 +48,27 @@ impl Doctor {
         }
         Ok(if failed > 0 { ExitCode::Failed } else { ExitCode::Done })
     }
+}
+
+fn tested(tested: &[Tested], json: bool) -> Outcome {
+    let failed = tested.iter().filter(|test| !test.taken).count();
+    if json {
+        print::json(&json!({ "failed": failed, "tests": tested }))?;
+    } else if tested.is_empty() {
+        println!("no provider is configured for this channel");
+    } else {
+        let rows = tested.iter().map(|test| {
+            vec![
+                if test.taken { "ok" } else { "BAD" }.to_owned(),
+                test.channel.to_string(),
+                test.provider.clone(),
+                format!("{} ms", test.took_ms),
+                test.answer.clone(),
+            ]
+        });
+        println!("{}", print::table(&["", "channel", "provider", "took", "answer"], rows));
+    }
+    Ok(if failed > 0 || tested.is_empty() { ExitCode::Failed } else { ExitCode::Done })
 }
 
 #[derive(Debug, Subcommand)]

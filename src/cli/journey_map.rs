@@ -8,7 +8,7 @@ use clap::Args;
 use crate::app::content;
 use crate::app::journey_map::{JourneyMap, last_month, page};
 use crate::app::simulate::Version;
-use crate::clock::{Clock, newest_zones};
+use crate::clock::newest_zones;
 use crate::config::Settings;
 use crate::store::Store;
 
@@ -46,8 +46,7 @@ impl Map {
                 format!("no journey is about {wanted:?} cases; there are {}", known.join(", "));
             return Err(BadInput(why).into());
         }
-        let now = Clock::System.now();
-        let month = last_month(store, now).await?;
+        let month = last_month(store).await?;
         let wanted = journeys.iter().filter(|journey| {
             self.case_type.as_ref().is_none_or(|wanted| *wanted == journey.case_type)
         });

@@ -4,6 +4,7 @@ mod admin;
 mod backup;
 mod balance;
 mod bench;
+mod bounce;
 mod check;
 mod consent;
 mod customer;
@@ -88,6 +89,8 @@ enum Command {
     /// What other systems are told by webhook, and telling it again
     #[command(subcommand)]
     Webhooks(webhooks::Webhooks),
+    /// Take in mail that came back: a bounce, a complaint, a reply
+    Bounce(bounce::Bounce),
     /// API keys
     #[command(subcommand)]
     Key(admin::Key),
@@ -123,6 +126,8 @@ pub enum ExitCode {
     Done = 0,
     Failed = 1,
     BadInput = 2,
+    /// Sendmail's `EX_TEMPFAIL`: the same again later may go well.
+    TryAgain = 75,
 }
 
 /// A fault of input or settings: exit code 2.
@@ -160,7 +165,8 @@ impl Cli {
             Command::Journeys(command) => command.run(&context).await,
             Command::Customer(command) => command.run(&context).await,
             Command::Consent(command) => command.run(&context).await,
-            Command::Webhooks(command) => command.run(&context).await,
+            Command::Webhooks(command) => Box::pin(command.run(&context)).await,
+            Command::Bounce(command) => Box::pin(command.run(&context)).await,
             Command::Key(command) => command.run(),
             Command::Operator(command) => command.run(&context),
             Command::Migrate(command) => command.run(&context).await,

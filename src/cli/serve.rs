@@ -206,12 +206,16 @@ fn say_what_is_set(settings: &Settings) {
     let outbox = |name: &str, dir: &std::path::Path| {
         tracing::warn!(channel = name, dir = %dir.display(), "messages are captured as files; nothing leaves");
     };
-    if channels.email.provider == crate::config::EmailProvider::Outbox {
-        outbox("email", &channels.email.dir);
+    for email in channels.email.each() {
+        if email.provider == crate::config::EmailProvider::Outbox {
+            outbox("email", &email.dir);
+        }
     }
-    for (name, telephone) in [("sms", &channels.sms), ("voice", &channels.voice)] {
-        if telephone.provider == crate::config::TelephoneProvider::Outbox {
-            outbox(name, &telephone.dir);
+    for (name, channel) in [("sms", &channels.sms), ("voice", &channels.voice)] {
+        for telephone in channel.each() {
+            if telephone.provider == crate::config::TelephoneProvider::Outbox {
+                outbox(name, &telephone.dir);
+            }
         }
     }
 }

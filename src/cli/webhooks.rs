@@ -222,7 +222,7 @@ async fn replay(
         (1, 1)
     } else {
         let meant = store.count_deliveries(&wanted).await?;
-        let replayed = if yes { store.replay_deliveries(&wanted, meant, now).await? } else { 0 };
+        let replayed = if yes { store.replay_deliveries(&wanted, None, now).await? } else { 0 };
         (meant, replayed)
     };
     if json {

@@ -8,24 +8,34 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::domain::customer::Address;
 use crate::domain::hours::QuietHours;
-use crate::domain::{ChannelMap, Finding, RedisUrl, Secret, Span, Window, Zones};
+use crate::domain::{Channel, ChannelMap, Finding, RedisUrl, Span, Window, Zones};
 use crate::planning::adaptive::Adaptive;
+use crate::planning::caps::Caps;
 use crate::planning::four_eyes::FourEyes;
 use crate::planning::legal_hours::LegalHours;
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Topic;
 
 mod calendars;
+mod channels;
 mod console;
+mod limits;
+mod mail;
 mod prices;
+mod senders;
 mod source;
 mod sources;
 mod webhooks;
 
 pub use calendars::Calendars;
+pub use channels::{Channels, Email, EmailProvider, Telephone, TelephoneProvider};
 pub use console::{Console, OpenId, OperatorEntry, operator_name};
+pub use limits::{Limits, TelephoneLimits};
+pub use mail::{Dkim, RecipientDomain};
 pub use prices::Prices;
+pub use senders::is_alphanumeric;
 use source::{
     Source, merge, nested, parse_value, read_secrets, without_passwords, without_signing_secrets,
 };
@@ -63,6 +73,8 @@ pub struct Settings {
     pub legal_hours: BTreeMap<String, LegalHours>,
     #[serde(skip_serializing)]
     pub callback: Callback,
+    #[serde(skip_serializing)]
+    pub contact_centre: ContactCentre,
     pub intake: Intake,
     pub dispatch: Dispatch,
     pub retry: ChannelMap<RetryPolicy>,
@@ -152,64 +164,6 @@ pub struct Folder {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Channels {
-    pub email: Email,
-    pub sms: Telephone,
-    pub voice: Telephone,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EmailProvider {
-    Smtp,
-    Outbox,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TelephoneProvider {
-    Twilio,
-    Outbox,
-    None,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Email {
-    pub provider: EmailProvider,
-    #[serde(serialize_with = "without_password")]
-    pub url: String,
-    pub max_connections: usize,
-    /// Messages a second, on average; 0 for no limit.
-    pub rate_per_s: f64,
-    /// Messages that may leave at once after a pause, where there is a limit.
-    pub burst: u32,
-    pub dir: PathBuf,
-    pub hello_name: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Telephone {
-    pub provider: TelephoneProvider,
-    pub base_url: String,
-    pub account: String,
-    #[serde(default, skip_serializing)]
-    pub token: Option<Secret>,
-    pub from: String,
-    pub max_connections: usize,
-    /// Messages a second, on average; 0 for no limit.
-    pub rate_per_s: f64,
-    /// Messages that may leave at once after a pause, where there is a limit.
-    pub burst: u32,
-    pub dir: PathBuf,
-    #[serde(default)]
-    pub replies: bool,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Locales {
     pub default: String,
     pub offered: Vec<String>,
@@ -224,6 +178,16 @@ pub struct Callback {
     pub hours: Window,
     /// Calls that a window of 15 minutes holds.
     pub per_window: u32,
+    /// Tidings itself rings the contact centre and connects it with the customer.
+    pub dial: bool,
+}
+
+/// The people customers are connected to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContactCentre {
+    /// The number that rings there; `[sender] phone` when absent.
+    pub phone: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -254,14 +218,6 @@ pub enum DispatchMode {
     Live,
     /// Decides and records, and hands nothing over: another system speaks.
     Shadow,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    pub sms_parts: u32,
-    /// The most messages a customer gets in a day, where they have said nothing.
-    pub cap_per_day: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -342,6 +298,7 @@ impl Settings {
             merge(&mut merged, nested(&path, value));
             set_by.insert(path.join("."), variable);
         }
+        channels::inherit(&mut merged);
         read_secrets(&mut merged, &source)?;
         let mut settings: Self = serde_path_to_error::deserialize(Value::Table(merged))
             .map_err(|error| Box::new(source.explain(&error, &set_by)))?;
@@ -399,6 +356,12 @@ impl Settings {
         {
             return fault(&["sender", "phone"], why);
         }
+        if let Some(phone) = &self.contact_centre.phone
+            && let Err(why) =
+                crate::domain::customer::Address::parse(crate::domain::Channel::Voice, phone)
+        {
+            return fault(&["contact_centre", "phone"], why);
+        }
         if let Some(reply_to) = &self.sender.reply_to
             && let Err(error) = reply_to.parse::<lettre::message::Mailbox>()
         {
@@ -421,31 +384,22 @@ impl Settings {
             return fault(&["http", "public_url"], "must start with https:// or http://".into());
         }
         self.console.check(source)?;
-        for (name, telephone) in [("sms", &self.channels.sms), ("voice", &self.channels.voice)] {
-            if telephone.provider != TelephoneProvider::Twilio {
-                continue;
-            }
-            if telephone.account.is_empty()
-                || telephone.from.is_empty()
-                || telephone.token.is_none()
-            {
-                let why = "provider \"twilio\" needs account, token_file and from".into();
-                return fault(&["channels", name, "provider"], why);
-            }
+        let connects = self.channels.voice.each().iter().all(|voice| {
+            matches!(voice.provider, TelephoneProvider::Twilio | TelephoneProvider::Vonage)
+        });
+        if self.callback.dial && !connects {
+            let why =
+                "needs a provider of [channels.voice] that connects two numbers: twilio or vonage";
+            return fault(&["callback", "dial"], why.into());
         }
-        let Channels { email, sms, voice } = &self.channels;
-        for (name, rate_per_s, burst) in [
-            ("email", email.rate_per_s, email.burst),
-            ("sms", sms.rate_per_s, sms.burst),
-            ("voice", voice.rate_per_s, voice.burst),
-        ] {
-            if rate_per_s != 0.0 && !(0.0001..=100_000.0).contains(&rate_per_s) {
-                let why = "is 0 for no limit, or lies between 0.0001 and 100000".into();
-                return fault(&["channels", name, "rate_per_s"], why);
-            }
-            if !(1..=100_000).contains(&burst) {
-                return fault(&["channels", name, "burst"], "lies between 1 and 100000".into());
-            }
+        if self.callback.dial && self.contact_centre.phone.is_none() && self.sender.phone.is_none()
+        {
+            let why = "needs the number that is rung: [contact_centre] phone";
+            return fault(&["callback", "dial"], why.into());
+        }
+        if let Some((keys, why)) = self.channels.fault() {
+            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+            return fault(&keys, why);
         }
         let loopback = self.http.listen.ip().is_loopback();
         for (name, section) in &self.sources.sections {
@@ -465,6 +419,9 @@ impl Settings {
         }
         if !(0.0..=1.0).contains(&self.adaptive.hold_out) {
             return fault(&["adaptive", "hold_out"], "lies between 0 and 1".into());
+        }
+        if let Some((path, why)) = self.limits.fault() {
+            return fault(&path, why);
         }
         if let Some((key, why)) = self.prices.fault() {
             return fault(&[&["prices"], key.as_slice()].concat(), why);
@@ -487,6 +444,29 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// The caps of texts and calls. Home is the country of our own numbers; what lets nothing
+    /// out needs none.
+    #[must_use]
+    pub fn caps(&self) -> ChannelMap<Option<Caps>> {
+        let country = |text: &str| Address::parse(Channel::Voice, text).ok()?.country(None);
+        let phone = self.sender.phone.as_deref().and_then(country);
+        let home = |telephone: &Telephone| {
+            let all = telephone.each().iter();
+            let mut leaving = all.filter(|one| one.provider != TelephoneProvider::Outbox);
+            let first = leaving.next()?;
+            let own = || std::iter::once(first).chain(leaving).find_map(|one| country(&one.from));
+            phone.clone().or_else(own)
+        };
+        let (limits, channels) = (&self.limits, &self.channels);
+        let sms = home(&channels.sms);
+        let voice = home(&channels.voice);
+        ChannelMap {
+            email: None,
+            sms: Some(limits.sms.caps(sms.as_ref(), &self.prices.sms, limits.max_segments)),
+            voice: Some(limits.voice.caps(voice.as_ref(), &self.prices.voice, 1)),
+        }
     }
 
     /// The fingerprint of these settings, without secrets, and what it stands for.
@@ -567,7 +547,10 @@ mod tests {
         );
         let settings = read(&text).expect("valid");
         std::fs::remove_file(&folder).expect("removed");
-        assert_eq!(settings.channels.sms.token.as_ref().map(Secret::expose), Some("s3cret"));
+        assert_eq!(
+            settings.channels.sms.token.as_ref().map(crate::domain::Secret::expose),
+            Some("s3cret")
+        );
         assert!(!format!("{settings:?}").contains("s3cret"));
         assert!(!settings.fingerprint().1.contains("s3cret"));
     }

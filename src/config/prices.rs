@@ -72,7 +72,7 @@ fn by_prefix(prices: &BTreeMap<String, f64>, number: &str) -> Option<i64> {
         .map(|price| millionths(*price))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "prices lie between 0 and 1000")]
-fn millionths(price: f64) -> i64 {
+#[allow(clippy::cast_possible_truncation, reason = "checked to lie between 0 and 10000000")]
+pub(super) fn millionths(price: f64) -> i64 {
     (price * 1_000_000.0).round() as i64
 }

@@ -47,16 +47,20 @@ pub(super) fn parse_value(text: &str) -> Value {
 }
 
 /// Keys that name a file with a secret, and the keys that hold what was read there.
-const SECRETS: [(&str, &str); 5] = [
+pub(super) const SECRETS: [(&str, &str); 8] = [
     ("token_file", "token"),
     ("url_file", "url"),
     ("secret_file", "secret"),
     ("totp_secret_file", "totp"),
     ("client_secret_file", "client_secret"),
+    ("key_file", "key"),
+    ("callback_secret_file", "callback_secret"),
+    ("private_key_file", "private_key"),
 ];
 
 /// Keys whose value is not shown, with a fault of theirs or of a line beside them.
-const HIDDEN: [&str; 4] = ["totp", "client_secret", "secret", "token"];
+const HIDDEN: [&str; 7] =
+    ["totp", "client_secret", "secret", "token", "key", "callback_secret", "private_key"];
 
 /// `token_file = "…"` becomes `token`, read from that file, and so on with the other secrets.
 pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box<Finding>> {
@@ -70,6 +74,10 @@ pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box
             for (name, section) in sections {
                 if let Value::Table(section) = section {
                     read_secrets_of(section, &[folder, name], source)?;
+                    read_secrets_of_several(section, &[folder, name], source)?;
+                    if let Some(Value::Table(dkim)) = section.get_mut("dkim") {
+                        read_secrets_of(dkim, &[folder, name, "dkim"], source)?;
+                    }
                 }
             }
         }
@@ -111,6 +119,27 @@ fn read_signing_secrets(hook: &mut Table, n: usize, source: &Source) -> Result<(
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let secrets = lines.map(|line| Value::String(line.to_owned())).collect();
     hook.insert("secrets".into(), Value::Array(secrets));
+    Ok(())
+}
+
+/// The secrets of each of a channel's several providers.
+fn read_secrets_of_several(
+    channel: &mut Table,
+    path: &[&str],
+    source: &Source,
+) -> Result<(), Box<Finding>> {
+    let Some(Value::Array(providers)) = channel.get_mut("providers") else { return Ok(()) };
+    for (place, provider) in providers.iter_mut().enumerate() {
+        if let Value::Table(provider) = provider {
+            let place = place.to_string();
+            let path: Vec<&str> = path.iter().copied().chain(["providers", &place]).collect();
+            read_secrets_of(provider, &path, source)?;
+            if let Some(Value::Table(dkim)) = provider.get_mut("dkim") {
+                let path: Vec<&str> = path.iter().copied().chain(["dkim"]).collect();
+                read_secrets_of(dkim, &path, source)?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -225,8 +254,13 @@ impl Source {
 /// Where the texts under hidden keys stand.
 fn hidden_in(table: &DeTable<'_>, places: &mut Vec<Range<usize>>) {
     for (key, value) in table {
-        let hidden = HIDDEN.contains(&&**key.get_ref());
-        hidden_value(hidden, value, places);
+        match value.get_ref() {
+            // What a door of a provider's asks for may be a password.
+            DeValue::Table(headers) if key.get_ref() == "headers" => {
+                headers.iter().for_each(|(_, value)| hidden_value(true, value, places));
+            }
+            _ => hidden_value(HIDDEN.contains(&&**key.get_ref()), value, places),
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Webhook {
     pub max_attempts: u32,
     #[serde(default = "concurrency")]
     pub concurrency: u32,
+    /// Ports besides 443 and 8443 that may be spoken to.
+    #[serde(default)]
+    pub ports: Vec<u16>,
     /// May it be on this machine or in a private network?
     #[serde(default)]
     pub allow_private: bool,
@@ -42,6 +45,9 @@ const fn max_attempts() -> u32 {
 const fn concurrency() -> u32 {
     4
 }
+
+/// Where receivers of webhooks listen; any other port may be a service that is none.
+const PORTS: [u16; 2] = [443, 8443];
 
 /// The longest name of a hook, in characters.
 const MAX_NAME: usize = 50;
@@ -111,6 +117,12 @@ impl Webhook {
         if url.fragment().is_some() {
             return Err("holds a #, which is never sent".to_owned());
         }
+        let port = url.port_or_known_default().unwrap_or_default();
+        if !self.allow_private && !PORTS.contains(&port) && !self.ports.contains(&port) {
+            return Err(format!(
+                "names port {port}; webhooks go to 443 and 8443, and to what ports = [{port}] adds"
+            ));
+        }
         Ok(())
     }
 }
@@ -162,12 +174,18 @@ mod tests {
         )
     }
 
+    fn hook_at(url: &str, more: &str) -> String {
+        hook(more).replace("https://desk.example.com/hook", url)
+    }
+
     #[test]
     fn what_is_left_out_is_as_the_standard_recommends() {
         let settings = read(&hook("")).expect("valid");
         let [hook] = &settings.webhooks[..] else { panic!("one hook") };
         assert_eq!((hook.timeout_s, hook.max_attempts, hook.concurrency), (15, 10, 4));
         assert!(!hook.allow_private);
+        let at_port = |more: &str| hook_at("https://desk.example.com:9443/", more);
+        assert!(read(&at_port("")).is_err() && read(&at_port("ports = [9443]\n")).is_ok());
         assert!(settings.outbound().wants("task.created"));
         assert!(!settings.outbound().wants("csat.answered"));
         assert!(!settings.fingerprint().1.contains(SECRET));
@@ -180,6 +198,7 @@ mod tests {
             (swapped("https://", "http://"), 6, "https://"),
             (swapped("https://desk", "https://me:pass@desk"), 6, "password"),
             (swapped("https://desk.example.com/hook", "desk"), 6, "no address"),
+            (swapped("example.com", "example.com:6379"), 6, "ports = [6379]"),
             (swapped("task.*", "task.closed"), 7, "notification.sent"),
             (swapped("[\"task.*\"]", "[]"), 7, "no event"),
             (swapped("whsec_", "whsec-"), 8, "whsec_"),

@@ -37,6 +37,10 @@ pub struct CaseEvent {
 /// The source of the events that Tidings writes itself, such as `customer_answered`.
 pub const OWN_SOURCE: &str = "tidings";
 
+/// The beginning of the id of an event of ours that is what a customer wrote; the provider's name
+/// for the message follows.
+pub const WROTE: &str = "text-";
+
 /// How far ahead of our clock an event may claim to have happened.
 const MAX_AHEAD_MINUTES: i64 = 5;
 

@@ -75,6 +75,22 @@ impl Rest {
     }
 }
 
+/// A channel that delivers too little to be used while there is another, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withdrawn {
+    pub until: Instant,
+    /// Of its last messages, delivered.
+    pub percent: u32,
+}
+
+/// How the channels stand when something is decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Roads {
+    /// Until when each channel's providers are left alone.
+    pub rests: ChannelMap<Option<Rest>>,
+    pub withdrawn: ChannelMap<Option<Withdrawn>>,
+}
+
 /// One value per channel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -68,6 +68,18 @@ impl Address {
         placed.or_else(|| regions.first().map(|main| (*main).to_owned()))
     }
 
+    /// Does a number belong to this country, or to a dependency that shares its calling code
+    /// (GB: GG, IM and JE, whose mobiles cannot be told apart for good)? Not so for +1 and +7,
+    /// which several large countries share: there the whole number decides.
+    #[must_use]
+    pub fn is_of(&self, country: &str) -> bool {
+        if self.country(None).as_deref() == Some(country) {
+            return true;
+        }
+        let several = self.0.starts_with("+1") || self.0.starts_with("+7");
+        !several && self.country(Some(country)).as_deref() == Some(country)
+    }
+
     /// What two spellings of one address have in common, for suppression and look-up.
     #[must_use]
     pub fn compare_key(&self) -> String {
@@ -119,10 +131,37 @@ fn phone(text: &str) -> Result<String, String> {
         return Err(wrong());
     }
     let number = phonenumber::parse(None, text).map_err(|_| wrong())?;
+    if let Some(kind) = costly(text, &number) {
+        return Err(format!("is {kind}; nothing is sent there"));
+    }
     if !phonenumber::is_valid(&number) || number.extension().is_some() {
         return Err(wrong());
     }
     Ok(number.format().mode(phonenumber::Mode::E164).to_string())
+}
+
+/// Calling codes of no country, dear to reach and liked by whoever lives on the difference
+/// (ITU-T E.164, list of assigned codes).
+const OF_NO_COUNTRY: [(&str, &str); 7] = [
+    ("+870", "a satellite number"),
+    ("+881", "a satellite number"),
+    ("+882", "a number of an international network"),
+    ("+883", "a number of an international network"),
+    ("+878", "a number of an international network"),
+    ("+808", "a shared-cost number"),
+    ("+979", "a premium number"),
+];
+
+/// What makes a number dear, where anything does.
+fn costly(text: &str, number: &phonenumber::PhoneNumber) -> Option<&'static str> {
+    let digits: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+    if let Some((_, kind)) = OF_NO_COUNTRY.iter().find(|(code, _)| digits.starts_with(code)) {
+        return Some(kind);
+    }
+    // All of area code 900 is premium, assigned or not (NANPA).
+    let premium = digits.starts_with("+1900")
+        || number.number_type(&DATABASE) == phonenumber::Type::PremiumRate;
+    premium.then_some("a premium number")
 }
 
 /// An address of a customer, and what we know about it.
@@ -137,11 +176,16 @@ pub struct ContactPoint {
     pub suppressed: Option<String>,
 }
 
-/// What a provider's refusal says about an address: it must not be used again.
+/// What a provider's refusal says about an address. The first two close it at once, the others
+/// once they were said often enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressFault {
     /// Nobody can be reached there.
     Unusable,
+    /// Perhaps nobody can be reached there.
+    Doubtful,
+    /// It takes no more for now.
+    Full,
     /// Its owner has told the carrier to let nothing of ours through.
     OptedOut,
 }

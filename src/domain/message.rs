@@ -81,6 +81,14 @@ pub enum Encoding {
     Ucs2,
 }
 
+/// An appointment as a calendar takes it (RFC 5545), ready to be attached to a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarEntry {
+    /// `PUBLISH` or `CANCEL`; the same stands inside.
+    pub method: &'static str,
+    pub ics: String,
+}
+
 impl Message {
     /// Keeps the answers that a rule asks for, in its order.
     pub fn keep_answers(&mut self, asked: &[String]) {
@@ -97,13 +105,58 @@ impl Message {
 }
 
 /// A call: paragraphs in the order they are spoken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
     pub paragraphs: Vec<String>,
     /// BCP 47, for the voice.
     pub locale: String,
     /// Spoken slowly, for who asked for it.
     pub slow: bool,
+    /// What is said around the paragraphs; `None` where nothing can be pressed.
+    #[serde(default)]
+    pub talk: Option<Talk>,
+}
+
+/// What a call says besides its message. [`super::call`] decides what when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    /// Who calls, for whom and about which reference: nothing of the case.
+    pub greeting: Vec<String>,
+    /// For a machine: who called, the number to call, how to stop.
+    pub machine: Vec<String>,
+    /// For the contact centre, before the two are connected.
+    pub summary: Vec<String>,
+    /// What may be answered, as it is worded.
+    pub answers: Vec<String>,
+    /// What may be pressed where everything is at hand, for people to read.
+    #[serde(default)]
+    pub menu: Vec<String>,
+}
+
+impl Script {
+    /// All that a person who presses the keys of the message may hear, for people to read.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let greeting = self.talk.iter().flat_map(|talk| &talk.greeting);
+        let menu = self.talk.iter().flat_map(|talk| &talk.menu);
+        let lines = greeting.chain(&self.paragraphs).chain(menu);
+        let lines: Vec<&str> = lines.map(String::as_str).collect();
+        lines.join("\n")
+    }
+
+    /// Everything it can say, for its fingerprint.
+    fn all(&self) -> String {
+        let talk = self.talk.iter();
+        let around = talk.flat_map(|t| [&t.greeting, &t.machine, &t.summary, &t.answers]);
+        let lines = around.flatten().chain(&self.paragraphs);
+        lines.map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The fingerprint of a text message, as [`Shaped::hash`] has it.
+#[must_use]
+pub fn text_hash(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
 }
 
 impl Shaped {
@@ -119,7 +172,7 @@ impl Shaped {
                 }
             }
             Self::Sms(sms) => hasher.update(sms.text.as_bytes()),
-            Self::Voice(script) => hasher.update(script.paragraphs.join("\n").as_bytes()),
+            Self::Voice(script) => hasher.update(script.all().as_bytes()),
         }
         data_encoding::HEXLOWER.encode(&hasher.finalize()[..16])
     }
@@ -139,7 +192,7 @@ impl Shaped {
         match self {
             Self::Email(email) => format!("Subject: {}\n\n{}", email.subject, email.text),
             Self::Sms(sms) => sms.text.clone(),
-            Self::Voice(script) => script.paragraphs.join("\n"),
+            Self::Voice(script) => script.words(),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! VOCABULARY: the values everything else talks about, how they are parsed, and the
-//! status machine of a notification. No IO, no async, no clock.
+//! status machines of a notification and of a call. No IO, no async, no clock.
 
+pub mod call;
 pub mod case;
 pub mod channel;
 pub mod customer;
+pub mod dkim;
 pub mod fault;
 pub mod finding;
 pub mod hours;
+pub mod http_door;
 pub mod id;
 pub mod message;
 pub mod notification;
@@ -15,18 +18,21 @@ pub mod operator;
 pub mod password;
 pub mod plan;
 pub mod preference;
+pub mod provider;
+pub mod quota;
 pub mod reason;
 pub mod redis_url;
 pub mod secret;
 pub mod share;
 pub mod signature;
 pub mod span;
+pub mod template;
 pub mod time;
 pub mod token;
 pub mod webhook;
 
 pub use case::{Case, CaseEvent, OrderKey};
-pub use channel::{Channel, ChannelMap, Rest};
+pub use channel::{Channel, ChannelMap, Rest, Roads, Withdrawn};
 pub use customer::{ContactPoint, Customer};
 pub use fault::{Fault, Fields};
 pub use finding::Finding;
@@ -39,6 +45,7 @@ pub use operator::{Operator, Role};
 pub use password::PasswordHash;
 pub use plan::{Decision, Outcome, Plan};
 pub use preference::{CaseChoice, Preferences};
+pub use provider::Provider;
 pub use reason::Reason;
 pub use redis_url::RedisUrl;
 pub use secret::Secret;

@@ -107,6 +107,10 @@ pub enum TaskKind {
     Unmapped,
     /// Another system does not take what we tell it.
     Webhook,
+    /// A provider wants something mended: our credentials, our standing with a domain.
+    Provider,
+    /// A message that providers refuse for what it contains.
+    Template,
 }
 
 impl TaskKind {
@@ -121,6 +125,8 @@ impl TaskKind {
             Self::Balance => "balance",
             Self::Unmapped => "unmapped",
             Self::Webhook => "webhook",
+            Self::Provider => "provider",
+            Self::Template => "template",
         }
     }
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
+use super::quota::Cap;
 use super::time::{Instant, local};
 
 /// One thing a decision looked at. `code` is stable: it is counted and searched for.
@@ -33,6 +34,7 @@ pub enum Reason {
     Superseded { by: String },
     RuleRemoved,
     RuleDisabled,
+    ForStaff,
     FactRemoved { fact: String },
     OtherCustomer,
     EndOfPlay,
@@ -68,12 +70,17 @@ pub enum Reason {
     WaitsForDigest { rhythm: String, until: Instant },
     DigestTooLate { until: Instant },
     OverCap { cap: u32, until: Instant },
+    OverTelephoneCap { channel: Channel, cap: Cap, until: Instant },
     Carries { count: usize },
     RidesIn { notice: String },
 
     // The provider.
     ProviderRests { channel: Channel, until: Instant },
     Drained { channel: Channel, until: Instant },
+    DestinationRests { of: String, until: Instant },
+    RetriesWait { channel: Channel, until: Instant },
+    Withdrawn { channel: Channel, percent: u32, until: Instant },
+    WithdrawnAndOnly { channel: Channel, percent: u32 },
 
     // Worth.
     Expired { at: Instant },
@@ -99,6 +106,7 @@ pub enum Reason {
     LeaseLost,
     SentAgainInDoubt,
     NoWordInTime,
+    NotFoundThere { provider: String },
     ReceiptSaid { outcome: String, detail: String },
     RenderFailed { detail: String },
     TooManyClaims { claims: i64 },
@@ -108,14 +116,28 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Verdict {
-    Taken { by: Voice },
-    Allowed { by: Voice },
-    Refused { by: Voice },
+    Taken {
+        by: Voice,
+    },
+    Allowed {
+        by: Voice,
+    },
+    Refused {
+        by: Voice,
+    },
     NoAddress,
     Unverified,
-    SuppressedAddress { why: String },
+    SuppressedAddress {
+        why: String,
+    },
     NotOffered,
     FailedBefore,
+    /// The settings let nothing go to this country.
+    CountryClosed {
+        country: Option<String>,
+    },
+    /// A day's cost is capped and nobody knows what this one costs.
+    PriceUnknown,
 }
 
 /// Whose word decided about a channel, strongest first.
@@ -215,6 +237,7 @@ impl Reason {
             Self::Superseded { by } => format!("A newer message, “{by}”, took its place."),
             Self::RuleRemoved => "The rule that planned it is gone.".into(),
             Self::RuleDisabled => "The rule is switched off.".into(),
+            Self::ForStaff => "The words are for agents alone.".into(),
             Self::FactRemoved { fact } => format!("The fact “{fact}” was taken away."),
             Self::OtherCustomer => "The case now belongs to another customer.".into(),
             Self::EndOfPlay => "The played time ended before it was due.".into(),
@@ -247,6 +270,17 @@ impl Reason {
                         format!("the address must not be used ({why})")
                     }
                     Verdict::NotOffered => "not offered here".into(),
+                    Verdict::CountryClosed { country: Some(country) } => {
+                        format!(
+                            "nothing goes to numbers of {country} ([limits.{channel}] countries)"
+                        )
+                    }
+                    Verdict::CountryClosed { country: None } => format!(
+                        "nothing goes to numbers of no country ([limits.{channel}] countries)"
+                    ),
+                    Verdict::PriceUnknown => format!(
+                        "the cost of a day is capped, and [prices] {channel} has no price for this number"
+                    ),
                     Verdict::FailedBefore => "already failed for this message".into(),
                 };
                 format!("By {}: {words}.", channel.spoken())
@@ -303,6 +337,21 @@ impl Reason {
                 "The customer wants at most {cap} a day; it rides in the next message, or goes after {}.",
                 at(until)
             ),
+            Self::OverTelephoneCap { channel, cap, until } => {
+                let what = match cap {
+                    Cap::PerNumberPerHour => "for this number",
+                    Cap::UrgentPerNumberPerHour => "that is urgent for this number",
+                    Cap::PerPrefixPerHour => "for numbers that begin like this one",
+                    Cap::PerCountryPerHour => "for this country",
+                    Cap::CostPerDay => "because of what they cost today",
+                };
+                format!(
+                    "Enough for now: no more {} {what} before {} ([limits.{channel}] {}).",
+                    channel.spoken(),
+                    at(until),
+                    cap.key()
+                )
+            }
             Self::Carries { count } => format!("Carries {count} more."),
             Self::RidesIn { notice } => format!("Part of the message “{notice}”."),
             Self::ProviderRests { channel, until } => format!(
@@ -314,6 +363,24 @@ impl Reason {
                 "An operator has stopped the channel: no {} leaves until they let it go on; looked at again {} at the latest.",
                 channel.spoken(),
                 at(until)
+            ),
+            Self::DestinationRests { of, until } => {
+                let of = if of.is_empty() { "our relay" } else { of };
+                format!("Mail to {of} rests after it was refused there; tried again {}.", at(until))
+            }
+            Self::RetriesWait { channel, until } => format!(
+                "Too many are tried again by {} right now: a provider that fails is not buried under repeats; next {}.",
+                channel.spoken(),
+                at(until)
+            ),
+            Self::Withdrawn { channel, percent, until } => format!(
+                "By {}: last of the channels, for only {percent} % of the last messages were delivered; as before again {}.",
+                channel.spoken(),
+                at(until)
+            ),
+            Self::WithdrawnAndOnly { channel, percent } => format!(
+                "By {}: only {percent} % of the last messages were delivered, but no other channel is left.",
+                channel.spoken()
             ),
             Self::Expired { at: when } => format!("Worth nothing since {}.", at(when)),
             Self::TextOutdated { since } => {
@@ -357,7 +424,13 @@ impl Reason {
             Self::SentAgainInDoubt => {
                 "Sent again although the first may have arrived: the topic asks for that.".into()
             }
+            Self::NotFoundThere { provider } => format!(
+                "{provider} was asked and never heard of the message: it did not go out, and is sent again."
+            ),
             Self::NoWordInTime => "No word came whether the message went out.".into(),
+            Self::ReceiptSaid { detail, .. } if detail == super::call::VOICEMAIL_LEFT => {
+                "A machine answered and was told who called, the number to call and how to stop; nothing of the case (voicemail_left).".into()
+            }
             Self::ReceiptSaid { outcome, detail } => {
                 format!("The provider reported: {outcome}{}.", paren(detail))
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use super::call::Stage;
 use super::channel::Channel;
 use super::id::{CaseId, CustomerId, NotificationId};
 use super::time::Instant;
@@ -39,6 +40,11 @@ pub enum Grant {
     Unsubscribe { customer: CustomerId, topic: String, channel: Channel },
     /// Answer the question of this notification until `until_s`.
     Answer { notification: NotificationId, until_s: i64 },
+    /// Hear what this attempt, a call, says where it stands at `stage`, until `until_s`.
+    Call { notification: NotificationId, no: i64, stage: Stage, until_s: i64 },
+    /// Hear what a promised call is about, and be connected, until `until_s`: the try of
+    /// `seq`, at `stage`.
+    Promised { customer: CustomerId, seq: i64, stage: Stage, until_s: i64 },
     /// Report about this attempt: the tag in a provider's callback address.
     Receipt { notification: NotificationId, no: i64 },
 }
@@ -97,11 +103,50 @@ impl Keyring {
         data_encoding::HEXLOWER.encode(&self.mac("link", link)[..16])
     }
 
-    /// The Message-ID of every copy of one notification's mail, without angle brackets.
+    /// The Message-ID of every copy of one notification's mail, without angle brackets. It
+    /// names the notification, so that a bounce or a reply finds back.
     #[must_use]
     pub fn message_id(&self, notification: NotificationId, domain: &str) -> String {
-        let mac = self.mac("message-id", &notification.to_string());
-        format!("n.{}@{domain}", self.letters.encode(&mac[..15]))
+        format!("n.{}@{domain}", self.seal("message-id", notification.0.as_bytes()))
+    }
+
+    /// The notification a Message-ID of ours names, whichever domain it was made under.
+    #[must_use]
+    pub fn read_message_id(&self, id: &str) -> Option<NotificationId> {
+        let local = id.trim().trim_start_matches('<').split('@').next()?;
+        let bytes = self.open("message-id", local.strip_prefix("n.")?)?;
+        Some(notification_of(&bytes))
+    }
+
+    /// What a bounce of one attempt brings back, in letters and digits that survive hops which
+    /// fold case: notification, attempt and 10 bytes of proof.
+    #[must_use]
+    pub fn bounce_token(&self, notification: NotificationId, no: i64) -> String {
+        let mut bytes = notification.0.as_bytes().to_vec();
+        bytes.extend(u16::try_from(no).unwrap_or(u16::MAX).to_be_bytes());
+        self.seal("bounce", &bytes)
+    }
+
+    /// The attempt a bounce token names.
+    #[must_use]
+    pub fn read_bounce_token(&self, token: &str) -> Option<(NotificationId, i64)> {
+        let bytes = self.open("bounce", token)?;
+        let no = u16::from_be_bytes([*bytes.get(16)?, *bytes.get(17)?]);
+        Some((notification_of(&bytes), i64::from(no)))
+    }
+
+    /// Bytes in letters, with 10 bytes of proof that they are ours.
+    fn seal(&self, purpose: &str, bytes: &[u8]) -> String {
+        let mac = self.mac(purpose, &data_encoding::HEXLOWER.encode(bytes));
+        self.letters.encode(&[bytes, &mac[..PROOF]].concat())
+    }
+
+    /// The bytes under such letters, in whatever case; `None` when they are not ours.
+    fn open(&self, purpose: &str, sealed: &str) -> Option<Vec<u8>> {
+        let mut bytes = self.letters.decode(sealed.to_ascii_lowercase().as_bytes()).ok()?;
+        let proof = bytes.split_off(bytes.len().checked_sub(PROOF)?);
+        let mac = self.mac(purpose, &data_encoding::HEXLOWER.encode(&bytes));
+        (bytes.len() >= 16 && bool::from(mac[..PROOF].ct_eq(&proof))).then_some(bytes)
     }
 
     /// What all mails of one case refer to, so that mail programs show them together.
@@ -135,11 +180,23 @@ impl Keyring {
             Grant::Centre { until_s, .. }
             | Grant::SignIn { until_s, .. }
             | Grant::Visit { until_s, .. }
+            | Grant::Call { until_s, .. }
+            | Grant::Promised { until_s, .. }
             | Grant::Answer { until_s, .. } => now.timestamp() >= *until_s,
             Grant::Unsubscribe { .. } | Grant::Receipt { .. } => false,
         };
         (!over).then_some(grant)
     }
+}
+
+/// How many bytes prove that sealed letters are ours.
+const PROOF: usize = 10;
+
+/// The notification at the beginning of sealed bytes, which are 16 or more.
+fn notification_of(bytes: &[u8]) -> NotificationId {
+    let mut id = [0; 16];
+    id.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    NotificationId(uuid::Uuid::from_bytes(id))
 }
 
 #[cfg(test)]
@@ -183,6 +240,38 @@ mod tests {
             assert_ne!(first, other);
         }
         assert_eq!(first, digits("prove", "C-1", "ada@example.com", 1));
+    }
+
+    #[test]
+    fn what_a_bounce_brings_back_names_its_attempt_in_any_case_and_cannot_be_made_up() {
+        let keys = Keyring::new([7; 32]);
+        let id = NotificationId::derive("R-1", "received", "e1", 0);
+        let token = keys.bounce_token(id, 3);
+        assert!(token.len() + "bounces+".len() <= 64, "fits before an @ (RFC 5321): {token}");
+        assert_eq!(keys.read_bounce_token(&token), Some((id, 3)));
+        assert_eq!(keys.read_bounce_token(&token.to_uppercase()), Some((id, 3)));
+        assert_eq!(Keyring::new([8; 32]).read_bounce_token(&token), None);
+        for position in 0..token.len() {
+            let mut forged = token.clone().into_bytes();
+            forged[position] = if forged[position] == b'0' { b'1' } else { b'0' };
+            let forged = String::from_utf8(forged).expect("letters");
+            assert_eq!(keys.read_bounce_token(&forged), None, "letter {position}");
+        }
+        for nothing in ["", "0", "ä", "0000000000000000"] {
+            assert_eq!(keys.read_bounce_token(nothing), None);
+        }
+    }
+
+    #[test]
+    fn a_message_id_of_ours_names_its_notification_and_is_no_bounce_token() {
+        let keys = Keyring::new([7; 32]);
+        let id = NotificationId::derive("R-1", "received", "e1", 0);
+        let message_id = keys.message_id(id, "example.com");
+        assert_eq!(keys.read_message_id(&format!("<{message_id}>")), Some(id));
+        assert_eq!(keys.read_message_id("<n.abc@example.com>"), None);
+        assert_eq!(keys.read_message_id("<c.abc@example.com>"), None);
+        let local = message_id.trim_start_matches("n.").split('@').next().expect("a token");
+        assert_eq!(keys.read_bounce_token(local), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use sha2::Sha256;
 
 use super::notification::Status;
 
-/// A customer answered a question.
+/// A customer answered a question, or wrote in words of their own.
 pub const REPLIED: &str = "customer.replied";
 /// A customer answered how we did: the topic of the question is `survey`.
 pub const CSAT: &str = "csat.answered";

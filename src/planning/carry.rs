@@ -58,11 +58,13 @@ impl Going {
     }
 }
 
-/// Does it ask a question, or is it private where others may look?
+/// Does it ask a question, is it private where others may look, or does it put an entry into
+/// the customer's calendar?
 #[must_use]
 pub fn goes_alone(notice: &Notice, channel: Channel) -> bool {
     let private = unmet(&notice.needs, channel).contains(&ChannelNeed::Private);
-    private || !notice.answers.is_empty()
+    let entry = channel == Channel::Email && notice.calendar.is_some();
+    private || entry || !notice.answers.is_empty()
 }
 
 /// Who goes first: urgency, then due, then id.

@@ -1,17 +1,22 @@
 //! May it go now? The steps in their one order; the first that applies decides,
 //! and every one looked at leaves its reason.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
+use crate::domain::customer::Address;
 use crate::domain::plan::{Decision, Outcome};
+use crate::domain::quota::Cap;
 use crate::domain::reason::Verdict;
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, ChannelMap, Customer, Held, Notification, NotificationId, Reason, Rest, Sign,
-    Status,
+    Case, CaseChoice, Channel, ChannelMap, Customer, Held, Notification, NotificationId, Reason,
+    Rest, Sign, Status, Urgency, Withdrawn,
 };
 
 use super::adaptive::{self, Evidence};
+use super::caps::Uses;
 use super::carry::goes_alone;
 use super::condition;
 use super::frequency::{self, Frequency, Rhythm};
@@ -34,6 +39,8 @@ pub struct Matter<'a> {
     pub choice: CaseChoice,
     /// Until when each channel's provider is left alone.
     pub rests: ChannelMap<Option<Rest>>,
+    /// Channels that deliver too little to be used while there is another.
+    pub withdrawn: ChannelMap<Option<Withdrawn>>,
     pub heard: &'a Heard,
 }
 
@@ -54,6 +61,8 @@ pub struct Heard {
     pub first: bool,
     /// What earlier messages came to, where decisions learn from it.
     pub evidence: Option<Evidence>,
+    /// What was used of the caps of the customer's numbers; `None` where nothing was.
+    pub uses: Option<Arc<Uses>>,
 }
 
 impl Heard {
@@ -66,6 +75,7 @@ impl Heard {
         rides: false,
         first: false,
         evidence: None,
+        uses: None,
     };
 }
 
@@ -121,10 +131,33 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
     let (mut candidates, refused) = route(&question, rules);
     reasons.extend(refused);
     if candidates.is_empty() {
-        return no_channel(matter, notice, rules, reasons);
+        let only_by_voice = notice.human_only
+            && !route(&Question { human_only: false, ..question }, rules).0.is_empty();
+        return no_channel(matter, notice, rules, only_by_voice, reasons);
     }
     let best = adaptive::apply(matter, notice, &mut candidates, rules, &mut reasons);
+    withdrawn_last(matter, &mut candidates, now, &mut reasons);
     look_at_hour(matter, notice, &candidates, best, rules, now, reasons)
+}
+
+/// A channel that delivers too little comes last: a poor channel is better than none.
+fn withdrawn_last(
+    matter: &Matter<'_>,
+    candidates: &mut [Candidate],
+    now: Instant,
+    reasons: &mut Vec<Reason>,
+) {
+    let of = |channel| matter.withdrawn.get(channel).filter(|withdrawn| now < withdrawn.until);
+    let another = candidates.iter().any(|candidate| of(candidate.channel).is_none());
+    for channel in candidates.iter().map(|candidate| candidate.channel) {
+        let Some(Withdrawn { until, percent }) = of(channel) else { continue };
+        reasons.push(if another {
+            Reason::Withdrawn { channel, percent, until }
+        } else {
+            Reason::WithdrawnAndOnly { channel, percent }
+        });
+    }
+    candidates.sort_by_key(|candidate| of(candidate.channel).is_some());
 }
 
 /// Since when the text of a notice says what is no longer so, where it does.
@@ -162,8 +195,8 @@ fn look_at_case<'a>(
 ) -> Result<&'a Notice, Reason> {
     let Matter { notification, journey, case, customer, .. } = matter;
     let notice = matter.notice.ok_or(Reason::RuleRemoved)?;
-    if !notice.enabled {
-        return Err(Reason::RuleDisabled);
+    if let Some(reason) = notice.unsent() {
+        return Err(reason);
     }
     if case.customer != notification.customer {
         return Err(Reason::OtherCustomer);
@@ -253,17 +286,22 @@ fn look_at_customer(
     Some(snooze_or_expire(matter, notice, rules, until, reasons))
 }
 
-/// Step 3, nothing left: the customer refused all channels, or all of them failed.
+/// Step 3, nothing left: the customer refused all channels, or all of them failed, or wants to
+/// hear `only_by_voice` what no machine may say.
 fn no_channel(
     matter: &Matter<'_>,
     notice: &Notice,
     rules: &Rules,
+    only_by_voice: bool,
     mut reasons: Vec<Reason>,
 ) -> Decision {
     reasons.push(Reason::NoChannel);
     let outcome = if matter.notification.escalates.is_some() {
         // Said once already; there is only no second way.
         Outcome::Settle { status: Status::Cancelled, task: None }
+    } else if only_by_voice {
+        let task = Some("call the customer: they want calls alone, and no machine may say this");
+        Outcome::Settle { status: Status::Suppressed, task }
     } else if failed_before(matter) {
         Outcome::Settle { status: Status::Failed, task: Some("every allowed channel failed") }
     } else if rules.is_mandatory(&notice.topic) {
@@ -329,7 +367,8 @@ fn look_at_hour(
         let openings = Openings::of(*channel, address, matter, notice, gathered, rules);
         let allowed = openings.next(now);
         let rests = matter.rests.get(*channel).filter(|rest| rest.until() > now);
-        if allowed == Some(now) && rests.is_none() {
+        let over = over_cap(*channel, address, notice, matter, rules, now);
+        if allowed == Some(now) && rests.is_none() && over.is_none() {
             // What could not be in the digest of its slot waits for no other.
             let missed = |rhythm: &Rhythm| {
                 let name = frequency::slot_name(*channel, &rhythm.last.name);
@@ -374,6 +413,19 @@ fn look_at_hour(
             drained |= matches!(rests, Rest::Drained { .. });
             continue;
         }
+        if let Some((cap, until)) = over
+            && allowed == Some(now)
+        {
+            let until = spread(until, matter.notification.id);
+            reasons.push(Reason::OverTelephoneCap { channel: *channel, cap, until });
+            // What is urgent takes another way, where there is one, rather than wait.
+            let waits = notice.urgency != Urgency::Urgent || index + 1 == candidates.len();
+            if waits && until < limit {
+                return Decision { outcome: Outcome::Snooze { until, held }, reasons };
+            }
+            earliest = Some(earliest.map_or(until, |known| known.min(until)));
+            continue;
+        }
         let until = allowed.unwrap_or(Instant::MAX_UTC);
         reasons.push(openings.closed(now, until));
         if until < limit {
@@ -395,6 +447,22 @@ fn look_at_hour(
         Outcome::Settle { status: Status::Expired, task }
     };
     Decision { outcome, reasons }
+}
+
+/// The cap that a message to this number would be over, and when it counts anew.
+fn over_cap(
+    channel: Channel,
+    number: &Address,
+    notice: &Notice,
+    matter: &Matter<'_>,
+    rules: &Rules,
+    now: Instant,
+) -> Option<(Cap, Instant)> {
+    let caps = rules.caps.get(channel).as_ref()?;
+    let uses = matter.heard.uses.as_ref()?;
+    let quotas = caps.quotas(number, notice.urgency, &rules.countries);
+    let full = caps.used_up(channel, number, &quotas, uses, now)?;
+    Some((full.cap, full.until(now)))
 }
 
 /// By when the word after a silence must be said to keep the journey's promise.

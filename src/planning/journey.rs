@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::reason::Reason;
 use crate::domain::share::Share;
 use crate::domain::time::Instant;
 use crate::domain::{CaseId, Channel, Sign, Span, Urgency, Window};
@@ -59,7 +60,34 @@ pub struct Notice {
     /// Too hard to hear from a machine: never an automated call.
     pub human_only: bool,
     pub answers: Vec<String>,
+    pub audience: Audience,
+    /// What a mail of it puts into the customer's calendar.
+    pub calendar: Option<CalendarRule>,
     pub enabled: bool,
+}
+
+/// An appointment among the facts of a case, for the customer's calendar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarRule {
+    /// The fact that says when it begins.
+    pub start: String,
+    /// The fact that says when it ends; without it, it lasts so long.
+    pub end: Option<String>,
+    pub lasts: Span,
+    /// The fact that says where.
+    pub place: Option<String>,
+    /// It will not take place: what was put there is taken back.
+    pub cancel: bool,
+}
+
+/// Whom the words of a notice are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    #[default]
+    Customer,
+    /// Agents alone: shown beside the case, never sent.
+    Staff,
 }
 
 /// The next allowed channel, when nobody reacts.
@@ -214,6 +242,20 @@ impl Journey {
 }
 
 impl Notice {
+    /// Why nothing of it is ever sent; `None` where customers hear it.
+    #[must_use]
+    pub fn unsent(&self) -> Option<Reason> {
+        if !self.enabled {
+            return Some(Reason::RuleDisabled);
+        }
+        (self.audience == Audience::Staff).then_some(Reason::ForStaff)
+    }
+
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        self.unsent().is_none()
+    }
+
     /// The states in which it may be said, for people; empty when any state will do.
     #[must_use]
     pub fn wanted_states(&self, journey: &Journey) -> Vec<String> {

@@ -44,6 +44,7 @@ struct RawNotice {
     until: Option<Text>,
     valid_until: Option<Text>,
     sensitivity: Option<Text>,
+    audience: Option<Text>,
     window: Option<Text>,
     expires_after: Option<Text>,
     repeat: Option<RawRepeat>,
@@ -57,7 +58,19 @@ struct RawNotice {
     human_only: Option<Spanned<bool>>,
     #[serde(default)]
     answers: Vec<Text>,
+    calendar: Option<Spanned<RawCalendar>>,
     enabled: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCalendar {
+    start: Text,
+    end: Option<Text>,
+    lasts: Option<Text>,
+    place: Option<Text>,
+    #[serde(default)]
+    cancel: bool,
 }
 
 #[derive(Deserialize)]
@@ -232,7 +245,7 @@ impl Reader<'_> {
             self.fault(span, "a promise is counted in days", "5 working days, or 1 week");
             return None;
         }
-        let keeps = journey.notices.iter().filter(|notice| notice.enabled).any(|notice| {
+        let keeps = journey.notices.iter().filter(|notice| notice.is_sent()).any(|notice| {
             matches!(notice.on, Trigger::Silence { after }
                 if after.rough_minutes() <= every.rough_minutes())
         });

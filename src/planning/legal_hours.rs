@@ -86,7 +86,7 @@ const MAX_COUNTRIES: usize = 10_000;
 
 impl Countries {
     /// As [`Address::country`] says.
-    fn of(&self, address: &Address, likely: Option<&str>) -> Option<String> {
+    pub(super) fn of(&self, address: &Address, likely: Option<&str>) -> Option<String> {
         if let Some((asked, country)) = self.known.read().expect("no panic while held").get(address)
             && asked.as_deref() == likely
         {

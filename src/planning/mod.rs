@@ -6,11 +6,13 @@
 
 pub mod adaptive;
 pub mod calendar;
+pub mod caps;
 pub mod carry;
 pub mod condition;
 pub mod cron;
 pub mod digest;
 pub mod eligibility;
+pub mod failover;
 pub mod fit;
 pub mod four_eyes;
 pub mod frequency;
@@ -29,6 +31,7 @@ pub mod source;
 pub(crate) mod testing;
 mod watch;
 pub mod webhook;
+pub mod withdrawal;
 
 use crate::domain::case::Applied;
 use crate::domain::message::Skipped;
@@ -429,6 +432,7 @@ impl Planner<'_> {
                 choice: self.choice,
                 // A plan made twice is the same plan, whatever the providers do meanwhile.
                 rests: ChannelMap::default(),
+                withdrawn: ChannelMap::default(),
                 heard: Heard::NOTHING,
             };
             let decision = decide(&matter, self.rules, self.now);
@@ -449,8 +453,8 @@ impl Planner<'_> {
                 }
             }
             reasons.extend(decision.reasons);
-        } else if !notice.enabled {
-            self.plan.skipped.push((notice.id.clone(), Reason::RuleDisabled));
+        } else if let Some(reason) = notice.unsent() {
+            self.plan.skipped.push((notice.id.clone(), reason));
             return;
         }
         self.plan.create.push(Created {

@@ -9,6 +9,7 @@ use crate::domain::preference::Need;
 use crate::domain::reason::{Verdict, Voice};
 use crate::domain::{CaseChoice, Channel, Customer, Reason};
 
+use super::caps::Closed;
 use super::fit::{ChannelNeed, unmet};
 use super::rules::Rules;
 
@@ -119,6 +120,14 @@ fn look_at(channel: Channel, question: &Question<'_>, rules: &Rules) -> Result<C
     let point = best_address(&question.customer.contact_points, channel)?;
     if !rules.offered.get(channel) {
         return Err(Verdict::NotOffered);
+    }
+    if let Some(caps) = rules.caps.get(channel)
+        && let Err(closed) = caps.open(&point.address, &rules.countries)
+    {
+        return Err(match closed {
+            Closed::Country(country) => Verdict::CountryClosed { country },
+            Closed::NoPrice => Verdict::PriceUnknown,
+        });
     }
     if question.failed.contains(&channel) {
         return Err(Verdict::FailedBefore);

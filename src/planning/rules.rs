@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{ChannelMap, Customer, Hours, Zones};
 
 use super::adaptive::Adaptive;
+use super::caps::Caps;
 use super::journey::{Journey, Journeys};
 use super::legal_hours::{Countries, LegalHours};
 use super::schedule::Calendar;
@@ -61,6 +62,8 @@ pub struct Rules {
     pub zones: Zones,
     /// The most messages a day, where the customer has said nothing.
     pub cap_per_day: Option<u32>,
+    /// How much goes to whom, on channels that cost; `None` where nothing is capped.
+    pub caps: ChannelMap<Option<Caps>>,
     pub adaptive: Adaptive,
     /// The hash of the settings above, stored with each decision.
     pub settings_version: String,

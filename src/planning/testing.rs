@@ -60,6 +60,7 @@ pub fn rules(journey: &str) -> Rules {
         default_zone: "UTC".into(),
         zones: Zones::bundled(),
         cap_per_day: None,
+        caps: ChannelMap::default(),
         adaptive: Adaptive { enabled: false, hold_out: 0.0, min_outcomes: 20 },
         settings_version: "s1".into(),
         without: None,

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::eligibility::{Matter, decide};
 use super::testing::{at, customer, event, rules};
 use super::*;
-use crate::domain::{Channel, Decision, Rest};
+use crate::domain::{Channel, Decision, Rest, Withdrawn};
 
 mod learned;
 mod rhythms;
@@ -56,6 +56,7 @@ struct Story {
     rules: Rules,
     customer: Customer,
     rests: ChannelMap<Option<Rest>>,
+    withdrawn: ChannelMap<Option<Withdrawn>>,
     heard: Heard,
     choice: CaseChoice,
     seq: i64,
@@ -68,6 +69,7 @@ impl Story {
             rules: rules(RETURN),
             customer: customer("C-1"),
             rests: ChannelMap::default(),
+            withdrawn: ChannelMap::default(),
             heard: Heard::default(),
             choice: CaseChoice::default(),
             seq: 0,
@@ -114,6 +116,7 @@ impl Story {
             customer: &self.customer,
             choice: self.choice,
             rests: self.rests,
+            withdrawn: self.withdrawn,
             heard: &self.heard,
         };
         decide(&matter, &self.rules, at(now))
@@ -428,6 +431,31 @@ fn a_rest_that_ends_too_late_tries_the_next_channel_and_then_a_person() {
     let task = Some("due and allowed, but not sent in time");
     let outcome = story.decide("window-closing", now).outcome;
     assert_eq!(outcome, Outcome::Settle { status: Status::Expired, task });
+}
+
+#[test]
+fn a_channel_that_delivers_too_little_is_left_out_unless_it_is_the_only_one() {
+    let mut story = Story::new();
+    story.event(&event(1, "received", "2026-11-20T11:00:00Z", json!({})));
+    story.customer.preferences.channel_order = Some(vec![Channel::Sms, Channel::Email]);
+    let now = "2026-11-20T11:00:00Z";
+    let until = at("2026-11-20T12:00:00Z");
+    let withdrawn = Some(Withdrawn { until, percent: 62 });
+    story.withdrawn.sms = withdrawn;
+    let decision = story.decide("received", now);
+    assert!(matches!(decision.outcome, Outcome::Send { channel: Channel::Email, .. }));
+    assert!(codes(&decision.reasons).contains(&"withdrawn".to_owned()));
+    story.withdrawn.email = withdrawn;
+    let decision = story.decide("received", now);
+    assert!(matches!(decision.outcome, Outcome::Send { channel: Channel::Sms, .. }));
+    assert!(codes(&decision.reasons).contains(&"withdrawn_and_only".to_owned()));
+    story.withdrawn =
+        ChannelMap { sms: Some(Withdrawn { until: at(now), percent: 62 }), ..story.withdrawn };
+    let decision = story.decide("received", now);
+    assert!(
+        matches!(decision.outcome, Outcome::Send { channel: Channel::Sms, .. }),
+        "its time is over"
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 use minijinja::value::{Kwargs, Object};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use crate::domain::time::{local, parse_instant};
+use crate::domain::time::{Instant, local, parse_instant};
 
 /// The name under which templates carry their language and zone.
 pub const SETTING: &str = "_setting";
@@ -139,8 +139,20 @@ fn time(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
 
 fn datetime(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let setting = setting(state)?;
-    let at = icu_datetime(civil("datetime", value, &setting.zone)?);
-    Ok(first_of_month(&setting, &setting.language.datetime.format(&at).to_string()))
+    Ok(written(&setting, civil("datetime", value, &setting.zone)?))
+}
+
+fn written(setting: &Setting, at: civil::DateTime) -> String {
+    let at = icu_datetime(at);
+    first_of_month(setting, &setting.language.datetime.format(&at).to_string())
+}
+
+impl Setting {
+    /// A moment as the filter `datetime` writes it.
+    #[must_use]
+    pub fn datetime(&self, at: Instant) -> String {
+        written(self, local(at, &self.zone).datetime())
+    }
 }
 
 fn money(state: &State<'_, '_>, value: &Value, currency: &str) -> Result<String, Error> {
@@ -211,6 +223,18 @@ fn phone(value: &Value) -> Result<String, Error> {
     let text = value.as_str().ok_or_else(|| wrong("phone", value, expected))?;
     let number = phonenumber::parse(None, text).map_err(|_| wrong("phone", value, expected))?;
     Ok(number.format().mode(phonenumber::Mode::International).to_string())
+}
+
+/// A number to call, digit by digit, for a voice.
+#[must_use]
+pub fn spoken_number(number: &str) -> String {
+    phonenumber::parse(None, number).map_or_else(
+        |_| spelled(&Value::from(number)),
+        |number| {
+            let written = number.format().mode(phonenumber::Mode::International).to_string();
+            spelled(&Value::from(written))
+        },
+    )
 }
 
 /// Letters and digits one by one, for a voice: `R-1001` → `R, 1, 0, 0, 1`; `+44 20` → `plus 4,

@@ -4,6 +4,7 @@
 //! message on each channel; [`locale`] writes dates and money; [`lint`] reads every message
 //! as its readers will. Knows nothing of rules, addresses or providers.
 
+pub mod calendar;
 pub mod email;
 pub mod lint;
 pub mod locale;

@@ -31,7 +31,9 @@ pub struct Presentation {
     /// The same, as templates see them.
     values: BTreeMap<String, Value>,
     default_locale: String,
+    /// The parts a text message should keep to, and those it may take at most.
     pub(super) max_parts: u32,
+    pub(super) most_parts: u32,
 }
 
 /// The frame's own words, in one language. `templates/channels/words.toml`.
@@ -87,7 +89,11 @@ impl Presentation {
     ///
     /// # Errors
     /// What is wrong with which file.
-    pub fn load(layouts: &Layouts, default_locale: &str, max_parts: u32) -> Result<Self, String> {
+    pub fn load(
+        layouts: &Layouts,
+        default_locale: &str,
+        (max_parts, most_parts): (u32, u32),
+    ) -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
@@ -113,6 +119,14 @@ impl Presentation {
                 .add_template_owned(name, source.clone())
                 .map_err(|error| format!("templates/channels/{name}: {error}"))?;
         }
+        for block in super::voice::BLOCKS {
+            if !layouts.voice_txt.contains(&format!("{{% block {block} %}}")) {
+                return Err(format!(
+                    "templates/channels/voice.txt has no {{% block {block} %}}; a call is made of {}",
+                    super::voice::BLOCKS.join(", ")
+                ));
+            }
+        }
         let words: BTreeMap<String, Words> = toml::from_str(&layouts.words_toml)
             .map_err(|error| format!("templates/channels/words.toml: {error}"))?;
         if !words.contains_key(default_locale) {
@@ -123,7 +137,7 @@ impl Presentation {
         let values = words.iter().map(|(locale, words)| (locale.clone(), words_value(words)));
         let (values, environment) = (values.collect(), Arc::new(environment));
         let default_locale = default_locale.to_owned();
-        Ok(Self { environment, words, values, default_locale, max_parts })
+        Ok(Self { environment, words, values, default_locale, max_parts, most_parts })
     }
 
     /// The subject of a message: its own, or that of the digest, or one that tells nothing.
@@ -198,6 +212,28 @@ impl Presentation {
             words => self.words_value(&frame.message.locale),
             _setting => Value::from_object(setting),
         }
+    }
+
+    /// Renders these blocks of a layout, in their order.
+    pub(super) fn render_blocks<const N: usize>(
+        &self,
+        name: &str,
+        blocks: [&str; N],
+        context: Value,
+    ) -> Result<[String; N], RenderError> {
+        let faulty = |error: minijinja::Error| RenderError::Faulty {
+            name: format!("templates/channels/{name}"),
+            detail: error.to_string(),
+        };
+        let layout = self.environment.get_template(name).map_err(faulty)?;
+        let mut captured = layout.render_captured(context).map_err(faulty)?;
+        let mut rendered = [const { String::new() }; N];
+        captured.with_state_mut(|state| {
+            for (block, text) in blocks.into_iter().zip(&mut rendered) {
+                *text = state.render_block(block).map_err(faulty)?;
+            }
+            Ok(rendered)
+        })
     }
 
     pub(super) fn render(&self, name: &str, context: Value) -> Result<String, RenderError> {

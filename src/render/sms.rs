@@ -1,6 +1,8 @@
 //! Text messages on the wire: which encoding, how many parts, and the characters that would
 //! make a short text long (GSM 03.38, 3GPP TS 23.038).
 
+use icu::segmenter::GraphemeClusterSegmenter;
+
 use crate::domain::Message;
 use crate::domain::message::{Counted, Encoding, SmsText};
 
@@ -47,7 +49,8 @@ fn septets(c: char) -> Option<u32> {
     }
 }
 
-/// Counts the parts of a text. An escape pair or a surrogate pair is never split.
+/// Counts the parts of a text. An escape pair is never split, nor a surrogate pair, nor what
+/// is read as one character (UAX 29): so Twilio's program of the same purpose counts.
 #[must_use]
 pub fn count(text: &str) -> Counted {
     let forced_by = text.chars().find(|c| septets(*c).is_none());
@@ -64,12 +67,28 @@ pub fn count(text: &str) -> Counted {
         return Counted { encoding, parts: 1, forced_by };
     }
     let (mut parts, mut filled) = (1, 0);
-    for c in text.chars() {
-        if filled + width(c) > several {
+    let mut add = |width: u32| {
+        if filled + width > several {
             parts += 1;
             filled = 0;
         }
-        filled += width(c);
+        filled += width;
+    };
+    match encoding {
+        Encoding::Gsm7 => text.chars().map(width).for_each(add),
+        Encoding::Ucs2 => {
+            let ends = GraphemeClusterSegmenter::new().segment_str(text);
+            let ends: Vec<usize> = ends.collect();
+            for cluster in ends.windows(2).map(|ends| &text[ends[0]..ends[1]]) {
+                let whole: u32 = cluster.chars().map(width).sum();
+                if whole <= several {
+                    add(whole);
+                } else {
+                    // Longer than a part: there is no other way.
+                    cluster.chars().map(width).for_each(&mut add);
+                }
+            }
+        }
     }
     Counted { encoding, parts, forced_by }
 }
@@ -85,7 +104,14 @@ pub fn safe(text: &str) -> String {
             | '\u{3000}' => {
                 out.push(' ');
             }
-            '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => {}
+            // What nobody sees: joiners, directions, tags, and where a line may break.
+            '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{e0000}'..='\u{e007f}'
+            | '\u{180e}'
+            | '\u{feff}'
+            | '\u{ad}' => {}
             '‘' | '’' | '‚' | '‛' | '′' => out.push('\''),
             '“' | '”' | '„' | '‟' | '″' | '«' | '»' => out.push('"'),
             '‐' | '‑' | '‒' | '–' | '—' | '―' | '−' | '•' | '·' => out.push('-'),
@@ -173,7 +199,15 @@ impl Presentation {
                 break;
             }
         }
-        Ok(shortest.expect("at least one was made"))
+        let shortest = shortest.expect("at least one was made");
+        if shortest.counted.parts > self.most_parts {
+            let (parts, most) = (shortest.counted.parts, self.most_parts);
+            return Err(RenderError::Faulty {
+                name: "sms.txt".into(),
+                detail: format!("the text takes {parts} parts, [limits] max_segments is {most}"),
+            });
+        }
+        Ok(shortest)
     }
 }
 

@@ -110,6 +110,7 @@ impl World<'_> {
             customer,
             choice: self.choice(&n.case, state.choice_ended, now),
             rests: ChannelMap::default(),
+            withdrawn: ChannelMap::default(),
             heard: &heard,
         };
         let Decision { outcome, reasons } = decide(&matter, self.rules, now);
@@ -136,6 +137,7 @@ impl World<'_> {
             first: got.is_none_or(|got| got.told.is_empty()),
             // What was learned from real outcomes says nothing about simulated ones.
             evidence: None,
+            uses: None,
         }
     }
 

@@ -7,17 +7,23 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::customer::{Address, AddressFault};
-use crate::domain::plan::Created;
+use crate::domain::message::Script;
+use crate::domain::plan::{Created, NewTask};
+use crate::domain::quota::Quota;
 use crate::domain::time::Instant;
-use crate::domain::{CaseId, Channel, CustomerId, Notification, NotificationId, Reason, Status};
+use crate::domain::{
+    CaseId, Channel, CustomerId, Notification, NotificationId, Provider, Reason, Status,
+};
 
-use super::consent::refused_by;
+use super::address_faults::{Fault, count_fault};
+use super::calls;
 use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
+use super::quotas::{self, GivenBack};
 use super::riders;
 use super::row_locks::{Lock, lock};
 use super::rows::{json, reference};
-use super::suppressions::{lock_owners, suppress_in};
+use super::suppressions::lock_owners;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
@@ -46,10 +52,10 @@ const OPEN: &str = "
     RETURNING id, attempts, on_channel";
 
 const INSERT_ATTEMPTS: &str = "
-    INSERT INTO attempt (notification_id, no, channel, provider, address, opened_at_ms, because,
-                         versions, body_hash, parts, state)
+    INSERT INTO attempt (notification_id, no, channel, provider, kind, address, opened_at_ms,
+                         because, versions, body_hash, parts, state)
     SELECT value->>'id', CAST(value->>'no' AS BIGINT), value->>'channel', value->>'provider',
-           value->>'address', $2, value->>'because', value->>'versions', value->>'body_hash',
+           value->>'kind', value->>'address', $2, value->>'because', value->>'versions', value->>'body_hash',
            CAST(value->>'parts' AS BIGINT), 'open'
     FROM jsonb_each($1)";
 
@@ -74,11 +80,11 @@ const CLOSE: &str = "
     RETURNING id";
 
 const CLOSE_ATTEMPTS: &str = "
-    UPDATE attempt SET state = x.to_state, closed_at_ms = $2,
+    UPDATE attempt SET state = x.to_state, closed_at_ms = $2, fault = x.faulty,
                        provider_ref = COALESCE(x.ref, provider_ref), detail = x.why
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'no' AS BIGINT) AS row_no,
                  value->>'attempt' AS to_state, value->>'provider_ref' AS ref,
-                 value->>'detail' AS why
+                 value->>'detail' AS why, value->>'fault' = 'true' AS faulty
           FROM jsonb_each($1)) AS x
     WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no AND attempt.state = 'open'";
 
@@ -106,7 +112,7 @@ pub struct Opening {
     pub case: CaseId,
     pub customer: CustomerId,
     pub channel: Channel,
-    pub provider: &'static str,
+    pub provider: Provider,
     pub address: Address,
     /// The revisions the decision read; the attempt opens only if they still hold.
     pub case_revision: i64,
@@ -119,8 +125,14 @@ pub struct Opening {
     pub slot: Option<String>,
     /// The cap it counts against.
     pub cap: Option<Cap>,
+    /// What it counts against besides, whoever it is for.
+    pub quotas: Vec<Quota>,
+    /// What it costs, in millionths of the currency of the prices.
+    pub cost_millionths: i64,
     /// What rides in it: all of them as they were read, or it does not open.
     pub riders: Vec<Rider>,
+    /// What a call says.
+    pub script: Option<Script>,
 }
 
 /// A notification that rides in another.
@@ -162,15 +174,21 @@ pub struct Closing {
     pub failed_channels: Vec<Channel>,
     pub provider_ref: Option<String>,
     pub detail: String,
+    /// It speaks against the provider, not against this message.
+    pub fault: bool,
     pub reasons: Vec<Reason>,
     pub versions: Value,
     pub task: Option<&'static str>,
-    /// The address must not be used again.
+    /// Work that is not about this customer: a template, credentials, our standing.
+    pub alert: Option<NewTask>,
+    /// What was said against the address.
     pub suppress: Option<(Channel, Address, AddressFault)>,
     /// Does anything ride in it?
     pub carries: bool,
     /// What is planned because it was told.
     pub followers: Vec<Created>,
+    /// What it counted and did not use.
+    pub given_back: Option<GivenBack>,
 }
 
 impl Closing {
@@ -216,7 +234,8 @@ struct AttemptRow {
     id: String,
     no: i64,
     channel: &'static str,
-    provider: &'static str,
+    provider: String,
+    kind: &'static str,
     address: String,
     because: String,
     versions: String,
@@ -237,6 +256,8 @@ struct CloseRow {
     told_at_ms: Option<i64>,
     provider_ref: Option<String>,
     detail: String,
+    /// A word: the two databases read a truth value out of JSON differently.
+    fault: &'static str,
 }
 
 impl Store {
@@ -249,6 +270,7 @@ impl Store {
     pub async fn open_attempts(&self, openings: Vec<Opening>, now: Instant) -> Result<Vec<Opened>> {
         let (now_ms, lease_ms) = (now.timestamp_millis(), self.lease_ms);
         in_tx!(self, |tx| {
+            quotas::lock_counts(tx, &openings).await?;
             let customers = ids(openings.iter().map(|opening| &opening.customer));
             // Who counts against a cap counts alone.
             let capped = openings.iter().any(|opening| opening.cap.is_some());
@@ -260,6 +282,7 @@ impl Store {
             let named = openings.iter().map(|opening| opening.id);
             lock(tx, Lock::Notifications, ids(named.chain(riders().map(|r| r.id)))).await?;
             let fit = riders::that_fit(tx, &openings, now_ms).await?;
+            let fit = quotas::that_fit(tx, fit, now).await?;
             let rows = fit.iter().map(|opening| OpenRow {
                 id: opening.id.to_string(),
                 epoch: opening.epoch,
@@ -286,7 +309,8 @@ impl Store {
                     id,
                     no: *no,
                     channel: opening.channel.as_str(),
-                    provider: opening.provider,
+                    provider: opening.provider.name().to_owned(),
+                    kind: opening.provider.kind(),
                     address: opening.address.expose().to_owned(),
                     because: json(&opening.because),
                     versions: opening.versions.to_string(),
@@ -298,8 +322,12 @@ impl Store {
                 let rows = batch(&attempts);
                 query(INSERT_ATTEMPTS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
             }
-            let opened = openings.iter().filter(|o| numbers.contains_key(&o.id.to_string()));
-            riders::fold(tx, opened, now_ms).await?;
+            let numbered = |o: &Opening| numbers.get(&o.id.to_string()).map(|(no, _)| *no);
+            let calls = openings.iter().filter_map(|o| Some((o, numbered(o)?)));
+            calls::keep_scripts(tx, calls).await?;
+            let opened = || openings.iter().filter(|o| numbers.contains_key(&o.id.to_string()));
+            quotas::count(tx, opened(), now).await?;
+            riders::fold(tx, opened(), now_ms).await?;
             Ok(answer)
         })
     }
@@ -333,7 +361,7 @@ impl Store {
     /// # Errors
     /// `Unavailable`; nothing was recorded then, and the lease makes the rows in doubt.
     pub async fn close_attempts(&self, closings: Vec<Closing>, now: Instant) -> Result<()> {
-        let now_ms = now.timestamp_millis();
+        let (now_ms, found_for_ms) = (now.timestamp_millis(), self.found_for_ms);
         in_tx!(self, |tx| {
             let rows: Vec<CloseRow> = closings
                 .iter()
@@ -349,13 +377,16 @@ impl Store {
                     told_at_ms: closing.tells().then_some(now_ms),
                     provider_ref: closing.provider_ref.as_deref().map(reference),
                     detail: closing.detail.clone(),
+                    fault: if closing.fault { "true" } else { "false" },
                 })
                 .collect();
             let suppressed = closings.iter().filter_map(|closing| closing.suppress.as_ref());
             let suppressed: Vec<(Channel, String)> =
                 suppressed.map(|(channel, address, _)| (*channel, address.compare_key())).collect();
+            quotas::lock_given_back(tx, &closings).await?;
             lock_owners(tx, &suppressed).await?;
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            quotas::give_back(tx, &closings).await?;
             let rows = batch(&rows);
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
@@ -386,12 +417,15 @@ impl Store {
                         versions: closing.versions.to_string(),
                     });
                 }
+                tasks.extend(closing.alert.as_ref().map(NewTaskRow::of));
                 tasks.extend(
                     closing.task.map(|why| NewTaskRow::not_told(&closing.notification, why)),
                 );
                 if let Some((channel, address, fault)) = closing.suppress {
-                    let (key, source) = (address.compare_key(), refused_by(fault, "provider"));
-                    suppress_in(tx, channel, &key, &closing.detail, source, now_ms).await?;
+                    let key = address.compare_key();
+                    let counted =
+                        Fault { channel, key: &key, what: fault, detail: &closing.detail };
+                    count_fault(tx, counted, "provider", (now_ms, found_for_ms)).await?;
                 }
                 let versions = closing.versions;
                 let followers = closing.followers.into_iter();

@@ -190,6 +190,73 @@ impl Store {
         Ok(overdue.into_iter().map(|(id,)| CustomerId(id)).collect())
     }
 
+    /// Promised calls whose time has come and nobody was rung for, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn callbacks_to_ring(&self, now: Instant, limit: i64) -> Result<Vec<CustomerId>> {
+        let due: Vec<(String,)> = query(
+            "SELECT customer_id FROM callback WHERE status = 'open' AND rung_at_ms IS NULL
+             AND from_ms <= $1 AND to_ms >= $1 ORDER BY to_ms LIMIT $2",
+        )
+        .bind(now.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(due.into_iter().map(|(id,)| CustomerId(id)).collect())
+    }
+
+    /// Takes a promised call to be rung; false when somebody took it before.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn ring_callback(&self, seq: i64, now: Instant) -> Result<bool> {
+        let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| {
+            let rung = query(
+                "UPDATE callback SET rung_at_ms = $2
+                 WHERE seq = $1 AND status = 'open' AND rung_at_ms IS NULL",
+            )
+            .bind(seq)
+            .bind(now_ms)
+            .execute(tx)
+            .await?;
+            Ok(rung > 0)
+        })
+    }
+
+    /// A promised call was held: it and its task are done. False when it was over already.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn keep_callback(&self, id: &CustomerId, seq: i64, now: Instant) -> Result<bool> {
+        let (id, now_ms) = (id.0.clone(), now.timestamp_millis());
+        in_tx!(self, |tx| {
+            lock(tx, Lock::Customers, ids([&id])).await?;
+            let kept = query(
+                "UPDATE callback SET ended_at_ms = $2,
+                    status = CASE WHEN to_ms >= $2 THEN 'kept' ELSE 'late' END
+                 WHERE seq = $1 AND status = 'open'",
+            )
+            .bind(seq)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await?;
+            if kept == 0 {
+                return Ok(false);
+            }
+            query(
+                "UPDATE task SET done_at_ms = $2, done_by = 'a call of the house'
+                 WHERE key = 'call:' || $1 AND done_at_ms IS NULL",
+            )
+            .bind(&id)
+            .bind(now_ms)
+            .execute(tx)
+            .await?;
+            Ok(true)
+        })
+    }
+
     /// The call a customer was promised and has not had.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub const STOP_AT_CARRIER: &str = "carrier";
 /// The source under which an address is refused that a provider tells of.
 pub(super) const fn refused_by(fault: AddressFault, provider: &'static str) -> &'static str {
     match fault {
-        AddressFault::Unusable => provider,
+        AddressFault::Unusable | AddressFault::Doubtful | AddressFault::Full => provider,
         AddressFault::OptedOut => STOP_AT_CARRIER,
     }
 }

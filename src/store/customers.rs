@@ -67,10 +67,17 @@ const CLOSE_WAITING_TASKS: &str = "
 
 /// What erasing a customer touches besides the customer. `$1` is the customer.
 const ERASE: &[&str] = &[
+    "DELETE FROM address_fault WHERE EXISTS (SELECT 1 FROM contact_point AS c
+        WHERE c.customer_id = $1 AND c.channel = address_fault.channel
+          AND c.address_key = address_fault.address_key)",
     "DELETE FROM contact_point WHERE customer_id = $1",
     "UPDATE customer_version SET body = '{}' WHERE customer_id = $1",
     "UPDATE event SET body = '{}', looked_at = NULL WHERE customer_id = $1 AND planned_at_ms IS NOT NULL",
     "UPDATE attempt SET address = '', detail = NULL WHERE notification_id IN
+        (SELECT id FROM notification WHERE customer_id = $1)",
+    "UPDATE receipt SET detail = '' WHERE notification_id IN
+        (SELECT id FROM notification WHERE customer_id = $1)",
+    "DELETE FROM phone_call WHERE notification_id IN
         (SELECT id FROM notification WHERE customer_id = $1)",
     "UPDATE task SET detail = 'erased' WHERE customer_id = $1",
     "UPDATE customer_action SET detail = '' WHERE customer_id = $1",

@@ -1,5 +1,7 @@
-//! Channels that an operator has stopped: nothing new is handed over by them, on any process,
+//! Channels, and single providers, that an operator has stopped: nothing new is handed over by them, on any process,
 //! until an operator lets them go on.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,13 +24,39 @@ pub struct Drain {
     after: i64,
 }
 
-fn key(channel: Channel) -> String {
-    format!("drain/{channel}")
+/// What is stopped: a whole channel, or one provider of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub channel: Channel,
+    /// Its name in the settings.
+    pub provider: Option<String>,
 }
 
-/// Where the last drain of a channel is kept once it is over.
-fn past_key(channel: Channel) -> String {
-    format!("drained/{channel}")
+impl From<Channel> for Target {
+    fn from(channel: Channel) -> Self {
+        Self { channel, provider: None }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.provider {
+            None => write!(f, "{}", self.channel),
+            Some(name) => write!(f, "{}/{name}", self.channel),
+        }
+    }
+}
+
+/// Providers that are stopped, by channel and name.
+pub type OfProviders = BTreeMap<(Channel, String), Drain>;
+
+fn key(target: &Target) -> String {
+    format!("drain/{target}")
+}
+
+/// Where the last drain is kept once it is over.
+fn past_key(target: &Target) -> String {
+    format!("drained/{target}")
 }
 
 const RELEASE: &str = "
@@ -49,25 +77,45 @@ impl Store {
         .await?;
         let mut drains = ChannelMap::default();
         for channel in Channel::ALL {
-            if let Some((_, value)) = rows.iter().find(|(name, _)| *name == key(channel)) {
+            if let Some((_, value)) = rows.iter().find(|(name, _)| *name == key(&channel.into())) {
                 *drains.get_mut(channel) = Some(serde_json::from_str(value)?);
             }
         }
         Ok(drains)
     }
 
-    /// Stops a channel. Answers whether it went on until now.
+    /// Which single providers are stopped.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn drains_of_providers(&self) -> Result<OfProviders> {
+        let rows: Vec<(String, String)> =
+            query("SELECT key, value FROM meta WHERE key > 'drain/' AND key < 'drain0'")
+                .fetch_all(&self.readers)
+                .await?;
+        let mut drains = OfProviders::new();
+        for (key, value) in rows {
+            let mut parts = key.splitn(3, '/').skip(1);
+            let channel = parts.next().and_then(|name| name.parse::<Channel>().ok());
+            if let (Some(channel), Some(name)) = (channel, parts.next()) {
+                drains.insert((channel, name.to_owned()), serde_json::from_str(&value)?);
+            }
+        }
+        Ok(drains)
+    }
+
+    /// Stops a channel, or one provider of it. Answers whether it went on until now.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn drain(
         &self,
-        channel: Channel,
+        target: impl Into<Target>,
         by: &str,
         reason: &str,
         now: Instant,
     ) -> Result<bool> {
-        let (by, reason) = (by.to_owned(), reason.to_owned());
+        let (by, reason, key) = (by.to_owned(), reason.to_owned(), key(&target.into()));
         let since_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
             let (after,): (i64,) =
@@ -76,7 +124,7 @@ impl Store {
             let value = serde_json::to_string(&drain)?;
             let stopped =
                 query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
-                    .bind(key(channel))
+                    .bind(&key)
                     .bind(value)
                     .execute(tx)
                     .await?;
@@ -84,14 +132,15 @@ impl Store {
         })
     }
 
-    /// Lets a channel go on. Answers whether it was stopped.
+    /// Lets a channel, or one provider of it, go on. Answers whether it was stopped.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn undrain(&self, channel: Channel) -> Result<bool> {
+    pub async fn undrain(&self, target: impl Into<Target>) -> Result<bool> {
+        let target = target.into();
         in_tx!(self, |tx| {
             let drain: Option<(String,)> = query("DELETE FROM meta WHERE key = $1 RETURNING value")
-                .bind(key(channel))
+                .bind(key(&target))
                 .fetch_optional(&mut *tx)
                 .await?;
             let Some((drain,)) = drain else { return Ok(false) };
@@ -99,7 +148,7 @@ impl Store {
                 "INSERT INTO meta (key, value) VALUES ($1, $2)
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             )
-            .bind(past_key(channel))
+            .bind(past_key(&target))
             .bind(drain)
             .execute(tx)
             .await?;
@@ -107,7 +156,8 @@ impl Store {
         })
     }
 
-    /// Brings forward to `now` what waited for a channel that goes on again, as long as it would
+    /// Brings forward to `now` what waited for a channel that goes on again, itself or by one of
+    /// its providers, as long as it would
     /// have been looked at again by `horizon`. Answers how much that was. Every process does so
     /// once it knows: until then it may have held more.
     ///
@@ -115,18 +165,19 @@ impl Store {
     /// `Unavailable` when the store is away; what was not brought forward comes by itself.
     pub async fn release_drained(
         &self,
-        channel: Channel,
+        target: impl Into<Target>,
         now: Instant,
         horizon: Instant,
     ) -> Result<u64> {
+        let target = target.into();
         let past: Option<(String,)> = query("SELECT value FROM meta WHERE key = $1")
-            .bind(past_key(channel))
+            .bind(past_key(&target))
             .fetch_optional(&self.readers)
             .await?;
         let Some((past,)) = past else { return Ok(0) };
         let drain: Drain = serde_json::from_str(&past)?;
         let (mut after, mut released) = (drain.after, 0);
-        let held = format!("%\"code\":\"drained\",\"channel\":\"{channel}\"%");
+        let held = format!("%\"code\":\"drained\",\"channel\":\"{}\"%", target.channel);
         loop {
             let page: Vec<(i64, String, bool)> = query(
                 "SELECT seq, notification_id, what = 'held' AND reasons LIKE $3 AS waits

@@ -12,7 +12,7 @@ use sqlx::FromRow;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::domain::case::OWN_SOURCE;
+use crate::domain::case::{OWN_SOURCE, WROTE};
 use crate::domain::plan::Promise;
 use crate::domain::time::from_ms;
 use crate::domain::webhook::{
@@ -365,29 +365,42 @@ const ASKED: &str = "
 /// The beginning of the id of an event that is an answer; the notification that asked follows.
 const ANSWER: &str = "answer-";
 
-/// Notes the answers among newly accepted events.
+/// The same for a reply by mail: the notification it answers follows, then which reply it is.
+const REPLY: &str = "reply-";
+
+/// The notification whose answer or reply an event is.
+fn asked_by(event: &str) -> Option<&str> {
+    let reply = || event.strip_prefix(REPLY)?.get(..36);
+    event.strip_prefix(ANSWER).or_else(reply)
+}
+
+/// Notes the answers and replies among newly accepted events.
 pub(super) async fn answers(tx: &mut Tx, accepted: Vec<&CaseEvent>, now_ms: i64) -> Result<()> {
     let slot = tx.facts().clone();
     let wants = |outbound: &Outbound| outbound.wants(REPLIED) || outbound.wants(CSAT);
     if slot.wanted(wants).is_none() {
         return Ok(());
     }
-    let answers: Vec<(&str, &CaseEvent)> = accepted
-        .into_iter()
-        .filter(|event| event.source == OWN_SOURCE)
-        .filter_map(|event| Some((event.id.strip_prefix(ANSWER)?, event)))
-        .collect();
+    let own: Vec<&CaseEvent> =
+        accepted.into_iter().filter(|event| event.source == OWN_SOURCE).collect();
+    let texts: Vec<&CaseEvent> =
+        own.iter().copied().filter(|event| event.id.starts_with(WROTE)).collect();
+    let answers: Vec<(&str, &CaseEvent)> =
+        own.into_iter().filter_map(|event| Some((asked_by(&event.id)?, event))).collect();
+    wrote(tx, &texts, now_ms).await?;
     if answers.is_empty() {
         return Ok(());
     }
     let asked: Vec<Asked> =
         query(ASKED).bind(ids(answers.iter().map(|(id, _)| id))).fetch_all(&mut *tx).await?;
     let asked: HashMap<&str, &Asked> = asked.iter().map(|row| (row.id.as_str(), row)).collect();
-    let facts = answers.into_iter().map(|(id, event)| {
+    let facts = answers.iter().map(|(id, event)| {
         let asked = asked.get(id);
-        let rating = asked.is_some_and(|asked| asked.topic == SURVEY);
+        let is_reply = event.id.starts_with(REPLY);
+        let rating = !is_reply && asked.is_some_and(|asked| asked.topic == SURVEY);
+        let which = if is_reply { &event.id } else { *id };
         Fact {
-            key: format!("answer/{id}/{}", event.occurred_at),
+            key: format!("answer/{which}/{}", event.occurred_at),
             kind: if rating { CSAT } else { REPLIED }.to_owned(),
             data: json!({
                 "case": event.case,
@@ -396,12 +409,35 @@ pub(super) async fn answers(tx: &mut Tx, accepted: Vec<&CaseEvent>, now_ms: i64)
                 "notification": id,
                 "message": asked.map(|asked| format!("{}/{}", event.case_type, asked.notice)),
                 "channel": asked.and_then(|asked| asked.channel.as_deref()),
-                "answer": event.facts.get("answer"),
+                "answer": event.facts.get("answer").filter(|_| !is_reply),
+                "text": event.facts.get("reply"),
                 "answered_at": event.occurred_at.to_rfc3339(),
             }),
             case: Some(event.case.0.clone()),
             customer: Some(event.customer.0.clone()),
         }
+    });
+    note(tx, facts.collect(), now_ms).await
+}
+
+/// What customers wrote in words of their own.
+async fn wrote(tx: &mut Tx, texts: &[&CaseEvent], now_ms: i64) -> Result<()> {
+    if texts.is_empty() || tx.facts().clone().wanted(|outbound| outbound.wants(REPLIED)).is_none() {
+        return Ok(());
+    }
+    let facts = texts.iter().map(|event| Fact {
+        key: event.id.clone(),
+        kind: REPLIED.to_owned(),
+        data: json!({
+            "case": event.case,
+            "case_type": event.case_type,
+            "customer": event.customer,
+            "channel": "sms",
+            "text": event.facts.get("text"),
+            "answered_at": event.occurred_at.to_rfc3339(),
+        }),
+        case: Some(event.case.0.clone()),
+        customer: Some(event.customer.0.clone()),
     });
     note(tx, facts.collect(), now_ms).await
 }

@@ -4,13 +4,15 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::domain::time::Instant;
-use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
+use crate::domain::customer::Address;
+use crate::domain::time::{Instant, from_ms};
+use crate::domain::{Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
 use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_channel};
+use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
@@ -81,6 +83,10 @@ pub struct InDoubt {
     pub notification: Notification,
     pub channel: Channel,
     pub provider: String,
+    pub address: Address,
+    /// The fingerprint of what was handed over.
+    pub body_hash: String,
+    pub opened_at: Instant,
 }
 
 impl Store {
@@ -196,12 +202,18 @@ impl Store {
             notification: NotificationRow,
             last_channel: String,
             last_provider: String,
+            last_address: String,
+            last_hash: String,
+            last_opened_ms: i64,
         }
         let rows: Vec<Row> = query(concat!(
             "SELECT ",
             notification_columns!(),
             ", (SELECT channel FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_channel,
-               (SELECT provider FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_provider
+               (SELECT provider FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_provider,
+               (SELECT address FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_address,
+               (SELECT body_hash FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_hash,
+               (SELECT opened_at_ms FROM attempt WHERE notification_id = notification.id AND no = attempts) AS last_opened_ms
              FROM notification WHERE status = 'in_doubt' AND next_at_ms <= $1
              ORDER BY next_at_ms LIMIT $2"
         ))
@@ -215,6 +227,9 @@ impl Store {
                     notification: row.notification.try_into()?,
                     channel: parse_channel(&row.last_channel)?,
                     provider: row.last_provider,
+                    address: Address::stored(row.last_address),
+                    body_hash: row.last_hash,
+                    opened_at: from_ms(row.last_opened_ms),
                 })
             })
             .collect()
@@ -235,38 +250,80 @@ impl Store {
     ) -> Result<bool> {
         let doubt = doubt.clone();
         let now_ms = now.timestamp_millis();
+        in_tx!(self, |tx| { settle_in(tx, &doubt, status, &reasons, task, now_ms).await })
+    }
+
+    /// Settles a doubt whose provider never heard of the message: the attempt sent nothing, and
+    /// it is planned again. Answers false when something else settled it first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn never_taken(
+        &self,
+        doubt: &Notification,
+        reasons: Vec<Reason>,
+        now: Instant,
+    ) -> Result<bool> {
+        let doubt = doubt.clone();
+        let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            let settled = query(
-                "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
-                        next_at_ms = $5, ring_again_at_ms = 0
-                 WHERE id = $1 AND status = 'in_doubt' AND epoch = $2",
-            )
-            .bind(doubt.id.to_string())
-            .bind(doubt.epoch)
-            .bind(status.as_str())
-            .bind(reasons.last().map(Reason::code))
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            if settled == 0 {
+            if !settle_in(tx, &doubt, Status::Planned, &reasons, None, now_ms).await? {
                 return Ok(false);
             }
-            if status == Status::Planned {
-                super::riders::release(tx, [doubt.id].into_iter(), now_ms).await?;
-            }
-            let decision = DecisionRow {
-                id: doubt.id.to_string(),
-                what: status.as_str(),
-                reasons: json(&reasons),
-                versions: "{}".into(),
-            };
-            query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(&mut *tx).await?;
-            facts::notifications(tx, [doubt.id], now_ms).await?;
-            let tasks: Vec<NewTaskRow> =
-                task.map(|why| NewTaskRow::not_told(&doubt, why)).into_iter().collect();
-            insert_tasks(tx, &tasks, now_ms).await?;
+            query(
+                "UPDATE attempt SET state = 'not_sent'
+                 WHERE notification_id = $1 AND no = $2 AND state = 'in_doubt'",
+            )
+            .bind(doubt.id.to_string())
+            .bind(doubt.attempts)
+            .execute(tx)
+            .await?;
             Ok(true)
         })
+    }
+
+    /// Leaves a doubt as it is until `at`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn ask_again(&self, doubt: &Notification, at: Instant) -> Result<()> {
+        let (id, epoch) = (doubt.id.to_string(), doubt.epoch);
+        in_tx!(self, |tx| {
+            query(
+                "UPDATE notification SET next_at_ms = $3
+                 WHERE id = $1 AND epoch = $2 AND status = 'in_doubt'",
+            )
+            .bind(id)
+            .bind(epoch)
+            .bind(at.timestamp_millis())
+            .execute(tx)
+            .await?;
+            Ok(())
+        })
+    }
+
+    /// The providers' own names for what a customer was sent a day before `around` and after.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn references_of(
+        &self,
+        customer: &CustomerId,
+        around: Instant,
+    ) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = query(
+            "SELECT DISTINCT COALESCE(a.provider_ref, r.provider_ref) FROM notification AS n
+             JOIN attempt AS a ON a.notification_id = n.id
+             LEFT JOIN receipt AS r ON r.notification_id = a.notification_id AND r.no = a.no
+                AND r.provider_ref <> ''
+             WHERE n.customer_id = $1 AND a.opened_at_ms >= $2
+               AND COALESCE(a.provider_ref, r.provider_ref) IS NOT NULL",
+        )
+        .bind(customer.as_str())
+        .bind((around - chrono::TimeDelta::days(1)).timestamp_millis())
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(|(reference,)| reference).collect())
     }
 
     /// Rings again what was rung and is still due: for a caller who knows that no ticket is
@@ -301,4 +358,44 @@ impl Store {
         .await?;
         Ok(needed)
     }
+}
+
+async fn settle_in(
+    tx: &mut Tx,
+    doubt: &Notification,
+    status: Status,
+    reasons: &[Reason],
+    task: Option<&'static str>,
+    now_ms: i64,
+) -> Result<bool> {
+    let settled = query(
+        "UPDATE notification SET status = $3, reason = $4, epoch = epoch + 1,
+                next_at_ms = $5, ring_again_at_ms = 0
+         WHERE id = $1 AND status = 'in_doubt' AND epoch = $2",
+    )
+    .bind(doubt.id.to_string())
+    .bind(doubt.epoch)
+    .bind(status.as_str())
+    .bind(reasons.last().map(Reason::code))
+    .bind(now_ms)
+    .execute(&mut *tx)
+    .await?;
+    if settled == 0 {
+        return Ok(false);
+    }
+    if status == Status::Planned {
+        super::riders::release(tx, [doubt.id].into_iter(), now_ms).await?;
+    }
+    let decision = DecisionRow {
+        id: doubt.id.to_string(),
+        what: status.as_str(),
+        reasons: json(reasons),
+        versions: "{}".into(),
+    };
+    query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(&mut *tx).await?;
+    facts::notifications(tx, [doubt.id], now_ms).await?;
+    let tasks: Vec<NewTaskRow> =
+        task.map(|why| NewTaskRow::not_told(doubt, why)).into_iter().collect();
+    insert_tasks(tx, &tasks, now_ms).await?;
+    Ok(true)
 }

@@ -5,7 +5,7 @@
 use crate::domain::Status;
 
 use super::console::{NotificationView, view_columns};
-use super::sql::{Query, query_built};
+use super::sql::{Query, ids, query_built};
 use super::{Result, Store};
 
 /// Rows on a page.
@@ -211,10 +211,6 @@ impl Walk {
         )
     }
 
-    pub fn count(self, look: usize) -> String {
-        format!("SELECT count(*) {}", self.fitting(look))
-    }
-
     pub fn ids(self, look: usize) -> String {
         format!("SELECT id {} ORDER BY {}", self.fitting(look), self.order())
     }
@@ -319,14 +315,17 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn size(&self, wanted: &Wanted) -> Result<Size> {
-        let walk = wanted.walk();
-        let count = wanted.ask(&walk.count(LOOK_TO_ACT), None);
-        let (count,): (i64,) = count.fetch_one(&self.readers).await?;
-        let first = wanted.ask(&walk.page(LOOK_TO_ACT), None);
-        let mut sample: Vec<NotificationView> = first.fetch_all(&self.readers).await?;
-        sample.truncate(SAMPLE);
-        let more = self.edge(wanted, None, LOOK_TO_ACT).await?.is_some();
-        Ok(Size { count: usize::try_from(count).unwrap_or(0), sample, more })
+        let Found { ids: found, more } = self.find(wanted).await?;
+        let first = &found[..found.len().min(SAMPLE)];
+        let mut sample: Vec<NotificationView> = query_built(format!(
+            "SELECT {} FROM notification WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
+            view_columns!()
+        ))
+        .bind(ids(first))
+        .fetch_all(&self.readers)
+        .await?;
+        sample.sort_by_key(|row| first.iter().position(|id| *id == row.id));
+        Ok(Size { count: found.len(), sample, more })
     }
 
     /// The ids of those that fit among the first that an act on many looks at.
@@ -334,10 +333,14 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn find(&self, wanted: &Wanted) -> Result<Found> {
-        let ids = wanted.ask(&wanted.walk().ids(LOOK_TO_ACT), None);
-        let ids: Vec<(String,)> = ids.fetch_all(&self.readers).await?;
-        let more = self.edge(wanted, None, LOOK_TO_ACT).await?.is_some();
-        Ok(Found { ids: ids.into_iter().map(|(id,)| id).collect(), more })
+        let found = wanted.ask(&wanted.walk().ids(LOOK_TO_ACT), None);
+        let found: Vec<(String,)> = found.fetch_all(&self.readers).await?;
+        let more = if wanted.looks_for() {
+            self.edge(wanted, None, LOOK_TO_ACT).await?.is_some()
+        } else {
+            found.len() == LOOK_TO_ACT
+        };
+        Ok(Found { ids: found.into_iter().map(|(id,)| id).collect(), more })
     }
 
     async fn edge(

@@ -11,13 +11,16 @@ use tokio::sync::watch;
 
 use crate::domain::time::Instant;
 
+mod address_faults;
 pub mod ahead;
 pub mod answers;
 pub mod attempts;
 pub mod audit;
+mod auto_answers;
 pub mod backup;
 pub mod balance;
 pub mod callbacks;
+pub mod calls;
 mod case_choice;
 pub mod consent;
 pub mod console;
@@ -31,6 +34,7 @@ pub mod glance;
 mod group_commit;
 pub mod heard;
 pub mod history;
+mod inbound;
 #[cfg(test)]
 mod indexed;
 pub mod intake;
@@ -50,6 +54,7 @@ mod place;
 pub mod plans;
 mod postgres;
 pub mod promises;
+pub mod quotas;
 pub mod receipts;
 pub mod recorded;
 pub mod reports;
@@ -69,8 +74,11 @@ pub mod steering;
 pub mod suppressions;
 pub mod tasks;
 pub mod timeline;
+pub mod tried;
 pub mod visits;
 pub mod webhooks;
+pub mod weights;
+pub mod withdrawals;
 mod writer;
 
 use intake::Intake;
@@ -147,6 +155,8 @@ pub struct Store {
     place: Arc<Place>,
     news: News,
     lease_ms: i64,
+    /// How long an address rests that a provider found unusable.
+    found_for_ms: i64,
 }
 
 /// Runs a body in one write transaction. `$tx` is the connection; the body is `async` and
@@ -190,10 +200,17 @@ impl Store {
             place: Arc::new(place),
             news,
             lease_ms: leases::LEASE_MS,
+            found_for_ms: i64::MAX,
         })
     }
 
     /// The same store with leases of another length, in milliseconds.
+    #[must_use]
+    pub fn with_found_for(self, found_for_ms: i64) -> Self {
+        Self { found_for_ms, ..self }
+    }
+
+    /// The same, with leases of this length.
     #[must_use]
     pub fn with_leases_of(self, lease_ms: i64) -> Self {
         Self { lease_ms, ..self }

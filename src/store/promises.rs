@@ -10,6 +10,7 @@ use crate::domain::plan::{NewTask, Plan, Promise, PromiseChange};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, CustomerId};
 
+use super::balance::Period;
 use super::facts::{self, AtRisk};
 use super::sql::Tx;
 use super::tasks::{NewTaskRow, insert_tasks};
@@ -311,15 +312,18 @@ impl Store {
         .await?)
     }
 
-    /// How many promises there are in each state, by case type.
+    /// How many promises there are in each state, by case type, of those due in a period.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn promise_counts(&self) -> Result<Vec<(String, String, i64)>> {
+    pub async fn promise_counts(&self, period: Period) -> Result<Vec<(String, String, i64)>> {
         Ok(query(
             "SELECT case_type, state, count(*) AS promises FROM promise
+             WHERE due_at_ms >= $1 AND due_at_ms < $2
              GROUP BY case_type, state ORDER BY case_type, state",
         )
+        .bind(period.start)
+        .bind(period.end)
         .fetch_all(&self.readers)
         .await?)
     }

@@ -6,16 +6,15 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 
 use crate::domain::customer::AddressFault;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Channel, NotificationId, Reason};
 
-use super::consent::refused_by;
+use super::address_faults::{Fault, count_fault};
 use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Either, either};
 use super::rows::{json, parse_channel, reference};
 use super::sql::Tx;
-use super::suppressions::suppress_in;
 use super::{Result, Store, batch, in_tx, query};
 
 /// What a provider says became of an attempt.
@@ -48,12 +47,15 @@ pub struct Receipt {
     pub notification: NotificationId,
     /// Which attempt it is about.
     pub no: i64,
+    /// The kind of the provider that says so.
     pub provider: &'static str,
     pub provider_ref: String,
     pub outcome: ReceiptOutcome,
     pub detail: String,
-    /// The address must not be used again.
+    /// What it says against the address.
     pub suppress: Option<AddressFault>,
+    /// Nobody was there: the same channel is tried again then.
+    pub again_at: Option<Instant>,
 }
 
 #[derive(FromRow)]
@@ -68,12 +70,13 @@ struct Unapplied {
     failed_channels: String,
     channel: String,
     state: String,
+    again_at_ms: Option<i64>,
 }
 
 const UNAPPLIED: Either = either!(
     |lock| "
     SELECT r.seq, r.notification_id, r.no, r.outcome, r.detail, n.status, n.attempts,
-           n.failed_channels, a.channel, a.state
+           n.failed_channels, a.channel, a.state, r.again_at_ms
     FROM receipt AS r
     JOIN notification AS n ON n.id = r.notification_id
     JOIN attempt AS a ON a.notification_id = r.notification_id AND a.no = r.no
@@ -89,14 +92,15 @@ impl Store {
     /// # Errors
     /// `Unavailable`; the provider should try again.
     pub async fn keep_receipt(&self, receipt: Receipt, now: Instant) -> Result<bool> {
-        let now_ms = now.timestamp_millis();
+        let (now_ms, found_for_ms) = (now.timestamp_millis(), self.found_for_ms);
         in_tx!(self, |tx| {
             let kept = query(
                 "INSERT INTO receipt (notification_id, no, provider, provider_ref, outcome, detail,
-                                      received_at_ms)
-                 SELECT $1, $2, $3, $4, $5, $6, $7
+                                      received_at_ms, again_at_ms)
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $8
                  WHERE EXISTS (SELECT 1 FROM attempt
-                               WHERE notification_id = $1 AND no = $2 AND provider = $3)
+                               WHERE notification_id = $1 AND no = $2
+                                 AND COALESCE(kind, provider) = $3)
                  ON CONFLICT (notification_id, no, provider_ref, outcome) DO NOTHING",
             )
             .bind(receipt.notification.to_string())
@@ -106,11 +110,13 @@ impl Store {
             .bind(receipt.outcome.as_str())
             .bind(&receipt.detail)
             .bind(now_ms)
+            .bind(receipt.again_at.map(|at| at.timestamp_millis()))
             .execute(&mut *tx)
             .await?;
             if kept == 0 {
                 return Ok(false);
             }
+            // Who has the address is locked before the attempt, as where attempts close.
             if let Some(fault) = receipt.suppress {
                 let found: Option<(String, String)> = query(
                     "SELECT channel, address FROM attempt WHERE notification_id = $1 AND no = $2",
@@ -121,9 +127,21 @@ impl Store {
                 .await?;
                 if let Some((channel, address)) = found {
                     let (channel, key) = (parse_channel(&channel)?, address.to_lowercase());
-                    let source = refused_by(fault, receipt.provider);
-                    suppress_in(tx, channel, &key, &receipt.detail, source, now_ms).await?;
+                    let counted =
+                        Fault { channel, key: &key, what: fault, detail: &receipt.detail };
+                    count_fault(tx, counted, receipt.provider, (now_ms, found_for_ms)).await?;
                 }
+            }
+            if receipt.outcome != ReceiptOutcome::Taken {
+                query(
+                    "UPDATE attempt SET word_at_ms = COALESCE(word_at_ms, $3)
+                     WHERE notification_id = $1 AND no = $2",
+                )
+                .bind(receipt.notification.to_string())
+                .bind(receipt.no)
+                .bind(now_ms)
+                .execute(&mut *tx)
+                .await?;
             }
             Ok(true)
         })
@@ -215,17 +233,24 @@ async fn apply(tx: &mut Tx, receipt: &mut Unapplied, now_ms: i64) -> Result<bool
     if !last_attempt || !matches!(receipt.status.as_str(), "sent" | "in_doubt" | "unknown") {
         return Ok(false);
     }
-    let reasons = [Reason::ReceiptSaid {
+    let said = Reason::ReceiptSaid {
         outcome: outcome.as_str().to_owned(),
         detail: receipt.detail.clone(),
-    }];
+    };
+    let mut reasons = vec![said];
     let mut failed: Vec<Channel> = serde_json::from_str(&receipt.failed_channels)?;
     let (status, next_at_ms) = match outcome {
         ReceiptOutcome::Taken => ("sent", None),
         ReceiptOutcome::Delivered => ("delivered", None),
         ReceiptOutcome::Undelivered => {
-            failed.push(parse_channel(&receipt.channel)?);
-            ("planned", Some(now_ms))
+            let channel = parse_channel(&receipt.channel)?;
+            if let Some(again_at_ms) = receipt.again_at_ms {
+                let (detail, retry_at) = (receipt.detail.clone(), from_ms(again_at_ms));
+                reasons.push(Reason::Deferred { channel, detail, retry_at });
+            } else {
+                failed.push(channel);
+            }
+            ("planned", Some(receipt.again_at_ms.unwrap_or(now_ms)))
         }
     };
     let failed = json(&failed);

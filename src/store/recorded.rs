@@ -90,6 +90,59 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
+    /// When the newest event was accepted; `None` where there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn newest_event_at(&self) -> Result<Option<Instant>> {
+        let row: Option<(i64,)> =
+            query("SELECT accepted_at_ms FROM event ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(row.map(|(at_ms,)| from_ms(at_ms)))
+    }
+
+    /// The number of the last event accepted before `from`, 0 for none: found by halving,
+    /// since numbers rise with time but for what several processes accept at once.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn events_before(&self, from: Instant) -> Result<i64> {
+        let newest: Option<(i64,)> = query("SELECT seq FROM event ORDER BY seq DESC LIMIT 1")
+            .fetch_optional(&self.readers)
+            .await?;
+        let (mut before, mut after) = (0, newest.map_or(0, |(seq,)| seq) + 1);
+        while after - before > 1 {
+            let middle = before + (after - before) / 2;
+            let row: Option<(i64, i64)> =
+                query("SELECT seq, accepted_at_ms FROM event WHERE seq >= $1 ORDER BY seq LIMIT 1")
+                    .bind(middle)
+                    .fetch_optional(&self.readers)
+                    .await?;
+            match row {
+                Some((seq, at_ms)) if at_ms < from.timestamp_millis() => {
+                    before = seq.min(after - 1);
+                }
+                _ => after = middle,
+            }
+        }
+        Ok(before)
+    }
+
+    /// How often each notice of each case type was told since `from`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn told_since(&self, from: Instant) -> Result<Vec<(String, String, i64)>> {
+        Ok(query(
+            "SELECT case_type, notice, count(*) AS told FROM notification
+             WHERE told_at_ms >= $1 GROUP BY case_type, notice ORDER BY case_type, notice",
+        )
+        .bind(from.timestamp_millis())
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
     /// Every customer as they were from each instant on: profile, choices, addresses, and which
     /// of these were suppressed.
     ///

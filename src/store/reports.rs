@@ -1,13 +1,13 @@
 //! Figures over what was said: what it cost, how much each customer got, how long cases were
 //! silent, and after which messages customers got in touch all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use sqlx::FromRow;
 
 use super::balance::Period;
-use super::sql::Readers;
+use super::sql::{Readers, ids};
 use super::{Result, Store, query};
 
 /// Is the event `e` a customer who got in touch? The name of an event is in its JSON, which
@@ -141,7 +141,7 @@ macro_rules! weeks {
 }
 
 /// A case and the words its customer heard.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseWords {
     pub id: String,
     pub case_type: String,
@@ -154,21 +154,32 @@ pub struct CaseWords {
     pub gap_ms: Option<i64>,
 }
 
-const CASE_WORDS: &str = "
-    SELECT c.id, c.case_type, c.body, COALESCE(w.words, 0) AS words, w.first_ms, w.last_ms, w.gap_ms
-    FROM (SELECT id, case_type, body FROM cases WHERE body IS NOT NULL AND id > $1
-          ORDER BY id LIMIT $2) AS c
-    LEFT JOIN (
-        SELECT case_id, count(*) AS words, min(told) AS first_ms, max(told) AS last_ms,
-               max(gap) AS gap_ms
-        FROM (SELECT case_id, told, told - LAG(told) OVER (PARTITION BY case_id ORDER BY told) AS gap
-              FROM (SELECT n.case_id, COALESCE(n.told_at_ms, n.due_at_ms) AS told
-                    FROM notification AS n
-                    WHERE n.status IN ('sent', 'delivered', 'folded') AND n.case_id IN
-                        (SELECT id FROM cases WHERE body IS NOT NULL AND id > $1
-                         ORDER BY id LIMIT $2)) AS spoken) AS gaps
-        GROUP BY case_id) AS w ON w.case_id = c.id
-    ORDER BY c.id";
+/// A case as planning left it.
+#[derive(FromRow)]
+struct Planned {
+    id: String,
+    case_type: String,
+    body: String,
+}
+
+/// The words about one case.
+#[derive(FromRow)]
+struct Said {
+    case_id: String,
+    words: i64,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+    gap_ms: Option<i64>,
+}
+
+const WORDS: &str = "
+    SELECT case_id, count(*) AS words, min(told) AS first_ms, max(told) AS last_ms,
+           max(gap) AS gap_ms
+    FROM (SELECT case_id, told, told - LAG(told) OVER (PARTITION BY case_id ORDER BY told) AS gap
+          FROM (SELECT case_id, COALESCE(told_at_ms, due_at_ms) AS told FROM notification
+                WHERE status IN ('sent', 'delivered', 'folded') AND case_id IN
+                    (SELECT x.value->>'id' FROM jsonb_each($1) AS x)) AS spoken) AS gaps
+    GROUP BY case_id";
 
 impl Store {
     /// Messages of a period by message and step, with those followed by a contact.
@@ -252,6 +263,30 @@ impl Store {
     /// # Errors
     /// `Unavailable` when the store is away.
     pub async fn case_words(&self, after: &str, limit: i64) -> Result<Vec<CaseWords>> {
-        Ok(query(CASE_WORDS).bind(after).bind(limit).fetch_all(&self.readers).await?)
+        let planned: Vec<Planned> = query(
+            "SELECT id, case_type, body FROM cases WHERE body IS NOT NULL AND id > $1
+             ORDER BY id LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let about = ids(planned.iter().map(|case| &case.id));
+        let words: Vec<Said> = query(WORDS).bind(about).fetch_all(&self.readers).await?;
+        let words: HashMap<&str, &Said> =
+            words.iter().map(|words| (words.case_id.as_str(), words)).collect();
+        let with_words = |Planned { id, case_type, body }: Planned| {
+            let said = words.get(id.as_str());
+            CaseWords {
+                words: said.map_or(0, |said| said.words),
+                first_ms: said.and_then(|said| said.first_ms),
+                last_ms: said.and_then(|said| said.last_ms),
+                gap_ms: said.and_then(|said| said.gap_ms),
+                id,
+                case_type,
+                body,
+            }
+        };
+        Ok(planned.into_iter().map(with_words).collect())
     }
 }

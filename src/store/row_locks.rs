@@ -3,7 +3,7 @@
 //! On SQLite there is one writer: nothing changes between what a transaction reads and what
 //! it writes. On PostgreSQL a transaction first locks the rows it will compare with or change,
 //! in a statement of its own (a lock taken in the comparing statement comes too late: that
-//! statement's snapshot is older than the wait), always in the order names, customers, cases,
+//! statement's snapshot is older than the wait), always in the order counts, names, customers, cases,
 //! notifications, and by id within each, so that no two wait for each other.
 
 use super::sql::{Tx, Value, query};
@@ -64,6 +64,8 @@ pub(super) enum Lock {
     CaseNames,
     /// Addresses, whoever has them or is just getting them: by their key.
     Addresses,
+    /// Counts of texts and calls, by their names. First of all.
+    Counts,
     /// Cases that wait for these customers.
     WaitingCases,
     /// Cases of these customers.
@@ -86,6 +88,7 @@ pub(super) async fn lock(tx: &mut Tx, what: Lock, ids: Value) -> Result<()> {
         Lock::CustomerNames => query(NAMES).bind(ids).bind(1),
         Lock::CaseNames => query(NAMES).bind(ids).bind(2),
         Lock::Addresses => query(NAMES).bind(ids).bind(3),
+        Lock::Counts => query(NAMES).bind(ids).bind(4),
         Lock::WaitingCases => query(WAITING_CASES).bind(ids),
         Lock::CasesOf => query(CASES_OF).bind(ids),
         Lock::NotificationsOf => query(NOTIFICATIONS_OF).bind(ids),

@@ -101,6 +101,11 @@ impl Store {
             if lifted == 0 {
                 return Ok(false);
             }
+            query("DELETE FROM address_fault WHERE channel = $1 AND address_key = $2")
+                .bind(channel.as_str())
+                .bind(&key)
+                .execute(&mut *tx)
+                .await?;
             let what = serde_json::json!({ "usable": channel });
             note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
             touch_owners(tx, channel, &key).await?;
@@ -123,7 +128,8 @@ impl Store {
         let key = address.compare_key();
         let (reason, source) = (reason.to_owned(), source.to_owned());
         let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| { suppress_in(tx, channel, &key, &reason, &source, now_ms).await })
+        let times = (now_ms, self.found_for_ms);
+        in_tx!(self, |tx| { suppress_in(tx, channel, &key, &reason, &source, times).await })
     }
 
     /// Lifts what the owner of an address asked for, here or at the carrier: START after STOP.
@@ -220,9 +226,12 @@ pub(super) async fn suppress_in(
     address_key: &str,
     reason: &str,
     source: &str,
-    now_ms: i64,
+    (now_ms, found_for_ms): (i64, i64),
 ) -> Result<()> {
     lock_owners(tx, &[(channel, address_key.to_owned())]).await?;
+    let own = [STOP, STOP_AT_CARRIER].contains(&source);
+    // What its owner said holds until they say otherwise; what was found may have been mended.
+    let until_ms = if own { NEVER_MS } else { now_ms.saturating_add(found_for_ms) };
     query(
         "INSERT INTO suppression (channel, address_key, since_ms, until_ms, reason, source)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -231,13 +240,12 @@ pub(super) async fn suppress_in(
     .bind(channel.as_str())
     .bind(address_key)
     .bind(now_ms)
-    .bind(NEVER_MS)
+    .bind(until_ms)
     .bind(reason)
     .bind(source)
     .execute(&mut *tx)
     .await?;
     let what = serde_json::json!({ "stopped": channel });
-    let own = [STOP, STOP_AT_CARRIER].contains(&source);
     let who = if own { "customer" } else { source };
     let act = Act { who: who.into(), source: source.into(), text_version: String::new() };
     note_owners(tx, (channel.as_str(), address_key), &what, &act, now_ms).await?;

@@ -184,7 +184,8 @@ impl Store {
         for event in events {
             let body: Value = serde_json::from_str(&event.body)?;
             let what = body["state"].as_str().or(body["event"].as_str()).unwrap_or_default();
-            let what = match body["facts"]["answer"].as_str() {
+            let said = &body["facts"];
+            let what = match said["answer"].as_str().or(said["reply"].as_str()) {
                 Some(answer) if event.source == OWN_SOURCE => format!("{what}: {answer}"),
                 _ => what.to_owned(),
             };

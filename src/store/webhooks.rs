@@ -365,19 +365,19 @@ impl Store {
         Ok(())
     }
 
-    /// Sends deliveries again, as far as they are `expected` many: what was counted is what is
-    /// sent. Answers how many.
+    /// Sends deliveries again. Where a person saw a count, what was counted is what is sent: it
+    /// is `expected`. Answers how many.
     ///
     /// # Errors
     /// `Refused` when there are others by now.
     pub async fn replay_deliveries(
         &self,
         wanted: &Wanted,
-        expected: i64,
+        expected: Option<i64>,
         now: Instant,
     ) -> Result<u64> {
         let count = self.count_deliveries(wanted).await?;
-        if count != expected {
+        if let Some(expected) = expected.filter(|expected| *expected != count) {
             return Err(StoreError::Refused(format!(
                 "{count} deliveries are meant by now, not {expected}; look again"
             )));

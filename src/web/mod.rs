@@ -4,15 +4,16 @@
 mod answers;
 pub mod api;
 pub mod auth;
-mod barrier;
 mod centre;
 mod cloud_events;
 pub mod console;
 mod error;
 mod guard;
 mod idempotency;
+mod inbound;
 mod metrics;
 mod pages;
+mod phone;
 mod receipts;
 mod server;
 mod sources;
@@ -54,7 +55,8 @@ pub struct Web {
 /// The routes of the API with their document: each handler says its path and its shapes.
 fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
     use api::{
-        calls, cases, customers, events, journeys, notifications, simulations, tasks, webhooks,
+        calls, cases, customers, events, inbound, journeys, notifications, simulations, tasks,
+        webhooks,
     };
     OpenApiRouter::with_openapi(api::openapi::Document::openapi())
         .routes(routes!(events::accept))
@@ -74,6 +76,7 @@ fn api() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(journeys::list, journeys::publish))
         .routes(routes!(journeys::get))
         .routes(routes!(journeys::differences))
+        .routes(routes!(inbound::mail))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::done))
         .routes(routes!(webhooks::list))
@@ -121,9 +124,24 @@ pub fn router(web: Web) -> Router {
         // Machines say nothing of where they stand; a page of somebody else's does.
         .layer(CsrfLayer::new())
         .merge(signed)
-        .route("/v1/receipts/twilio", post(receipts::twilio))
+        .route("/v1/receipts/twilio", post(receipts::twilio::receive))
+        .route("/v1/receipts/vonage", post(receipts::vonage::receive))
+        .route("/v1/receipts/plivo", post(receipts::plivo::receive))
+        .route("/v1/receipts/sinch", post(receipts::sinch::receive))
+        .route("/v1/receipts/kannel", get(receipts::kannel::receive))
+        .route(
+            "/v1/receipts/http",
+            post(receipts::http_door::receive).get(receipts::http_door::receive),
+        )
         .route("/v1/inbound/twilio", post(answers::text))
-        .route("/v1/inbound/twilio/keys", post(answers::keys))
+        .route("/v1/inbound/vonage", post(receipts::vonage::text))
+        .route("/v1/inbound/plivo", post(receipts::plivo::text))
+        .route("/v1/inbound/sinch", post(receipts::sinch::text))
+        .route("/v1/inbound/kannel", get(receipts::kannel::text))
+        .route("/v1/inbound/http", post(receipts::http_door::text))
+        .route("/v1/inbound/twilio/call", post(phone::twilio))
+        .route("/v1/receipts/vonage_voice", post(receipts::vonage_voice::receive))
+        .route("/v1/inbound/vonage_voice/call", get(phone::vonage).post(phone::vonage))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method);
     let pages = Router::new()

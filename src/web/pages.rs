@@ -8,9 +8,11 @@ use axum::response::{Html, IntoResponse, Response};
 use minijinja::context;
 
 use crate::app::Seam;
+use crate::app::barrier;
 use crate::app::centre::letters::send_sign_in;
 use crate::app::centre::{Person, calls, person, topic_title};
 use crate::app::pages::Reader;
+use crate::domain::plan::{NewTask, TaskKind};
 use crate::domain::time::from_ms;
 use crate::domain::token::Grant;
 use crate::domain::{Channel, CustomerId, NotificationId, Preferences};
@@ -18,9 +20,9 @@ use crate::store::StoreError;
 use crate::store::consent::Act;
 use crate::store::console::NotificationView;
 
+use super::Web;
 use super::error::Problem;
 use super::receipts::pairs;
-use super::{Web, barrier};
 
 /// A page of the customer's, filled.
 pub fn html(web: &Web, name: &str, reader: &Reader, values: minijinja::Value) -> Response {
@@ -158,7 +160,7 @@ async fn stop(
         Err(StoreError::NotFound { .. }) => return forged(web, reader),
         Err(error) => return Problem::from(error).into_response(),
     }
-    let on_the_wire = barrier::settled(web, customer).await;
+    let on_the_wire = barrier::settled(&web.app, customer).await;
     let word = |key: &str| web.app.pages.word(&reader.locale, key);
     let mut lines = vec![about(web, reader, "unsubscribed", &topic, channel)];
     if on_the_wire {
@@ -239,7 +241,8 @@ fn verified(web: &Web, reader: &Reader, view: &NotificationView, done: Option<&s
 }
 
 /// `POST /m/{code}`: what whoever holds the message may do without signing in: have the link
-/// to the pages sent to where the message went, be called there, stop such messages.
+/// to the pages sent to where the message went, be called there, stop such messages, or say that
+/// the address is not theirs.
 pub async fn act_on_message(
     State(web): State<Web>,
     headers: HeaderMap,
@@ -258,6 +261,7 @@ pub async fn act_on_message(
     let done = match wish.as_deref() {
         Some("link") => send_where_it_went(&web, &view).await.map(|()| "link_sent"),
         Some("call") => ask_for_call(&web, &customer).await.map(|()| "call_noted"),
+        Some("not_mine") => not_mine(&web, &view).await.map(|()| "not_mine_noted"),
         Some("stop") if !engine.live.load().rules.is_mandatory(&view.topic) => {
             let channel = view.channel.as_deref().and_then(|channel| channel.parse().ok());
             let about = (view.topic.clone(), channel.unwrap_or(Channel::Email));
@@ -270,6 +274,32 @@ pub async fn act_on_message(
         Ok(word) => verified(&web, &reader, &view, Some(word)),
         Err(error) => Problem::from(error).into_response(),
     }
+}
+
+/// Whoever got the message says that the address is not the customer's: it is used no more, and
+/// a person looks after the customer's data. An operator can take that back.
+async fn not_mine(web: &Web, view: &NotificationView) -> Result<(), StoreError> {
+    let engine = &web.app.engine;
+    let now = engine.clock.now();
+    let Ok(id) = NotificationId::parse(&view.id) else { return Ok(()) };
+    let detail = engine.store.notification(&id).await?;
+    let Some(attempt) = detail.attempts.last() else { return Ok(()) };
+    let Ok(channel) = attempt.channel.parse::<Channel>() else { return Ok(()) };
+    let address = crate::domain::customer::Address::stored(attempt.address.clone());
+    let why = "whoever reads it says that it is not theirs";
+    engine.store.suppress(channel, &address, why, "not mine", now).await?;
+    let task = NewTask {
+        key: format!("not_mine/{}/{channel}", view.customer_id),
+        kind: TaskKind::NotTold,
+        detail: format!(
+            "Ask {} for another {} address: somebody who got a message there says it is not theirs.",
+            view.customer_id,
+            channel.spoken()
+        ),
+    };
+    engine.store.open_task(&task, now).await?;
+    engine.wake.notify_one();
+    Ok(())
 }
 
 async fn ask_for_call(web: &Web, customer: &CustomerId) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use crate::domain::customer::Address;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::domain::{Channel, CustomerId, Notification, NotificationId};
+use crate::planning::caps::Uses;
 use crate::planning::carry;
 use crate::planning::digest::LONGEST_RHYTHM;
 use crate::planning::eligibility::Heard;
@@ -75,7 +76,9 @@ pub async fn with_heard(
     let first: BTreeSet<CustomerId> =
         engine.store.never_told(everybody).await?.into_iter().collect();
     let evidence = evidence(engine, live, &claimed, now).await?;
+    let uses = uses(engine, rules, &claimed, now).await?;
     let heard = |c: &Claimed| Heard {
+        uses: uses.clone(),
         evidence: evidence(c),
         last_word: words.get(&c.notification.case).copied(),
         today: today.get(&c.customer.id).copied().unwrap_or(0),
@@ -89,6 +92,26 @@ pub async fn with_heard(
         (claimed, heard)
     };
     Ok(claimed.into_iter().map(with).collect())
+}
+
+/// What was used of the caps of these customers' numbers.
+async fn uses(
+    engine: &Engine,
+    rules: &Rules,
+    claimed: &[Claimed],
+    now: Instant,
+) -> Result<Option<Arc<Uses>>> {
+    let mut asked = Vec::new();
+    for claimed in claimed {
+        for point in &claimed.customer.contact_points {
+            let Some(caps) = rules.caps.get(point.channel) else { continue };
+            let urgency = notice_of(rules, &claimed.notification).map(|notice| notice.urgency);
+            let quotas = caps.quotas(&point.address, urgency.unwrap_or_default(), &rules.countries);
+            asked.extend(quotas.into_iter().map(|quota| (point.channel, quota)));
+        }
+    }
+    let uses = engine.store.used_of(asked.iter().map(|(channel, q)| (*channel, q)), now).await?;
+    Ok((!uses.is_empty()).then(|| Arc::new(uses)))
 }
 
 /// Takes up what may ride in messages that go now: what is over its customer's cap, and the

@@ -1,18 +1,20 @@
 //! Takes what is due, decides on current facts, writes the message, and hands it to the lane
 //! of its channel. Nothing is opened here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::channel::Outgoing;
+use crate::channel::{Outgoing, Way};
+use crate::domain::customer::Address;
+use crate::domain::message::Shaped;
 use crate::domain::plan::{Decision, Outcome, versions};
 use crate::domain::reason::{Reason, chosen_by};
 use crate::domain::time::Instant;
 use crate::domain::{
-    Case, CaseChoice, Channel, ChannelMap, Customer, Notification, NotificationId, Rest, Status,
+    self, Case, CaseChoice, Channel, Customer, Notification, NotificationId, Status,
 };
 use crate::planning::carry::{Load, carry};
 use crate::planning::eligibility::{Heard, Matter, decide};
@@ -27,6 +29,7 @@ use crate::store::notifications::EndOfClaim;
 use super::activity::Busy;
 use super::company::{self, Going};
 use super::held::Hold;
+use super::roads::Roads;
 use super::seams::Seam;
 use super::writing::{Riding, address_it, rider_words, write_message};
 use super::{Engine, Live};
@@ -37,6 +40,10 @@ const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
 /// After how long a message is looked at again that found no room.
 pub(super) const LOOK_AGAIN_MS: i64 = 1_000;
 
+/// Retries over the budget that are looked at again in one minute: about as many as a provider
+/// gets in any case.
+const PER_MINUTE: usize = 10;
+
 /// A message that may go as soon as its channel has room.
 #[derive(Debug)]
 pub struct Ready {
@@ -44,6 +51,10 @@ pub struct Ready {
     pub heard: Heard,
     pub outgoing: Outgoing,
     pub opening: Opening,
+    /// The provider that takes it.
+    pub way: Way,
+    /// How the channels stood when it was decided.
+    pub roads: domain::Roads,
     /// What rides in it.
     pub riders: Vec<Passenger>,
     pub live: Arc<Live>,
@@ -65,7 +76,7 @@ impl Ready {
         let rules = &self.live.rules;
         let way = (self.opening.channel, &self.opening.address);
         let goes = |claimed: &Claimed, heard: &Heard| {
-            let decision = claimed.decide(rules, heard, ChannelMap::default(), now);
+            let decision = claimed.decide(rules, heard, self.roads, now);
             matches!(decision.map(|decision| decision.outcome),
                 Some(Outcome::Send { channel, ref address, .. }) if (channel, address) == way)
         };
@@ -105,7 +116,7 @@ impl Claimed {
         &self,
         rules: &Rules,
         heard: &Heard,
-        rests: ChannelMap<Option<Rest>>,
+        roads: domain::Roads,
         now: Instant,
     ) -> Option<Decision> {
         let journey = rules.journeys.of(&self.notification.case_type, &self.notification.case)?;
@@ -116,7 +127,8 @@ impl Claimed {
             case: &self.case,
             customer: &self.customer,
             choice: self.choice,
-            rests,
+            rests: roads.rests,
+            withdrawn: roads.withdrawn,
             heard,
         };
         Some(decide(&matter, rules, now))
@@ -204,20 +216,24 @@ pub async fn bring_on_the_way(
     now: Instant,
 ) -> Result<()> {
     let mut ends = Vec::new();
-    let rests = engine.health.rests(now);
+    let mut roads = Roads::look(engine, now);
+    roads.learn(claimed.iter().map(|claimed| &claimed.notification)).await?;
     let mut going = Vec::with_capacity(claimed.len());
     for (claimed, heard) in company::with_heard(engine, live, claimed, now).await? {
-        match look_at(engine, live, claimed, heard, rests, now) {
+        let of = roads.of(claimed.notification.id);
+        match look_at(engine, live, claimed, heard, of, now) {
             Look::Going(message) => going.push(*message),
             Look::Over(end) => ends.push(*end),
         }
     }
     let company = company::gather(engine, live, &going, now).await?;
+    roads.learn(company.iter().map(|(claimed, _)| &claimed.notification)).await?;
     let mut unused = Vec::new();
     let put_back = |n: &Notification| (n.id, n.epoch, n.next_at.max(later(now)));
     for (claimed, heard) in company {
         let claim = put_back(&claimed.notification);
-        match look_at(engine, live, claimed, heard, rests, now) {
+        let of = roads.of(claimed.notification.id);
+        match look_at(engine, live, claimed, heard, of, now) {
             Look::Going(message) => going.push(*message),
             // It waits on as it did; only an end is worth a word.
             Look::Over(end) if end.status == Status::Planned => unused.push(claim),
@@ -233,10 +249,11 @@ pub async fn bring_on_the_way(
     let mut ready = Vec::with_capacity(loads.len());
     let wait = wait_time(engine, &going, now).await?;
     for load in loads {
-        let (message, over) = load_up(engine, live, load, &mut going, wait, now);
+        let (message, over) = load_up(engine, live, load, &mut going, (&roads, wait), now);
         ready.extend(message);
         ends.extend(over);
     }
+    let ready = keep_to_budget(engine, &roads, ready, &mut ends, now).await;
     engine.store.end_claims(ends, now).await?;
     engine.store.put_back(&unused).await?;
     engine.seams.pass(Seam::AfterRender).await;
@@ -263,7 +280,7 @@ async fn hand_to_lanes(engine: &Engine, ready: Vec<Ready>, now: Instant) -> Resu
     let deadline = tokio::time::Instant::now() + WAIT_FOR_ROOM;
     let mut no_room = Vec::new();
     for message in ready {
-        let lane = engine.lanes.get(message.opening.channel).as_ref();
+        let lane = engine.lanes.get(message.way.channel).get(message.way.place);
         let lane = lane.expect("routing offers only channels that have a lane");
         if let Err(message) = lane.push(message, deadline).await {
             no_room.extend(message.claims());
@@ -292,7 +309,7 @@ fn look_at(
     live: &Arc<Live>,
     claimed: Claimed,
     heard: Heard,
-    rests: ChannelMap<Option<Rest>>,
+    roads: domain::Roads,
     now: Instant,
 ) -> Look {
     let rules = &live.rules;
@@ -313,7 +330,7 @@ fn look_at(
             followers,
         }))
     };
-    let Some(Decision { outcome, reasons }) = claimed.decide(rules, &heard, rests, now) else {
+    let Some(Decision { outcome, reasons }) = claimed.decide(rules, &heard, roads, now) else {
         let gone = vec![Reason::RuleRemoved];
         return over(&claimed, Status::Cancelled, now, gone, None, None);
     };
@@ -322,9 +339,20 @@ fn look_at(
             Look::Going(Box::new(Going { claimed, heard, reasons, channel, address, digest }))
         }
         Outcome::Snooze { until, held } => {
+            say_capped(&reasons);
             over(&claimed, Status::Planned, until, reasons, None, held)
         }
         Outcome::Settle { status, task } => over(&claimed, status, now, reasons, task, None),
+    }
+}
+
+/// A cap that is reached may be an attack: somebody should look.
+fn say_capped(reasons: &[Reason]) {
+    for reason in reasons {
+        if let Reason::OverTelephoneCap { channel, cap, .. } = reason {
+            metrics::counter!("tidings_telephone_capped_total", "channel" => channel.as_str(), "cap" => cap.key())
+                .increment(1);
+        }
     }
 }
 
@@ -335,7 +363,7 @@ fn load_up(
     live: &Arc<Live>,
     load: Load,
     going: &mut [Option<Going>],
-    wait: Option<WaitTime>,
+    (roads, wait): (&Roads<'_>, Option<WaitTime>),
     now: Instant,
 ) -> (Option<Ready>, Vec<EndOfClaim>) {
     let mut take = |n: usize| going[n].take().expect("each is loaded once");
@@ -371,28 +399,29 @@ fn load_up(
         reasons.push(Reason::Carries { count: riders.len() });
     }
     let first = heard.first.then(|| chosen_by(&reasons));
-    let riding = Riding { words, digest: load.digest, first, wait };
+    // Any of them may take it: none promises a way back that another lacks.
+    let senders = &engine.behaviour.senders;
+    let one_way =
+        channel == Channel::Sms && !senders.iter().all(|senders| senders.can_reply(&address));
+    let riding = Riding { words, digest: load.digest, first, wait, one_way };
     let told = telling(rules, &claimed);
     let written = match write_message(engine.pen(), live, told, &riding, channel, now) {
         Ok(written) => written,
         Err(detail) => {
             over.push(aside(&claimed, reasons, detail));
-            over.extend(riders.into_iter().map(|Passenger { claimed: rider, .. }| EndOfClaim {
-                versions: versions_of(live, &rider),
-                held: rider.notification.held,
-                notification: rider.notification,
-                status: Status::Planned,
-                next_at: later(now),
-                reasons: vec![Reason::NotStarted {
-                    detail: "the message it was to ride in could not be written".into(),
-                }],
-                task: None,
-                followers: Vec::new(),
-            }));
+            let why = "the message it was to ride in could not be written";
+            over.extend(put_off(live, riders, later(now), why));
             return (None, over);
         }
     };
-    let provider = engine.gateways.get(channel).as_ref().map_or("none", |g| g.provider.name());
+    // Decided with the same rests, so one of its providers is there.
+    let way = roads.choose(claimed.notification.id, channel).unwrap_or(Way::first(channel));
+    let provider = engine.gateways.get(channel).get(way.place);
+    let provider = provider.map_or_else(|| "none".into(), |gateway| gateway.name.clone());
+    let script = match &written.shaped {
+        Shaped::Voice(script) => Some(script.clone()),
+        Shaped::Email(_) | Shaped::Sms(_) => None,
+    };
     let opening = Opening {
         id: claimed.notification.id,
         epoch: claimed.notification.epoch,
@@ -409,6 +438,13 @@ fn load_up(
         parts: written.shaped.parts(),
         slot: digest.map(|slot| frequency::slot_name(channel, &slot)),
         cap: cap(rules, &claimed, now),
+        quotas: rules
+            .caps
+            .get(channel)
+            .as_ref()
+            .map(|caps| caps.quotas(&address, told.notice.urgency, &rules.countries))
+            .unwrap_or_default(),
+        cost_millionths: cost(rules, channel, &address, written.shaped.parts()),
         riders: riders
             .iter()
             .map(|Passenger { claimed: rider, .. }| Rider {
@@ -418,11 +454,80 @@ fn load_up(
                 case_revision: rider.case.revision,
             })
             .collect(),
+        script,
     };
     let outgoing = address_it(engine, live, &claimed, channel, address, written, now);
+    let roads = roads.of(claimed.notification.id);
     let live = Arc::clone(live);
     let busy = engine.activity.begin();
-    (Some(Ready { claimed, heard, outgoing, opening, riders, live, busy }), over)
+    (Some(Ready { claimed, heard, outgoing, opening, way, roads, riders, live, busy }), over)
+}
+
+/// What was to ride in a message that does not go now.
+fn put_off(
+    live: &Live,
+    riders: Vec<Passenger>,
+    until: Instant,
+    why: &str,
+) -> impl Iterator<Item = EndOfClaim> {
+    riders.into_iter().map(move |Passenger { claimed: rider, .. }| EndOfClaim {
+        versions: versions_of(live, &rider),
+        held: rider.notification.held,
+        notification: rider.notification,
+        status: Status::Planned,
+        next_at: until,
+        reasons: vec![Reason::NotStarted { detail: why.to_owned() }],
+        task: None,
+        followers: Vec::new(),
+    })
+}
+
+/// Puts off retries beyond what their provider gets, [`PER_MINUTE`] to a minute: no attempt is
+/// spent on them, and they do not all come back at once.
+async fn keep_to_budget(
+    engine: &Engine,
+    roads: &Roads<'_>,
+    ready: Vec<Ready>,
+    ends: &mut Vec<EndOfClaim>,
+    now: Instant,
+) -> Vec<Ready> {
+    let (retries, mut going): (Vec<Ready>, Vec<Ready>) =
+        ready.into_iter().partition(|m| roads.is_retry(m.notification().id, m.way.channel));
+    let mut by_way: BTreeMap<Way, Vec<Ready>> = BTreeMap::new();
+    for retry in retries {
+        by_way.entry(retry.way).or_default().push(retry);
+    }
+    for (way, mut retries) in by_way {
+        let granted = engine.health.may_retry(way, retries.len(), now).await;
+        let over = retries.split_off(granted.min(retries.len()));
+        going.extend(retries);
+        metrics::counter!("tidings_retries_put_off_total", "channel" => way.channel.as_str())
+            .increment(over.len() as u64);
+        for (n, message) in over.into_iter().enumerate() {
+            let until = minutes_later(now, 1 + n / PER_MINUTE);
+            let Ready { claimed, riders, live, .. } = message;
+            let why = "the message it was to ride in is tried again later";
+            ends.extend(put_off(&live, riders, until, why));
+            ends.push(EndOfClaim {
+                versions: versions_of(&live, &claimed),
+                held: claimed.notification.held,
+                notification: claimed.notification,
+                status: Status::Planned,
+                next_at: until,
+                reasons: vec![Reason::RetriesWait { channel: way.channel, until }],
+                task: None,
+                followers: Vec::new(),
+            });
+        }
+    }
+    going
+}
+
+/// The beginning of the minute so many minutes from now, half an hour at most.
+fn minutes_later(now: Instant, minutes: usize) -> Instant {
+    let minutes = i64::try_from(minutes).unwrap_or(i64::MAX).min(30);
+    let minute_ms = now.timestamp_millis().div_euclid(60_000) + minutes;
+    crate::domain::time::from_ms(minute_ms * 60_000)
 }
 
 fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {
@@ -433,6 +538,12 @@ fn telling<'a>(rules: &'a Rules, claimed: &'a Claimed) -> Telling<'a> {
         .expect("decided by this journey");
     let notice = journey.notice(&notification.notice).expect("decided by this rule");
     Telling { notification, notice, journey, case, customer }
+}
+
+/// What a message costs, as far as that is known.
+fn cost(rules: &Rules, channel: Channel, address: &Address, parts: u32) -> i64 {
+    let caps = rules.caps.get(channel).as_ref();
+    caps.and_then(|caps| caps.price(address)).unwrap_or(0) * i64::from(parts)
 }
 
 /// The cap a message counts against.

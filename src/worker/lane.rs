@@ -1,19 +1,18 @@
-//! One channel's way out: a bounded queue, an opener, and as many senders as the provider
+//! The way out by one provider: a bounded queue, an opener, and as many senders as the provider
 //! has connections.
 //!
 //! [`super::opener`] opens what may start; each sender looks at the hand-over window once more
 //! before the first byte.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use crate::channel::Gateway;
 use crate::channel::health::Call;
-use crate::domain::Channel;
+use crate::channel::{Gateway, Way};
 use crate::domain::time::Instant;
 use crate::store::attempts::Closing;
 
@@ -24,7 +23,7 @@ use super::patience::Waits;
 use super::seams::Seam;
 use super::{Engine, Stopping};
 
-/// Ready messages that wait for a channel.
+/// Ready messages that wait for a provider.
 pub(super) const MAX_READY: usize = 500;
 
 /// Attempts opened in one transaction.
@@ -39,16 +38,16 @@ pub struct LaneHandle {
 /// The other end of a lane, until it is started.
 #[derive(Debug)]
 pub struct LaneEnd {
-    channel: Channel,
+    way: Way,
     ready: mpsc::Receiver<Ready>,
     gateway: Gateway,
 }
 
-/// A channel's lane to its gateway; messages wait in it until it is started.
+/// The lane to a provider; messages wait in it until it is started.
 #[must_use]
-pub fn lane(channel: Channel, gateway: Gateway) -> (LaneHandle, LaneEnd) {
+pub fn lane(way: Way, gateway: Gateway) -> (LaneHandle, LaneEnd) {
     let (sender, receiver) = mpsc::channel(MAX_READY);
-    (LaneHandle { ready: sender }, LaneEnd { channel, ready: receiver, gateway })
+    (LaneHandle { ready: sender }, LaneEnd { way, ready: receiver, gateway })
 }
 
 impl LaneHandle {
@@ -148,7 +147,7 @@ pub fn start(
     for _ in 0..connections {
         tasks.push(tokio::spawn(send_all(
             Arc::clone(engine),
-            (end.channel, end.gateway.clone()),
+            (end.way, end.gateway.clone()),
             Arc::clone(&receiver),
             Arc::clone(&pace),
             outcomes.clone(),
@@ -156,14 +155,15 @@ pub fn start(
     }
     let opener = Opener {
         engine: Arc::clone(engine),
-        channel: end.channel,
-        provider: end.gateway.provider.name(),
+        way: end.way,
+        kind: end.gateway.name.kind(),
         ready: end.ready,
         on_its_way: sender,
         pace,
         stopping: stopping.clone(),
         backlog: VecDeque::new(),
         booked: engine.clock.now(),
+        booked_at: HashMap::new(),
     };
     tasks.push(tokio::spawn(opener.run()));
     tasks
@@ -171,7 +171,7 @@ pub fn start(
 
 async fn send_all(
     engine: Arc<Engine>,
-    (channel, gateway): (Channel, Gateway),
+    (way, gateway): (Way, Gateway),
     on_its_way: Arc<Mutex<mpsc::Receiver<OnItsWay>>>,
     pace: Arc<Pace>,
     outcomes: mpsc::Sender<Finished>,
@@ -184,9 +184,12 @@ async fn send_all(
         let result = gateway.provider.send(&message.outgoing, window).await;
         let took = began.elapsed();
         pace.done(took);
-        metrics::histogram!("tidings_send_seconds", "channel" => message.opening.channel.as_str(), "provider" => message.opening.provider)
+        metrics::histogram!("tidings_send_seconds", "channel" => message.opening.channel.as_str(), "provider" => message.opening.provider.label())
             .record(took);
-        engine.health.record(channel, Call::of(&result), engine.clock.now());
+        engine.health.record(way, Call::of(&result), engine.clock.now());
+        if opened.on_channel == 1 {
+            engine.health.note_first(way, engine.clock.now());
+        }
         engine.seams.pass(Seam::AfterReply).await;
         let closing = outcome::closing(&engine, &message, opened, result);
         let _ = outcomes.send(Finished { closing, message }).await;

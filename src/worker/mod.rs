@@ -6,8 +6,10 @@
 
 pub mod activity;
 pub mod audit;
+pub mod balance;
 mod company;
 pub mod dispatch;
+pub mod doubts;
 pub mod drains;
 pub mod held;
 pub mod lane;
@@ -17,8 +19,10 @@ pub mod outcome;
 mod patience;
 pub mod plan;
 mod promises;
+pub mod receipts;
 pub mod reconcile;
 pub mod resolve;
+mod roads;
 pub mod scheduler;
 pub mod seams;
 pub mod webhooks;
@@ -32,14 +36,16 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use crate::channel::Gateways;
+use crate::channel::account::Senders;
 use crate::channel::health::Health;
 use crate::clock::Clock;
 use crate::domain::notification::Lane;
 use crate::domain::time::Instant;
-use crate::domain::token::Keyring;
-use crate::domain::{ChannelMap, CustomerId, NotificationId, Span};
+use crate::domain::token::{Grant, Keyring};
+use crate::domain::{ChannelMap, CustomerId, Span};
 use crate::planning::retry::RetryPolicy;
 use crate::planning::rules::Rules;
+use crate::planning::withdrawal::Target;
 use crate::queue::{MAX_IDS, Queue, Ticket};
 use crate::render::message::{Messages, Sender};
 use crate::render::presentation::Presentation;
@@ -67,14 +73,20 @@ pub struct Behaviour {
     pub owner: String,
     pub public_url: String,
     pub mail_domain: String,
+    /// The address mail comes from.
+    pub mail_from: String,
     pub sender: Sender,
     pub sms_replies: bool,
+    /// What texts come from.
+    pub senders: Vec<Senders>,
     pub wait_for_customer: Span,
     pub hand_over_window: Duration,
     /// How often leases are renewed, well within their length.
     pub renew_every: Duration,
     pub settle_doubt_after: TimeDelta,
     pub retry: ChannelMap<RetryPolicy>,
+    /// What each channel should deliver; `None` where nothing is asked of it.
+    pub targets: ChannelMap<Option<Target>>,
     /// Nothing is handed over, whatever is decided.
     pub shadow: bool,
     pub default_locale: String,
@@ -97,7 +109,7 @@ pub struct Engine {
     pub resolved_with: Arc<resolve::ResolvedWith>,
     /// Rung when something may be due at once.
     pub wake: Arc<Notify>,
-    pub lanes: ChannelMap<Option<LaneHandle>>,
+    pub lanes: ChannelMap<Vec<LaneHandle>>,
     /// How the providers are, and how quickly they may be spoken to.
     pub health: Arc<Health>,
     /// Where a test may stop the world.
@@ -119,7 +131,7 @@ impl Engine {
     /// One more worker beside this one, who claims under a name of its own and sends through
     /// `lanes` of its own.
     #[must_use]
-    pub fn colleague(&self, owner: String, lanes: ChannelMap<Option<LaneHandle>>) -> Self {
+    pub fn colleague(&self, owner: String, lanes: ChannelMap<Vec<LaneHandle>>) -> Self {
         Self {
             store: self.store.clone(),
             queue: self.queue.clone(),
@@ -211,11 +223,11 @@ impl Engine {
         Pen { behaviour: &self.behaviour, keys: &self.keys }
     }
 
-    /// Where a provider tells which key was pressed during a call.
+    /// Where a provider asks what a call says, and tells which key was pressed.
     #[must_use]
-    pub fn keys_link(&self, notification: NotificationId, now: Instant) -> String {
-        let token = self.pen().answer_token(notification, now);
-        format!("{}/v1/inbound/twilio/keys?a={token}", self.behaviour.public_url)
+    pub fn call_link(&self, provider: &str, grant: &Grant) -> String {
+        let token = self.keys.token(grant);
+        format!("{}/v1/inbound/{provider}/call?a={token}", self.behaviour.public_url)
     }
 
     /// A link to a customer's own page that works until `until_s` (seconds since 1970).

@@ -1,8 +1,8 @@
-//! Opens the attempts of one channel: no more than will start within a quarter of the
+//! Opens the attempts of one provider: no more than will start within a quarter of the
 //! hand-over window at the pace measured so far, and no more than the provider's health and
 //! rate allow. What must wait goes back to the store, so that no claim is held for long.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 
-use crate::channel::HandOverWindow;
 use crate::channel::health::{Admission, Call};
+use crate::channel::{Gate, HandOverWindow, Pacing, Way};
+use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
-use crate::domain::{Channel, NotificationId};
+use crate::domain::{NotificationId, Status};
 use crate::planning::carry::priority;
 use crate::store::attempts::Opened;
+use crate::store::notifications::EndOfClaim;
 
 use super::dispatch::{ById, LOOK_AGAIN_MS, Ready};
 use super::lane::{MAX_READY, Pace};
@@ -41,9 +43,9 @@ pub(super) struct OnItsWay {
 
 pub(super) struct Opener {
     pub engine: Arc<Engine>,
-    pub channel: Channel,
-    /// The name attempts are recorded under.
-    pub provider: &'static str,
+    pub way: Way,
+    /// Whose callbacks tell of these attempts.
+    pub kind: &'static str,
     pub ready: mpsc::Receiver<Ready>,
     pub on_its_way: mpsc::Sender<OnItsWay>,
     pub pace: Arc<Pace>,
@@ -52,6 +54,8 @@ pub(super) struct Opener {
     pub backlog: VecDeque<Ready>,
     /// Up to when the rate is promised to messages that were put off.
     pub booked: Instant,
+    /// The same for places with a limit of their own.
+    pub booked_at: HashMap<String, Instant>,
 }
 
 /// Nobody is left to take opened attempts.
@@ -94,13 +98,13 @@ impl Opener {
         self.gather(allowance);
         let wanted = self.backlog.len().min(allowance);
         let now = self.engine.clock.now();
-        match self.engine.health.admit(self.channel, wanted, now).await {
+        match self.engine.health.admit(self.way, wanted, now).await {
             Admission::All => {
                 self.open(wanted).await?;
             }
             Admission::Probe => {
                 if self.open(1).await? == 0 {
-                    self.engine.health.record(self.channel, Call::NotMade, now);
+                    self.engine.health.record(self.way, Call::NotMade, now);
                 }
             }
             Admission::Some { count, wait, interval } => {
@@ -141,6 +145,7 @@ impl Opener {
         let (mut batch, late): (ById, ById) =
             self.take(count).into_iter().partition(|(_, message)| message.still_goes(now));
         self.give_back(late).await;
+        self.hold_back(&mut batch, now).await;
         if batch.is_empty() {
             return Ok(0);
         }
@@ -160,7 +165,7 @@ impl Opener {
         let mut sent = 0;
         for opened in opened {
             let Some(mut message) = batch.remove(&opened.id) else { continue };
-            number(&engine, &mut message.outgoing, self.provider, opened.no);
+            number(&engine, &mut message.outgoing, self.kind, opened.no);
             self.pace.expect_one();
             sent += 1;
             let on_its_way = OnItsWay { message, opened, window };
@@ -169,6 +174,70 @@ impl Opener {
         // What changed under the decision is decided again: consent, or the case.
         self.give_back(batch).await;
         Ok(sent)
+    }
+
+    /// Puts off what may not go now to the place it is addressed to: that place is at its
+    /// limit, or rests.
+    async fn hold_back(&mut self, batch: &mut ById, now: Instant) {
+        let gateway = self.engine.gateways.get(self.way.channel).get(self.way.place);
+        let Some(provider) = gateway.map(|gateway| Arc::clone(&gateway.provider)) else { return };
+        let paces = !self.engine.clock.is_manual();
+        let mut in_order: Vec<NotificationId> = batch.keys().copied().collect();
+        in_order.sort_by_key(|id| priority(batch[id].notification()));
+        let mut paced: HashMap<String, (Pacing, Vec<Ready>)> = HashMap::new();
+        let mut resting = Vec::new();
+        for id in in_order {
+            match provider.gate(&batch[&id].outgoing.to, now) {
+                Gate::Paced(pacing) if paces => {
+                    let Some(message) = batch.remove(&id) else { continue };
+                    let by = pacing.by.clone();
+                    paced.entry(by).or_insert_with(|| (pacing, Vec::new())).1.push(message);
+                }
+                Gate::Open | Gate::Paced(_) => {}
+                // Worth nothing by then: what refuses it now sends it to the next channel.
+                Gate::Closed { until, .. } if until >= batch[&id].notification().expires_at => {}
+                Gate::Closed { until, of } => {
+                    let Some(message) = batch.remove(&id) else { continue };
+                    resting.push((message, until, of));
+                }
+            }
+        }
+        self.booked_at.retain(|_, booked| *booked > now);
+        for (by, (Pacing { wait, interval, .. }, messages)) in paced {
+            metrics::counter!("tidings_rate_waits_total", "channel" => self.way.channel.as_str())
+                .increment(1);
+            let booked = self.booked_at.entry(by).or_insert(now);
+            let claims = messages.iter().flat_map(Ready::claims);
+            let slots = book(claims, booked, now + delta(wait), delta(interval), now);
+            join_all(slots.into_iter().map(|(at, claims)| self.release(claims, at))).await;
+        }
+        self.let_rest(resting, now).await;
+    }
+
+    /// Puts off what is addressed to a place that rests, and says so.
+    async fn let_rest(&self, messages: Vec<(Ready, Instant, String)>, now: Instant) {
+        let mut ends = Vec::with_capacity(messages.len());
+        for (message, until, of) in messages {
+            let riders = message.riders.iter().map(|rider| &rider.claimed.notification);
+            let riders = riders.map(|rider| (rider.id, rider.epoch)).collect::<Vec<_>>();
+            if !riders.is_empty() {
+                self.release(riders, until).await;
+            }
+            ends.push(EndOfClaim {
+                notification: message.claimed.notification,
+                status: Status::Planned,
+                next_at: until,
+                reasons: vec![Reason::DestinationRests { of, until }],
+                versions: message.opening.versions,
+                task: None,
+                held: None,
+                followers: Vec::new(),
+            });
+        }
+        if let Err(error) = self.engine.store.end_claims(ends, now).await {
+            tracing::warn!(%error, "claims could not be given back; their leases bring them back");
+        }
+        self.engine.wake.notify_one();
     }
 
     async fn give_back(&self, messages: ById) {
@@ -194,7 +263,7 @@ impl Opener {
     /// The rate is used up: those who will leave within [`HOLD`] stay in line, the others
     /// are put off, the most urgent last.
     async fn wait_for_rate(&mut self, wait: Duration, interval: Duration) {
-        metrics::counter!("tidings_rate_waits_total", "channel" => self.channel.as_str())
+        metrics::counter!("tidings_rate_waits_total", "channel" => self.way.channel.as_str())
             .increment(1);
         self.gather(MAX_READY);
         self.backlog.make_contiguous().sort_by_key(|message| {

@@ -2,14 +2,20 @@
 
 use std::num::NonZeroU32;
 
+use chrono::TimeDelta;
+
+use crate::channel::health::Call;
+use crate::channel::lookup::SETTLED_AFTER;
 use crate::channel::{SendError, Taken};
-use crate::domain::plan::Created;
+use crate::domain::customer::AddressFault;
+use crate::domain::plan::{Created, NewTask, TaskKind};
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Status};
+use crate::domain::{Channel, Notification, Provider, Status};
 use crate::planning::Ended;
 use crate::planning::retry::{FailedAttempt, Failure, NextStep};
 use crate::store::attempts::{AttemptState, Closing, Opened};
+use crate::store::quotas::GivenBack;
 
 use super::Engine;
 use super::dispatch::Ready;
@@ -27,7 +33,7 @@ pub fn closing(
 ) -> Closing {
     let now = engine.clock.now();
     let channel = message.opening.channel;
-    count(channel, message.opening.provider, &result);
+    count(channel, &message.opening.provider, &result);
     let mut closing = Closing {
         notification: message.notification().clone(),
         no: opened.no,
@@ -37,12 +43,15 @@ pub fn closing(
         failed_channels: message.notification().failed_channels.clone(),
         provider_ref: None,
         detail: String::new(),
+        fault: Call::of(&result) == Call::Fault,
         reasons: Vec::new(),
         versions: message.opening.versions.clone(),
         task: None,
+        alert: None,
         suppress: None,
         carries: !message.riders.is_empty(),
         followers: Vec::new(),
+        given_back: None,
     };
     match result {
         Ok(Taken { provider_ref, detail }) => {
@@ -60,63 +69,151 @@ pub fn closing(
         Err(SendError::NotStarted { reason }) => {
             closing.attempt = AttemptState::NotSent;
             closing.status = Status::Planned;
-            closing.next_at = now + chrono::TimeDelta::seconds(START_AGAIN_AFTER_S);
+            closing.next_at = now + TimeDelta::seconds(START_AGAIN_AFTER_S);
             closing.detail.clone_from(&reason);
             closing.reasons.push(Reason::NotStarted { detail: reason });
         }
         Err(SendError::Unanswered { reason }) => {
             closing.attempt = AttemptState::InDoubt;
             closing.status = Status::InDoubt;
-            closing.next_at = now + engine.behaviour.settle_doubt_after;
+            let gateway = engine.gateways.get(channel).get(message.way.place);
+            let settle_after = match gateway {
+                Some(gateway) if gateway.provider.can_be_asked() => {
+                    engine.behaviour.settle_doubt_after.min(SETTLED_AFTER)
+                }
+                _ => engine.behaviour.settle_doubt_after,
+            };
+            closing.next_at = now + settle_after;
             closing.detail.clone_from(&reason);
             closing.reasons.push(Reason::Unanswered { channel, detail: reason });
         }
         Err(
             SendError::Deferred { reason, retry_after }
             | SendError::ProviderDown { reason, retry_after },
-        ) => {
-            closing.attempt = AttemptState::Deferred;
-            closing.status = Status::Planned;
-            closing.detail.clone_from(&reason);
-            let failed = FailedAttempt {
-                notification: message.notification().id,
-                attempts: attempts(opened),
-                failure: Failure::Temporary { retry_after },
-                at: now,
-                expires_at: message.notification().expires_at,
-            };
-            match engine.behaviour.retry.get(channel).next_step(&failed) {
-                NextStep::RetryAt(retry_at) => {
-                    closing.next_at = retry_at;
-                    closing.reasons.push(Reason::Deferred { channel, detail: reason, retry_at });
-                }
-                NextStep::FallBack | NextStep::AwaitReceipt => {
-                    give_up(&mut closing, channel, reason);
-                }
-            }
+        ) => put_off(engine, &mut closing, message, opened, reason, retry_after),
+        Err(SendError::MailboxFull { reason }) => {
+            closing.suppress = Some((channel, message.opening.address.clone(), AddressFault::Full));
+            put_off(engine, &mut closing, message, opened, reason, None);
+        }
+        Err(SendError::Stuck { reason, mend }) => {
+            closing.alert = Some(stuck(message.opening.provider.name(), mend, &reason));
+            put_off(engine, &mut closing, message, opened, reason, None);
         }
         Err(SendError::Refused { reason, address: fault }) => {
-            closing.attempt = AttemptState::Refused;
-            closing.status = Status::Planned;
-            closing.detail.clone_from(&reason);
-            closing.reasons.push(Reason::Refused { channel, detail: reason.clone() });
             let address = message.opening.address.clone();
             closing.suppress = fault.map(|fault| (channel, address, fault));
-            give_up(&mut closing, channel, reason);
+            refuse(&mut closing, channel, reason);
         }
+        Err(SendError::Unfit { reason }) => {
+            closing.alert = Some(unfit(message.notification(), channel, &reason));
+            refuse(&mut closing, channel, reason);
+        }
+        Err(SendError::Unwelcome { reason, domain }) => {
+            closing.alert = Some(unwelcome(&domain, &reason));
+            refuse(&mut closing, channel, reason);
+        }
+    }
+    // Nobody got it: it does not count. In shadow mode it counts as it would.
+    let told = closing.status == Status::Sent || closing.attempt == AttemptState::InDoubt;
+    if !told && !message.opening.quotas.is_empty() {
+        closing.given_back = Some(GivenBack {
+            channel,
+            quotas: message.opening.quotas.clone(),
+            cost_millionths: message.opening.cost_millionths,
+        });
     }
     closing
 }
 
-fn count(channel: Channel, provider: &'static str, result: &Result<Taken, SendError>) {
+/// Tried again on this channel, while its policy has waits left and the message is of worth.
+fn put_off(
+    engine: &Engine,
+    closing: &mut Closing,
+    message: &Ready,
+    opened: Opened,
+    reason: String,
+    retry_after: Option<TimeDelta>,
+) {
+    let channel = message.opening.channel;
+    let at = closing.next_at;
+    closing.attempt = AttemptState::Deferred;
+    closing.status = Status::Planned;
+    closing.detail.clone_from(&reason);
+    let failed = FailedAttempt {
+        notification: message.notification().id,
+        attempts: attempts(opened),
+        failure: Failure::Temporary { retry_after },
+        at,
+        expires_at: message.notification().expires_at,
+    };
+    match engine.behaviour.retry.get(channel).next_step(&failed) {
+        NextStep::RetryAt(retry_at) => {
+            closing.next_at = retry_at;
+            closing.reasons.push(Reason::Deferred { channel, detail: reason, retry_at });
+        }
+        NextStep::FallBack | NextStep::AwaitReceipt => give_up(closing, channel, reason),
+    }
+}
+
+/// Not on this channel.
+fn refuse(closing: &mut Closing, channel: Channel, reason: String) {
+    closing.attempt = AttemptState::Refused;
+    closing.status = Status::Planned;
+    closing.detail.clone_from(&reason);
+    closing.reasons.push(Reason::Refused { channel, detail: reason.clone() });
+    give_up(closing, channel, reason);
+}
+
+/// Work for whoever runs this installation: nobody is served until it is done. One task for
+/// all messages it holds up.
+fn stuck(provider: &str, mend: &str, reason: &str) -> NewTask {
+    NewTask {
+        kind: TaskKind::Provider,
+        key: format!("provider/{provider}/{mend}"),
+        detail: format!("{mend}. It said: {reason}"),
+    }
+}
+
+/// Work for the author of a message: one task for all that is sent of it.
+fn unfit(notification: &Notification, channel: Channel, reason: &str) -> NewTask {
+    let message = format!("{}/{}", notification.case_type, notification.notice);
+    NewTask {
+        kind: TaskKind::Template,
+        key: format!("template/{channel}/{message}"),
+        detail: format!(
+            "Change the message {message:?}: by {} it is refused for what it contains, or for its size. The provider said: {reason}",
+            channel.spoken()
+        ),
+    }
+}
+
+/// Work for whoever answers for our standing as a sender: one task a domain.
+fn unwelcome(domain: &str, reason: &str) -> NewTask {
+    NewTask {
+        kind: TaskKind::Provider,
+        key: format!("standing/{domain}"),
+        detail: format!(
+            "Find out why {domain} does not want our mail (SPF, DKIM, DMARC, block lists); what goes there waits meanwhile. It said: {reason}"
+        ),
+    }
+}
+
+fn count(channel: Channel, provider: &Provider, result: &Result<Taken, SendError>) {
     let outcome = match result {
         Ok(_) => "sent",
         Err(SendError::NotStarted { .. }) => "not_started",
-        Err(SendError::Deferred { .. } | SendError::ProviderDown { .. }) => "deferred",
-        Err(SendError::Refused { .. }) => "refused",
+        Err(
+            SendError::Deferred { .. }
+            | SendError::ProviderDown { .. }
+            | SendError::MailboxFull { .. }
+            | SendError::Stuck { .. },
+        ) => "deferred",
+        Err(SendError::Refused { .. } | SendError::Unfit { .. } | SendError::Unwelcome { .. }) => {
+            "refused"
+        }
         Err(SendError::Unanswered { .. }) => "unanswered",
     };
-    metrics::counter!("tidings_attempts_total", "channel" => channel.as_str(), "provider" => provider, "outcome" => outcome)
+    metrics::counter!("tidings_attempts_total", "channel" => channel.as_str(), "provider" => provider.label(), "outcome" => outcome)
         .increment(1);
 }
 

@@ -1,34 +1,40 @@
-//! Repairs what was lost: bells nobody heard, leases of processes that are gone, doubts whose
-//! time has come, receipts that waited, promises about to break, times that are others now.
+//! Repairs what was lost: bells nobody heard, leases of processes that are gone, receipts that waited, promises about to break, times that are others now.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Status;
-use crate::domain::reason::Reason;
+use crate::channel::lookup::SETTLED_AFTER;
 use crate::domain::time::Instant;
-use crate::planning::rules::InDoubt;
 use crate::queue::MAX_IDS;
 use crate::store::Result;
 
-use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
-use super::{audit, promises, resolve};
+use super::{audit, balance, doubts, promises, resolve};
 
 /// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Does every repair once.
+/// Does every repair once, and settles what is in doubt.
 ///
 /// # Errors
 /// `Unavailable` when the store is away.
 pub async fn run_once(engine: &Engine, now: Instant) -> Result<()> {
-    let settle_by = now + engine.behaviour.settle_doubt_after;
+    repair(engine, now).await?;
+    doubts::settle(engine, now).await
+}
+
+/// When a doubt is looked at first whose sender is gone.
+#[must_use]
+pub fn settle_by(engine: &Engine, now: Instant) -> Instant {
+    now + engine.behaviour.settle_doubt_after.min(SETTLED_AFTER)
+}
+
+async fn repair(engine: &Engine, now: Instant) -> Result<()> {
+    let settle_by = settle_by(engine, now);
     let (planned_again, doubtful) = engine.store.reap(now, settle_by).await?;
     if planned_again + doubtful > 0 {
         tracing::warn!(planned_again, doubtful, "took back what a lost process held");
     }
-    settle_doubts(engine, now).await?;
     resolve::run_once(engine, now).await?;
     promises::run_once(engine, now).await?;
     if engine.store.apply_receipts(now).await? {
@@ -48,27 +54,6 @@ async fn ring_unplanned(engine: &Engine, now: Instant) -> Result<()> {
     Ok(())
 }
 
-/// A doubt that no receipt settled in time: the topic says whether better twice or not.
-async fn settle_doubts(engine: &Engine, now: Instant) -> Result<()> {
-    let live = engine.live.load_full();
-    for doubt in engine.store.doubts_due(now, 500).await? {
-        engine.seams.pass(Seam::BeforeSettling).await;
-        let topic = live.rules.topics.get(&doubt.notification.topic);
-        let again = topic.is_some_and(|topic| topic.in_doubt == InDoubt::AtLeastOnce)
-            && now < doubt.notification.expires_at
-            && doubt.notification.attempts < 2;
-        let (status, reason, task) = if again {
-            (Status::Planned, Reason::SentAgainInDoubt, None)
-        } else {
-            let task = Some("nobody can tell whether the message arrived");
-            (Status::Unknown, Reason::NoWordInTime, task)
-        };
-        engine.store.settle_doubt(&doubt.notification, status, vec![reason], task, now).await?;
-        engine.wake.notify_one();
-    }
-    Ok(())
-}
-
 /// Repairs on a period, and when another process committed something.
 pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
     let mut foreign_commits = engine.store.foreign_commits();
@@ -78,8 +63,11 @@ pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
     loop {
         tokio::select! {
             _ = tick.tick() => {
-                if let Err(error) = run_once(&engine, engine.clock.now()).await {
+                if let Err(error) = repair(&engine, engine.clock.now()).await {
                     tracing::warn!(%error, "the reconciler could not look at the store");
+                }
+                if let Err(error) = balance::run_once(&engine, engine.clock.now()).await {
+                    tracing::warn!(%error, "the providers could not be compared");
                 }
                 let today = engine.clock.now().date_naive();
                 if audited != Some(today) {

@@ -200,6 +200,9 @@ pub async fn forget(store: Store, clock: Clock, mut stopping: Stopping) {
             }
             Err(error) => tracing::warn!(%error, "old webhooks are still kept"),
         }
+        if let Err(error) = store.forget_counts(clock.now()).await {
+            tracing::warn!(%error, "old counts of texts and calls are still kept");
+        }
         tokio::select! {
             () = tokio::time::sleep(FORGET_EVERY) => {}
             () = stopped(&mut stopping) => return,

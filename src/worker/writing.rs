@@ -3,15 +3,18 @@
 
 use chrono::TimeDelta;
 
-use crate::channel::Outgoing;
+use crate::channel::{MailParts, Outgoing};
+use crate::domain::call::Stage;
 use crate::domain::customer::Address;
+use crate::domain::message::{CalendarEntry, Script, Shaped};
 use crate::domain::reason::Voice;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, parse_instant};
 use crate::domain::token::{Grant, Keyring};
 use crate::domain::{Channel, CustomerId, Notification, NotificationId};
 use crate::planning::Telling;
 use crate::planning::fit::{ChannelNeed, unmet};
 use crate::planning::promise::promise;
+use crate::render::calendar::{Appointment, entry};
 use crate::render::message::{Links, RenderError, Scene, SkippedStep};
 use crate::render::{Company, Manner, RiderWords, Written, rider, write};
 use crate::store::callbacks::WaitTime;
@@ -51,7 +54,7 @@ impl Pen<'_> {
         }
     }
 
-    pub(super) fn answer_token(self, notification: NotificationId, now: Instant) -> String {
+    fn answer_token(self, notification: NotificationId, now: Instant) -> String {
         self.keys.token(&Grant::Answer { notification, until_s: link_until_s(now) })
     }
 
@@ -86,6 +89,8 @@ pub struct Riding {
     pub first: Option<Voice>,
     /// How long a call back takes now.
     pub wait: Option<WaitTime>,
+    /// It comes from a sender nobody can reply to.
+    pub one_way: bool,
 }
 
 /// Writes what a notification says at `now`, for one channel.
@@ -107,7 +112,7 @@ pub fn write_message(
     let manner = Manner {
         channel,
         code: &notification.code,
-        replies: behaviour.sms_replies,
+        replies: behaviour.sms_replies && !riding.one_way,
         discreet,
         answers: &notice.answers,
         company: Company {
@@ -194,6 +199,11 @@ pub fn address_it(
     let behaviour = &engine.behaviour;
     let unsubscribe = (!live.rules.is_mandatory(&notification.topic))
         .then(|| engine.pen().unsubscribe_link(&customer.id, &notification.topic, channel));
+    let thread_id = engine.keys.thread_id(&notification.case, &customer.id, &behaviour.mail_domain);
+    let calendar = match &written.shaped {
+        Shaped::Email(text) => calendar(engine, live, claimed, &thread_id, &text.subject, now),
+        Shaped::Sms(_) | Shaped::Voice(_) => None,
+    };
     Outgoing {
         notification: notification.id,
         no: 0,
@@ -202,22 +212,74 @@ pub fn address_it(
         to_name: customer.profile.name.clone(),
         shaped: written.shaped,
         message_id: engine.keys.message_id(notification.id, &behaviour.mail_domain),
-        thread_id: engine.keys.thread_id(&notification.case, &customer.id, &behaviour.mail_domain),
+        thread_id,
         unsubscribe,
         topic: notification.topic.clone(),
         receipt_url: String::new(),
-        keys_url: (channel == Channel::Voice).then(|| engine.keys_link(notification.id, now)),
+        call_url: None,
         at: now,
+        mail: MailParts {
+            notice: notification.notice.clone(),
+            case_type: notification.case_type.clone(),
+            calendar,
+            ..MailParts::default()
+        },
     }
 }
 
+/// What a mail puts into the customer's calendar, where its notice says so and the facts say
+/// when. One entry for a case: its sequence rises with each event of the case.
+fn calendar(
+    engine: &Engine,
+    live: &Live,
+    claimed: &Claimed,
+    uid: &str,
+    summary: &str,
+    now: Instant,
+) -> Option<CalendarEntry> {
+    let Claimed { notification, case, customer, .. } = claimed;
+    let journey = live.rules.journeys.of(&notification.case_type, &notification.case)?;
+    let rule = journey.notice(&notification.notice)?.calendar.as_ref()?;
+    let text = |fact: &str| case.facts.get(fact).and_then(serde_json::Value::as_str);
+    let instant = |fact: &str| text(fact).and_then(|text| parse_instant(text).ok());
+    let start = instant(&rule.start);
+    if start.is_none() && !rule.cancel {
+        return None;
+    }
+    let minutes = i64::try_from(rule.lasts.rough_minutes()).unwrap_or(60);
+    let lasts = || start.map(|start| start + TimeDelta::minutes(minutes));
+    let end = rule.end.as_deref().and_then(instant).or_else(lasts);
+    // A calendar is looked at by others.
+    let discreet = customer.preferences.discreet.unwrap_or(false);
+    let place = rule.place.as_deref().filter(|_| !discreet).and_then(text);
+    let organizer = (engine.behaviour.sender.name.as_str(), engine.behaviour.mail_from.as_str());
+    let appointment = Appointment {
+        uid,
+        sequence: case.revision,
+        cancelled: rule.cancel,
+        start,
+        end: end.filter(|end| start.is_some_and(|start| *end > start)),
+        summary,
+        place,
+        organizer,
+        now,
+    };
+    Some(entry(&appointment))
+}
+
 /// Fills in what is known only once the attempt has its number.
-pub fn number(engine: &Engine, outgoing: &mut Outgoing, provider: &str, no: i64) {
+pub fn number(engine: &Engine, outgoing: &mut Outgoing, kind: &str, no: i64) {
     let grant = Grant::Receipt { notification: outgoing.notification, no };
     outgoing.no = no;
+    outgoing.mail.bounce_token = engine.keys.bounce_token(outgoing.notification, no);
     outgoing.receipt_url = format!(
-        "{}/v1/receipts/{provider}?a={}",
+        "{}/v1/receipts/{kind}?a={}",
         engine.behaviour.public_url,
         engine.keys.token(&grant)
     );
+    if let Shaped::Voice(Script { talk: Some(_), .. }) = &outgoing.shaped {
+        let (notification, until_s) = (outgoing.notification, link_until_s(outgoing.at));
+        let grant = Grant::Call { notification, no, stage: Stage::Answered, until_s };
+        outgoing.call_url = Some(engine.call_link(kind, &grant));
+    }
 }

@@ -121,7 +121,7 @@ for (const scheme of ['light', 'dark']) {
     '', '/planned', '/search?q=C-1', '/customers/C-1', '/cases/R-1001', '/customers/C-1/as',
     '/customers/C-1/as/choices', '/notifications', '/notifications?status=planned',
     '/notifications/many?do=cancel&status=planned', `/notifications/${notifications[0].id}`,
-    '/notifications?status=nonsense', '/tasks', '/reports', '/suppressions', '/providers', '/webhooks', '/audit',
+    '/notifications?status=nonsense', '/tasks', '/reports', '/suppressions', '/providers', '/webhooks', '/audit', '/restored',
     '/journeys', '/journeys/map/return', '/drafts/new', '/drafts/1', '/drafts/1/values/return', '/drafts/1/texts',
     '/drafts/1/text?file=messages/return/post-it.en.j2',
   ];

@@ -5,6 +5,7 @@ use tidings::app::reports::answers::report;
 use tidings::domain::Channel;
 use tidings::store::intake::Accepted;
 
+use crate::support::telephone::{By, Next, Telephone};
 use crate::support::twilio::sign;
 use crate::support::{TestApp, ada};
 
@@ -114,7 +115,7 @@ async fn a_reply_by_its_number_answers_and_what_is_unclear_is_asked_again() {
     let (_, said) = reply("what?", "+447911123456").await;
     assert!(said.contains("1 = A replacement, 2 = My money back."), "{said}");
     let (_, said) = reply("Yes", "+447911123456").await;
-    assert!(said.contains("1 = A replacement"), "yes is no START, and no answer here: {said}");
+    assert!(said.contains("<Response></Response>"), "no answer, no START, and said once: {said}");
     let (_, said) = reply("1", "+447911123457").await;
     assert!(said.contains("Nobody reads replies"), "another number: {said}");
     assert!(answers(&app).await.is_empty());
@@ -131,22 +132,21 @@ async fn a_reply_by_its_number_answers_and_what_is_unclear_is_asked_again() {
 #[tokio::test]
 async fn a_key_pressed_during_the_call_answers_and_key_one_reaches_a_person() {
     let app = asked(Channel::Voice).await;
-    let twiml = app.twilio.taken()[0].field("Twiml").to_owned();
-    assert!(twiml.contains("My money back: press 5."), "{twiml}");
-    let action = app.twilio.taken()[0].action();
-    let path = action.strip_prefix("https://tidings.example.com").expect("our address");
-    let press = async |key: &str| {
-        let fields = [("CallSid", "CA1"), ("Digits", key)];
-        app.post_form(path, &fields, Some(sign(&action, &fields))).await
-    };
+    let phone = Telephone::rings(&app, By::Twilio);
+    let first = phone.picked_up("human").await;
+    let asked = phone.press(&first, '2').await;
+    assert!(asked.said.contains("My money back: press 5."), "{asked:?}");
+    let Next::Listen { url } = &asked.then else { panic!("{asked:?}") };
+    let path = url.strip_prefix("https://tidings.example.com").expect("our address");
     let forged = app.post_form(path, &[("Digits", "5")], Some("bm90IGl0".into())).await;
     assert_eq!((forged.0, answers(&app).await.len()), (401, 0));
-    assert!(press("1").await.1.contains("<Dial>+442079460000</Dial>"));
-    let (_, said) = press("3").await;
-    assert!(said.contains("goodbye") && answers(&app).await.is_empty(), "{said}");
-    let (_, said) = press("5").await;
+    let connecting = phone.press(&asked, '1').await;
+    assert!(matches!(connecting.then, Next::Connect { to, .. } if to == "+442079460000"));
+    let said = phone.press(&asked, '7').await.said;
+    assert!(said.contains("did not understand") && answers(&app).await.is_empty(), "{said}");
+    let said = phone.press(&asked, '5').await.said;
     assert!(said.contains("We noted your answer: My money back"), "{said}");
-    press("4").await;
+    phone.press(&asked, '4').await;
     app.drain().await;
     assert_eq!(answers(&app).await, ["refund"]);
     app.end().await;

@@ -232,3 +232,37 @@ fn refusals_are_compared_with_the_carriers_and_taken_over_when_asked() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn a_test_message_goes_by_every_provider_and_shows_what_each_answered() {
+    let here = Installation::new("");
+    let args = ["doctor", "--send-test", "ada@example.com", "--send-test", "+447911123456"];
+    let done = here.json(&[&args[..], &["--json"]].concat());
+    assert_eq!(done["failed"], 0, "{done}");
+    let channels: Vec<&Value> =
+        done["tests"].as_array().expect("tests").iter().map(|test| &test["channel"]).collect();
+    assert_eq!(channels, ["email", "sms"]);
+    let file = done["tests"][1]["answer"].as_str().expect("the file");
+    let words = std::fs::read_to_string(here.path().join("var/outbox").join(file)).expect("a file");
+    assert!(words.contains("This is a test by Example Shop"), "{words}");
+    let report = here.json(&["work", "--until-idle", "--json"]);
+    assert_eq!(report["balance"]["told"], 0, "no test is in the store");
+
+    let odd = here.run(&["doctor", "--send-test", "pigeon:ada"]);
+    assert_eq!(odd.status.code(), Some(2));
+    assert!(text(&odd.stderr).contains("is no channel"), "{}", text(&odd.stderr));
+}
+
+#[test]
+fn a_provider_that_cannot_be_reached_fails_its_test() {
+    let port = crate::support::redis::free_port();
+    let smtp = format!(
+        "[channels.email]\nprovider = \"smtp\"\nurl = \"smtp://127.0.0.1:{port}\"\n[channels.voice]\nprovider = \"none\"\n"
+    );
+    let here = Installation::new(&smtp);
+    let output = here.run(&["doctor", "--send-test", "ada@example.com"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("no connection"), "{}", text(&output.stdout));
+    let none = here.run(&["doctor", "--send-test", "voice:+447911123456"]);
+    assert_eq!(none.status.code(), Some(1), "nothing was tested");
+}

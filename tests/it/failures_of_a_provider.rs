@@ -61,7 +61,8 @@ async fn a_policy_refusal_never_suppresses_the_customer() {
     assert_eq!(app.customer_now().await.contact_points[0].suppressed, None);
     let n = app.of("taken-in-charge").await;
     assert_eq!(n.status, "failed", "no other channel is allowed");
-    assert_eq!(app.tasks().await.len(), 1, "a person is told");
+    let tasks = app.tasks().await;
+    assert_eq!(tasks.len(), 2, "a person tells the customer, another asks why: {tasks:?}");
     assert_eq!(app.summary().await.balance.task, 1);
     app.end().await;
 }

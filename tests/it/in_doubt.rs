@@ -66,6 +66,53 @@ async fn a_text_without_an_answer_is_settled_by_its_receipt() {
     }
 }
 
+#[tokio::test]
+async fn a_text_without_an_answer_or_a_receipt_is_looked_up_and_found() {
+    let app = TestApp::start().await;
+    by(&app, Channel::Sms).await;
+    app.twilio.will([Answer::TakeAndVanish]);
+    app.event("take_in_charge_ticket").await;
+    app.advance_to("2026-11-23T10:02:29Z").await;
+    assert_eq!(app.of("taken-in-charge").await.status, "in_doubt", "it may still arrive there");
+    app.advance_to("2026-11-23T10:02:31Z").await;
+    assert_eq!(app.of("taken-in-charge").await.status, "sent");
+    app.advance_to("2026-11-23T12:00:00Z").await;
+    assert_eq!(app.twilio.taken().len(), 1, "once");
+    assert_eq!(app.tasks().await.len(), 0, "nobody is asked");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn what_the_provider_never_heard_of_is_sent_again_at_once() {
+    let app = TestApp::start().await;
+    by(&app, Channel::Sms).await;
+    app.twilio.will([Answer::Vanish]);
+    app.event("take_in_charge_ticket").await;
+    app.advance_to("2026-11-23T10:02:29Z").await;
+    assert_eq!(app.twilio.taken().len(), 0);
+    app.advance_to("2026-11-23T10:02:31Z").await;
+    assert_eq!((app.twilio.taken().len(), app.smtp.taken().len()), (1, 0));
+    assert_eq!(app.of("taken-in-charge").await.status, "sent");
+    let explained = app.explained("taken-in-charge").await;
+    assert!(explained.contains("twilio was asked and never heard of the message"), "{explained}");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_doubt_nobody_answers_is_asked_for_until_its_time_is_up_and_then_named() {
+    let app = TestApp::start().await;
+    by(&app, Channel::Sms).await;
+    app.twilio.hide_lists();
+    app.twilio.will([Answer::TakeAndVanish]);
+    app.event("take_in_charge_ticket").await;
+    app.advance_to("2026-11-23T10:14:00Z").await;
+    assert_eq!(app.of("taken-in-charge").await.status, "in_doubt");
+    app.advance_to("2026-11-23T10:16:00Z").await;
+    assert_eq!(app.of("taken-in-charge").await.status, "unknown");
+    assert_eq!((app.tasks().await.len(), app.twilio.taken().len()), (1, 1));
+    app.end().await;
+}
+
 /// Posts a callback to the app's own router, signed under `token`.
 pub async fn post_receipt(
     app: &TestApp,

@@ -64,10 +64,14 @@ impl Wire for Dice {
     fn send<'a>(
         &'a self,
         outgoing: &'a Outgoing,
-        _: HandOverWindow,
+        window: HandOverWindow,
     ) -> BoxFuture<'a, Result<Taken, SendError>> {
         async move {
             tokio::task::yield_now().await;
+            if window.is_past() {
+                let reason = "the hand-over window was past".to_owned();
+                return Err(SendError::NotStarted { reason });
+            }
             let roll = self.rng.lock().expect("lock").random_range(0..100);
             let mut ledger = self.ledger.lock().expect("lock");
             let customer = outgoing.to_name.clone();
@@ -110,7 +114,7 @@ fn gateways(seed: u64, ledger: &Arc<Mutex<Ledger>>) -> Gateways {
         n += 1;
         let rng = Mutex::new(SmallRng::seed_from_u64(seed * 10 + n));
         let dice = Dice { channel, rng, ledger: Arc::clone(ledger) };
-        Some(Gateway { provider: Arc::new(dice), connections: 3 })
+        vec![Gateway::new(Arc::new(dice), 3)]
     })
 }
 

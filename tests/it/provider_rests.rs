@@ -6,7 +6,9 @@ use crate::support::twilio::Answer;
 
 /// Text messages only, each tried again after 5 s.
 async fn texts_only() -> TestApp {
-    let app = TestApp::with("[retry.sms]\ndelays_s = [5, 5, 5, 5]\nspread_percent = 0\n").await;
+    let settings = "[retry.sms]\ndelays_s = [5, 5, 5, 5]\nspread_percent = 0\n\
+        [limits.sms]\nper_number_per_hour = 0\n";
+    let app = TestApp::with(settings).await;
     app.ada().await;
     app.choose(|chosen| chosen.channel_order = Some(vec![Channel::Sms])).await;
     app
@@ -36,7 +38,10 @@ async fn a_provider_that_fails_twenty_times_is_left_alone_and_then_tried_with_on
     let id = NotificationId::parse(&last.id).expect("an id");
     let explained = tidings::app::explain::notification(&app.app, &id).await.expect("there").text;
     assert!(explained.contains("The provider fails too often right now"), "{explained}");
-    app.advance_to("2026-11-23T10:01:00Z").await;
+    // Twelve retries in the first minute: ten, and a tenth of twenty-one first attempts.
+    app.advance_to("2026-11-23T10:00:59Z").await;
+    assert_eq!(app.twilio.taken().len(), 13);
+    app.advance_to("2026-11-23T10:02:00Z").await;
     assert_eq!(app.twilio.taken().len(), 21, "each once");
     app.end().await;
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tidings::app::App;
+use tidings::channel::Way;
 use tidings::clock::Clock;
 use tidings::domain::customer::CustomerRecord;
 use tidings::domain::{CaseEvent, Zones};
@@ -79,7 +80,7 @@ async fn a_virtual_clock_knows_no_limits() {
     let clock = app.app.engine.clock.clone();
     let played = App::build(settings, clock, store).await.expect("an app");
     let health = &played.engine.health;
-    let admitted = health.admit(tidings::domain::Channel::Email, 500, app.now()).await;
+    let admitted = health.admit(Way::first(tidings::domain::Channel::Email), 500, app.now()).await;
     assert_eq!(admitted, tidings::channel::health::Admission::All);
     app.end().await;
 }

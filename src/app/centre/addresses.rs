@@ -145,7 +145,12 @@ pub async fn begin_add(
     let address = Address::parse(channel, text.trim()).map_err(|_| {
         refused(if channel == Channel::Email { "fault_email" } else { "fault_phone" })
     })?;
-    if app.engine.gateways.get(channel).is_none() {
+    if app.engine.gateways.get(channel).is_empty() {
+        return Err(refused("locked_not_offered"));
+    }
+    let live = app.engine.live.load_full();
+    let caps = live.rules.caps.get(channel).as_ref();
+    if caps.is_some_and(|caps| caps.open(&address, &live.rules.countries).is_err()) {
         return Err(refused("locked_not_offered"));
     }
     let points = &person.customer.contact_points;

@@ -8,9 +8,10 @@ use chrono::TimeDelta;
 use jiff::ToSpan;
 use serde::Serialize;
 
+use crate::domain::call::Slot;
 use crate::domain::hours::{Days, Window};
 use crate::domain::time::{Instant, instant, local};
-use crate::domain::{Channel, CustomerId};
+use crate::domain::{CaseId, Channel, CustomerId};
 use crate::planning::schedule::Calendar;
 use crate::store::callbacks::{Callback, Wish};
 use crate::store::{Result, StoreError};
@@ -112,7 +113,7 @@ fn offered(free: &[Instant], zone: &jiff::tz::TimeZone) -> Vec<Instant> {
 }
 
 /// The windows that have room, soonest first.
-pub(super) async fn free_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
+pub(in crate::app) async fn free_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
     let settings = &app.settings;
     let live = app.engine.live.load_full();
     let zone = house_zone(app);
@@ -152,6 +153,58 @@ fn windows(
     windows
 }
 
+/// Is somebody there to talk to at `now`?
+pub(in crate::app) fn is_open(app: &App, now: Instant) -> bool {
+    let live = app.engine.live.load();
+    let calendar = live.rules.calendars.get(&app.settings.calendars.default);
+    let calendar = calendar.cloned().unwrap_or_default();
+    within(app.settings.callback.hours, &calendar, &house_zone(app), now)
+}
+
+fn within(hours: Window, calendar: &Calendar, zone: &jiff::tz::TimeZone, now: Instant) -> bool {
+    let now = local(now, zone);
+    let works = hours.days != Days::Working || calendar.is_working(now.date());
+    works && hours.days.names(now.weekday()) && hours.hours.contains(now.time())
+}
+
+/// The end of a promise that begins at `from`.
+async fn promised_by(app: &App, from: Option<Instant>, now: Instant) -> Result<Instant> {
+    let wait = app.engine.store.wait_time(Channel::Voice, now).await?;
+    Ok(match (from, wait) {
+        (Some(from), _) => from + TimeDelta::minutes(WINDOW_MIN),
+        (None, Some(wait)) => now + TimeDelta::seconds(wait.longest_s),
+        (None, None) => now + TimeDelta::hours(SOON_H),
+    })
+}
+
+/// Takes a wish for a call back that was made during a call of ours about `case`. One that was
+/// asked for before moves.
+///
+/// # Errors
+/// `Refused` when the window is full.
+pub(in crate::app) async fn book(
+    app: &App,
+    id: &CustomerId,
+    case: &CaseId,
+    slot: Slot,
+    now: Instant,
+) -> Result<()> {
+    let from = slot.from();
+    let to = promised_by(app, from, now).await?;
+    let wish = Wish {
+        customer: id.clone(),
+        case: Some(case.clone()),
+        from,
+        to,
+        detail: format!(
+            "Call the customer {id} {}: they asked for it during our call about case {case}.",
+            on_the_clock(app, from, to)
+        ),
+        room: i64::from(app.settings.callback.per_window),
+    };
+    app.engine.store.ask_for_callback(wish, now).await
+}
+
 /// Asks for a call: `soon`, or in the window that begins at these milliseconds. One that was
 /// asked for before moves.
 ///
@@ -168,12 +221,7 @@ pub async fn ask(app: &Arc<App>, person: &Person, when: &str, now: Instant) -> R
         let wanted = free.find(|from| from.timestamp_millis().to_string() == when);
         Some(wanted.ok_or_else(|| StoreError::Refused("fault_window_taken".into()))?)
     };
-    let wait = store.wait_time(Channel::Voice, now).await?;
-    let to = match (from, wait) {
-        (Some(from), _) => from + TimeDelta::minutes(WINDOW_MIN),
-        (None, Some(wait)) => now + TimeDelta::seconds(wait.longest_s),
-        (None, None) => now + TimeDelta::hours(SOON_H),
-    };
+    let to = promised_by(app, from, now).await?;
     let wish = Wish {
         customer: id.clone(),
         case: None,
@@ -230,6 +278,22 @@ mod tests {
         let shown: Vec<String> =
             windows.iter().take(4).map(|at| at.format("%a %H:%M").to_string()).collect();
         assert_eq!(shown, ["Fri 09:30", "Fri 09:45", "Mon 09:00", "Mon 09:15"]);
+    }
+
+    #[test]
+    fn somebody_is_there_in_the_hours_of_working_days() {
+        let hours = "09:00-17:00 working days".parse().expect("a window");
+        let zone = crate::domain::Zones::bundled().get("Europe/London").expect("a zone");
+        for (at, open) in [
+            ("2026-11-27T09:00:00Z", true),
+            ("2026-11-27T16:59:59Z", true),
+            ("2026-11-27T17:00:00Z", false),
+            ("2026-11-28T12:00:00Z", false),
+            ("2026-06-01T08:00:00Z", true),
+        ] {
+            let now = parse_instant(at).expect("an instant");
+            assert_eq!(within(hours, &Calendar::default(), &zone, now), open, "{at}");
+        }
     }
 
     #[test]

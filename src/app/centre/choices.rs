@@ -188,9 +188,12 @@ pub async fn choices(app: &App, person: &Person, now: Instant) -> Result<Choices
 fn cell(app: &App, customer: &Customer, topic: &str, channel: Channel) -> Cell {
     let rules = &app.engine.live.load_full().rules;
     let allowed = consent(topic, channel, customer, CaseChoice::default(), rules);
+    let withdrawn = *app.engine.health.withdrawn().get(channel);
     let mut points = customer.contact_points.iter().filter(|point| point.channel == channel);
     let locked = if !rules.offered.get(channel) {
         Some("locked_not_offered")
+    } else if withdrawn.is_some_and(|withdrawn| app.engine.clock.now() < withdrawn.until) {
+        Some("locked_withdrawn")
     } else if customer.preferences.stopped.contains(&channel) {
         Some("locked_stopped")
     } else if allowed == Err(Voice::Need) {

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use minijinja::context;
 
 use crate::app::pages::Reader;
-use crate::channel::{HandOverWindow, Outgoing};
+use crate::channel::{HandOverWindow, MailParts, Outgoing};
 use crate::domain::customer::Address;
 use crate::domain::message::{EmailText, Script, Shaped, SmsText};
 use crate::domain::time::Instant;
@@ -54,7 +54,6 @@ pub fn send(
     letter: &Letter,
     now: Instant,
 ) {
-    let Some(gateway) = app.engine.gateways.get(channel).clone() else { return };
     let shaped = match shape(app, reader, channel, letter) {
         Ok(shaped) => shaped,
         Err(why) => {
@@ -62,9 +61,42 @@ pub fn send(
             return;
         }
     };
+    dispatch(app, (id, name), (channel, address), (shaped, letter.kind()), now);
+}
+
+/// Sends a message in writing that its customer heard on the phone and asked for, to the first
+/// address that may be used.
+pub(in crate::app) fn copy(
+    app: &Arc<App>,
+    person: &Person,
+    channel: Channel,
+    shaped: Shaped,
+    now: Instant,
+) {
+    let Some(point) = person.usable(channel).next() else { return };
+    let whom = (&person.customer.id, person.customer.profile.name.as_str());
+    dispatch(app, whom, (channel, &point.address), (shaped, "copy"), now);
+}
+
+fn dispatch(
+    app: &Arc<App>,
+    (id, name): (&CustomerId, &str),
+    (channel, address): (Channel, &Address),
+    (shaped, kind): (Shaped, &'static str),
+    now: Instant,
+) {
+    let live = app.engine.live.load();
+    let caps = live.rules.caps.get(channel).as_ref();
+    if caps.is_some_and(|caps| caps.open(address, &live.rules.countries).is_err()) {
+        tracing::warn!(kind, %channel, "a letter of the centre goes to no such country");
+        return;
+    }
     let outgoing = outgoing(app, (id, name), (channel, address), shaped, now);
+    let Some(gateway) = app.engine.letter_gateway(channel, outgoing.notification, now) else {
+        return;
+    };
     let kept = if app.engine.behaviour.shadow { ", kept back in shadow mode" } else { "" };
-    let note = format!("{} by {channel} to {address}{kept}", letter.kind());
+    let note = format!("{kind} by {channel} to {address}{kept}");
     let (app, id) = (Arc::clone(app), id.clone());
     // Held until the letter has left, so that a process that stops waits for it.
     let busy = app.engine.activity.begin();
@@ -186,6 +218,7 @@ fn shape(app: &App, reader: &Reader, channel: Channel, letter: &Letter) -> Resul
                 paragraphs: paragraphs.map(str::to_owned).collect(),
                 locale: locale.clone(),
                 slow: false,
+                talk: None,
             })
         }
     })
@@ -201,6 +234,8 @@ fn outgoing(
     let engine = &app.engine;
     let domain = &engine.behaviour.mail_domain;
     let cause = format!("{id}/{channel}/{}/{}", address.compare_key(), shaped.hash());
+    let gateway = engine.gateways.get(channel).first();
+    let provider = gateway.map_or("none", |gateway| gateway.name.kind());
     let occurrence = u32::try_from(now.timestamp().rem_euclid(i64::from(u32::MAX))).unwrap_or(0);
     let notification = NotificationId::derive("centre", "letter", &cause, occurrence);
     let case = CaseId("centre".into());
@@ -216,11 +251,12 @@ fn outgoing(
         unsubscribe: None,
         topic: "centre".into(),
         receipt_url: format!(
-            "{}/v1/receipts/twilio?a={}",
+            "{}/v1/receipts/{provider}?a={}",
             engine.behaviour.public_url,
             engine.keys.token(&Grant::Receipt { notification, no: 1 })
         ),
-        keys_url: None,
+        call_url: None,
         at: now,
+        mail: MailParts { notice: "letter".into(), ..MailParts::default() },
     }
 }

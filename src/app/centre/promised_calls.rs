@@ -78,6 +78,31 @@ pub async fn finish(
     }
 }
 
+/// A promised call that the house made itself is over.
+///
+/// # Errors
+/// `Unavailable` when that was not kept.
+pub(in crate::app) async fn ended(
+    app: &Arc<App>,
+    id: &CustomerId,
+    call: Callback,
+    outcome: Outcome,
+    now: Instant,
+) -> Result<()> {
+    let person = person(app, id, now).await?;
+    match outcome {
+        Outcome::Reached => {
+            if app.engine.store.keep_callback(id, call.seq, now).await? {
+                tell(app, &person, "call_was_kept", None, now);
+            }
+        }
+        Outcome::NotReached => {
+            unheld(app, &person, call, Unheld::NotReached, now).await?;
+        }
+    }
+    Ok(())
+}
+
 /// A try led to no conversation: once it moves, then it is left to a person.
 async fn unheld(
     app: &Arc<App>,

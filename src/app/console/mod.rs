@@ -3,12 +3,14 @@
 pub mod audit;
 pub mod door;
 pub mod drains;
+pub mod moved;
 pub mod now;
 pub mod openid;
 mod pages;
 pub mod people;
 pub mod planned;
 pub mod reports;
+pub mod shelf;
 pub mod veil;
 
 pub use door::Door;

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::channel::Way;
 use crate::domain::Channel;
 use crate::domain::time::{Instant, from_ms};
 use crate::store::Result;
@@ -32,6 +33,8 @@ pub struct Now {
     /// Of how many messages.
     pub timed: usize,
     pub lines: Vec<Line>,
+    /// What was due before a restore waits for a person.
+    pub restored: bool,
 }
 
 /// A channel and its provider.
@@ -44,7 +47,16 @@ pub struct Line {
     pub state: &'static str,
     /// For how long it rests still, in seconds.
     pub rests_s: u64,
+    /// Whoever stopped it, or its whole channel.
     pub drain: Option<Drain>,
+    /// Its whole channel is stopped.
+    pub channel_stopped: bool,
+    /// It is one of several; the first of its channel says so for all.
+    pub of_several: bool,
+    pub first: bool,
+    /// Its share now, in percent, and as the settings have it.
+    pub share: u32,
+    pub configured_share: u32,
     /// RFC 3339.
     pub drained_at: Option<String>,
     /// Hand-overs a second within the last minute.
@@ -103,6 +115,7 @@ pub async fn now(app: &App, now: Instant) -> Result<Now> {
         p95_ms: rank(&took, 95),
         timed: took.len(),
         lines: lines(app, now).await?,
+        restored: store.restored_at().await?.is_some(),
     })
 }
 
@@ -113,38 +126,59 @@ pub async fn now(app: &App, now: Instant) -> Result<Now> {
 pub async fn lines(app: &App, now: Instant) -> Result<Vec<Line>> {
     let engine = &app.engine;
     let attempts = engine.store.last_attempts(now - RATE_OVER).await?;
-    let mut drains = engine.store.drains().await?;
+    let drains = engine.store.drains().await?;
+    let of_providers = engine.store.drains_of_providers().await?;
     let mut lines = Vec::new();
     for channel in Channel::ALL {
-        let Some(line) = engine.health.line(channel) else { continue };
-        let of_channel = |attempt: &&LastAttempt| attempt.channel == channel.as_str();
-        let handed: Vec<&LastAttempt> = attempts.iter().filter(of_channel).collect();
-        let faults = handed.iter().filter(|a| matches!(&*a.state, "deferred" | "in_doubt"));
-        let standing = engine.health.standing(channel, now);
-        let drain = drains.get_mut(channel).take();
-        lines.push(Line {
-            channel,
-            spoken: channel.spoken(),
-            provider: line.provider.to_owned(),
-            state: match (&drain, standing.open, standing.rests.is_zero()) {
-                (Some(_), ..) => "stopped",
-                (None, true, true) => "tried",
-                (None, true, false) => "rests",
-                (None, false, _) => "well",
-            },
-            rests_s: standing.rests.as_secs(),
-            drained_at: drain.as_ref().map(|drain| from_ms(drain.since_ms).to_rfc3339()),
-            drain,
-            per_second: per_second(&attempts, handed.len(), now),
-            handed: handed.len(),
-            faults: faults.count(),
-            limit: line.rate.map(|rate| {
-                let seconds = rate.interval().as_secs_f64();
-                format!("{:.1}", 1.0 / seconds.max(f64::MIN_POSITIVE))
-            }),
-        });
+        let offered = engine.health.lines(channel);
+        let shares = percent(&engine.health.weights(channel));
+        let configured = percent(&offered.iter().map(|line| line.weight).collect::<Vec<_>>());
+        for (place, line) in offered.iter().enumerate() {
+            let name = line.provider.name();
+            let of_line = |attempt: &&LastAttempt| {
+                attempt.channel == channel.as_str() && attempt.provider == name
+            };
+            let handed: Vec<&LastAttempt> = attempts.iter().filter(of_line).collect();
+            let faults = handed.iter().filter(|a| matches!(&*a.state, "deferred" | "in_doubt"));
+            let standing = engine.health.standing(Way { channel, place }, now);
+            let stopped = drains.get(channel).as_ref();
+            let own = of_providers.get(&(channel, name.to_owned()));
+            let drain = stopped.or(own).cloned();
+            lines.push(Line {
+                channel,
+                spoken: channel.spoken(),
+                provider: name.to_owned(),
+                state: match (&drain, standing.open, standing.rests.is_zero()) {
+                    (Some(_), ..) => "stopped",
+                    (None, true, true) => "tried",
+                    (None, true, false) => "rests",
+                    (None, false, _) => "well",
+                },
+                rests_s: standing.rests.as_secs(),
+                drained_at: drain.as_ref().map(|drain| from_ms(drain.since_ms).to_rfc3339()),
+                drain,
+                channel_stopped: stopped.is_some(),
+                of_several: offered.len() > 1,
+                first: place == 0,
+                share: shares[place],
+                configured_share: configured[place],
+                per_second: per_second(&attempts, handed.len(), now),
+                handed: handed.len(),
+                faults: faults.count(),
+                limit: line.rate.map(|rate| {
+                    let seconds = rate.interval().as_secs_f64();
+                    format!("{:.1}", 1.0 / seconds.max(f64::MIN_POSITIVE))
+                }),
+            });
+        }
     }
     Ok(lines)
+}
+
+/// Weights as percent of their sum.
+fn percent(weights: &[u32]) -> Vec<u32> {
+    let sum = weights.iter().sum::<u32>().max(1);
+    weights.iter().map(|weight| (weight * 100 + sum / 2) / sum).collect()
 }
 
 /// The rate of `handed` of these: over a minute, or over what the last thousand took.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, staff};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{CaseId, CustomerId, Notification, Reason};
 use crate::store::console::NotificationView;
@@ -136,7 +136,11 @@ pub async fn case(app: &App, id: &CaseId) -> Result<Value> {
         })
     });
     let case = &standing.case;
+    let now = app.engine.clock.now();
+    let customer = store.customer(&case.customer, now).await.ok();
+    let notes = customer.map_or_else(Vec::new, |customer| staff::notes(app, case, &customer));
     Ok(json!({
+        "notes": notes,
         "id": case.id, "case_type": case.case_type, "customer": case.customer,
         "state": case.state, "previous_state": case.previous_state,
         "since": case.since.to_rfc3339(), "opened_at": case.opened_at.to_rfc3339(),

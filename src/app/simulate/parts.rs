@@ -144,8 +144,13 @@ impl Scribe {
             .iter()
             .map(|rider| rider_words(pen, &self.live, rider, sending.now))
             .collect();
-        let riding =
-            Riding { words: words?, digest: sending.digest, first: sending.first, wait: None };
+        let riding = Riding {
+            words: words?,
+            digest: sending.digest,
+            first: sending.first,
+            wait: None,
+            one_way: false,
+        };
         let mut notification = sending.telling.notification.clone();
         CODE.clone_into(&mut notification.code);
         let telling = Telling { notification: &notification, ..sending.telling };

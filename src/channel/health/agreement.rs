@@ -24,8 +24,11 @@ fn t0() -> Instant {
     parse_instant("2026-11-23T10:00:00Z").expect("an instant")
 }
 
-fn lines(rate: Option<Rate>) -> ChannelMap<Option<Line>> {
-    ChannelMap { sms: Some(Line { provider: "carrier", rate }), ..ChannelMap::default() }
+const SMS: Way = Way::first(Channel::Sms);
+
+fn lines(rate: Option<Rate>) -> ChannelMap<Vec<Line>> {
+    let line = Line { provider: "carrier".into(), rate, weight: 100 };
+    ChannelMap { sms: vec![line], ..ChannelMap::default() }
 }
 
 fn connect(server: &RedisServer) -> Connect {
@@ -73,6 +76,25 @@ async fn the_rate_is_the_same_arithmetic_in_redis_and_here() {
 }
 
 #[tokio::test]
+async fn retries_have_the_same_budget_in_redis_and_here() {
+    let server = RedisServer::start();
+    let mut connection = server.connection().await;
+    let scripts = Scripts::new(TOLD_CLOCK);
+    let mut rng = SmallRng::seed_from_u64(11);
+    let (mut budget, mut now_us, mut refused) = (Budget::default(), T0_US, 0);
+    let allowed = Allowance::default();
+    for step in 0..600 {
+        now_us += rng.random_range(0..15_000_000);
+        let (firsts, wanted) = (rng.random_range(0..40u32), rng.random_range(0..9u32));
+        let mut asked = scripts.budget("budget", allowed, firsts, wanted);
+        let told: u32 = asked.arg(now_us).invoke_async(&mut connection).await.expect("an answer");
+        assert_eq!(told, budget.take(allowed, firsts, wanted, now_us / 1_000), "step {step}");
+        refused += wanted - told;
+    }
+    assert!(refused > 50, "{refused}");
+}
+
+#[tokio::test]
 async fn the_breaker_has_the_same_rules_in_redis_and_here() {
     let server = RedisServer::start();
     let mut connection = server.connection().await;
@@ -116,7 +138,7 @@ async fn processes_that_share_a_redis_share_one_limit() {
         tokio::spawn(async move {
             let mut count = 0;
             while count < 200 {
-                count += match health.admit(Channel::Sms, 20, t0()).await {
+                count += match health.admit(SMS, 20, t0()).await {
                     Admission::All => 20,
                     Admission::Some { count, .. } => count,
                     other => panic!("{other:?}"),
@@ -140,31 +162,31 @@ async fn what_one_process_learns_of_a_provider_the_others_know() {
     let one = Health::shared(lines(None), connect(&server));
     let other = Health::shared(lines(None), connect(&server));
     for _ in 0..20 {
-        one.record(Channel::Sms, Call::Fault, t0());
+        one.record(SMS, Call::Fault, t0());
     }
-    until("the other rests too", async || other.rests(t0()).sms.is_some()).await;
-    let rest = other.rests(t0()).sms.expect("it rests").until() - t0();
+    until("the other rests too", async || other.rests(t0()).sms[0].is_some()).await;
+    let rest = other.rests(t0()).sms[0].expect("it rests").until() - t0();
     assert!(rest <= TimeDelta::seconds(10), "{rest}");
-    assert!(matches!(other.admit(Channel::Sms, 5, t0()).await, Admission::Rests { .. }));
+    assert!(matches!(other.admit(SMS, 5, t0()).await, Admission::Rests { .. }));
 }
 
 #[tokio::test]
 async fn while_redis_is_away_each_process_goes_by_what_it_knows() {
     let mut server = RedisServer::start();
     let health = Health::shared(lines(Rate::new(0.001, 5)), connect(&server));
-    assert_eq!(health.admit(Channel::Sms, 5, t0()).await, Admission::All);
-    let held = health.admit(Channel::Sms, 1, t0()).await;
+    assert_eq!(health.admit(SMS, 5, t0()).await, Admission::All);
+    let held = health.admit(SMS, 1, t0()).await;
     assert!(matches!(held, Admission::Some { count: 0, .. }), "{held:?}");
     server.kill();
-    let own = health.admit(Channel::Sms, 9, t0()).await;
+    let own = health.admit(SMS, 9, t0()).await;
     assert!(matches!(own, Admission::Some { count: 5, .. }), "a limit of its own: {own:?}");
     for _ in 0..20 {
-        health.record(Channel::Sms, Call::Fault, t0());
+        health.record(SMS, Call::Fault, t0());
     }
-    assert!(health.rests(t0()).sms.is_some(), "it saw the faults itself");
+    assert!(health.rests(t0()).sms[0].is_some(), "it saw the faults itself");
     server.start_again();
-    until("the shared standing is known again", async || health.rests(t0()).sms.is_none()).await;
-    let shared = health.admit(Channel::Sms, 5, t0()).await;
+    until("the shared standing is known again", async || health.rests(t0()).sms[0].is_none()).await;
+    let shared = health.admit(SMS, 5, t0()).await;
     assert_eq!(shared, Admission::All, "Redis forgot, and is asked again");
 }
 
@@ -172,19 +194,19 @@ async fn while_redis_is_away_each_process_goes_by_what_it_knows() {
 async fn a_redis_that_hangs_holds_up_no_message_for_long() {
     let server = RedisServer::start();
     let health = Health::shared(lines(Rate::new(0.001, 5)), connect(&server));
-    assert_eq!(health.admit(Channel::Sms, 5, t0()).await, Admission::All);
+    assert_eq!(health.admit(SMS, 5, t0()).await, Admission::All);
     server.freeze(true);
     let began = Monotonic::now();
     for _ in 0..50 {
-        let own = health.admit(Channel::Sms, 1, t0()).await;
+        let own = health.admit(SMS, 1, t0()).await;
         assert!(matches!(own, Admission::All | Admission::Some { count: 0, .. }), "{own:?}");
     }
     let took = began.elapsed();
     server.freeze(false);
     assert!(took < Duration::from_secs(3), "asked once, then left alone: {took:?}");
     until("it is asked again", async || {
-        matches!(health.admit(Channel::Sms, 1, t0()).await, Admission::Some { count: 0, .. })
-            && health.shared.as_ref().is_some_and(|shared| shared.standing(Channel::Sms).is_some())
+        matches!(health.admit(SMS, 1, t0()).await, Admission::Some { count: 0, .. })
+            && health.shared.as_ref().is_some_and(|shared| shared.standing(SMS).is_some())
     })
     .await;
 }

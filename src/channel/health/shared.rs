@@ -1,6 +1,7 @@
 //! The kind of health that lives in Redis: each question is one Lua script on one key, by
 //! Redis' own clock.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Monotonic};
@@ -11,11 +12,11 @@ use redis::{FromRedisValue, RedisResult, Script, ScriptInvocation};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use crate::domain::{Channel, ChannelMap};
-
 use super::breaker::{Standing, Tally, millis};
+use super::budget::Allowance;
 use super::rate::{Granted, Rate, micros};
-use super::{Call, Line, show};
+use super::{Call, Line, Way, Ways, all_ways, at, show};
+use crate::domain::ChannelMap;
 
 /// How a connection to the shared Redis is made.
 pub type Connect =
@@ -40,18 +41,18 @@ const MAX_REPORTS: usize = 4_000;
 #[derive(Debug)]
 pub(super) struct Shared {
     inner: Arc<Inner>,
-    ended: mpsc::Sender<(Channel, Call)>,
+    ended: mpsc::Sender<(Way, Ended)>,
 }
 
 struct Inner {
-    lines: ChannelMap<Option<Line>>,
+    lines: Arc<Ways<Line>>,
     connect: Connect,
     connection: tokio::sync::Mutex<Option<MultiplexedConnection>>,
     /// Until when Redis is not asked; `None` while it answers.
     away_until: Mutex<Option<Monotonic>>,
     /// Does what is known come from Redis?
     answers: AtomicBool,
-    known: ChannelMap<Known>,
+    known: Ways<Known>,
     scripts: Scripts,
 }
 
@@ -70,11 +71,20 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-/// The two questions.
+/// What is reported of a way.
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    Call(Call),
+    /// A first attempt was made.
+    First,
+}
+
+/// The questions.
 #[derive(Debug)]
 pub(super) struct Scripts {
     rate: Script,
     breaker: Script,
+    budget: Script,
 }
 
 impl Scripts {
@@ -84,12 +94,25 @@ impl Scripts {
         Self {
             rate: script(include_str!("rate.lua")),
             breaker: script(include_str!("breaker.lua")),
+            budget: script(include_str!("budget.lua")),
         }
     }
 
     pub fn rate(&self, key: &str, rate: Rate, wanted: usize) -> ScriptInvocation<'_> {
         let mut asked = self.rate.key(key);
         asked.arg(rate.interval_us).arg(rate.burst).arg(wanted);
+        asked
+    }
+
+    pub fn budget(
+        &self,
+        key: &str,
+        allowed: Allowance,
+        firsts: u32,
+        wanted: u32,
+    ) -> ScriptInvocation<'_> {
+        let mut asked = self.budget.key(key);
+        asked.arg(allowed.percent).arg(allowed.floor).arg(firsts).arg(wanted);
         asked
     }
 
@@ -109,19 +132,20 @@ pub(super) fn standing((count, open, rests_ms): (usize, u8, i64)) -> (usize, Sta
 }
 
 impl Shared {
-    pub fn start(lines: ChannelMap<Option<Line>>, connect: Connect) -> Self {
-        let known = || Known {
+    pub fn start(lines: Arc<Ways<Line>>, connect: Connect) -> Self {
+        let known = |_: &Line| Known {
             open: AtomicBool::new(false),
             rests_until_ms: AtomicI64::new(0),
             since: Monotonic::now(),
         };
+        let known = ChannelMap::from_fn(|channel| lines.get(channel).iter().map(known).collect());
         let inner = Arc::new(Inner {
             lines,
             connect,
             connection: tokio::sync::Mutex::new(None),
             away_until: Mutex::new(None),
             answers: AtomicBool::new(false),
-            known: ChannelMap::from_fn(|_| known()),
+            known,
             scripts: Scripts::new(SERVER_CLOCK),
         });
         let (ended, reports) = mpsc::channel(MAX_REPORTS);
@@ -130,25 +154,38 @@ impl Shared {
     }
 
     /// Grants messages by the shared rate; `None` while Redis is away.
-    pub async fn take(&self, channel: Channel, rate: Rate, wanted: usize) -> Option<Granted> {
+    pub async fn take(&self, way: Way, rate: Rate, wanted: usize) -> Option<Granted> {
         let inner = &self.inner;
-        let key = inner.key("rate", channel)?;
+        let key = inner.key("rate", way)?;
         inner.ask(inner.scripts.rate(&key, rate, wanted)).await.map(granted)
     }
 
     /// Asks the shared breaker for calls; `None` while Redis is away.
-    pub async fn ask(&self, channel: Channel, wanted: usize) -> Option<(usize, Standing)> {
-        self.inner.breaker(channel, Tally::default(), wanted).await
+    pub async fn ask(&self, way: Way, wanted: usize) -> Option<(usize, Standing)> {
+        self.inner.breaker(way, Tally::default(), wanted).await
     }
 
     /// Has a call reported that ended.
-    pub fn record(&self, channel: Channel, call: Call) {
-        let _ = self.ended.try_send((channel, call));
+    pub fn record(&self, way: Way, call: Call) {
+        let _ = self.ended.try_send((way, Ended::Call(call)));
+    }
+
+    /// Has a first attempt reported.
+    pub fn note_first(&self, way: Way) {
+        let _ = self.ended.try_send((way, Ended::First));
+    }
+
+    /// Asks for retries; `None` while Redis is away.
+    pub async fn retries(&self, way: Way, allowed: Allowance, wanted: u32) -> Option<u32> {
+        self.inner.budget(way, allowed, 0, wanted).await
     }
 
     /// How it stood when Redis was last asked; `None` while it is away.
-    pub fn standing(&self, channel: Channel) -> Option<Standing> {
-        self.inner.answers.load(Ordering::Acquire).then(|| self.inner.known.get(channel).standing())
+    pub fn standing(&self, way: Way) -> Option<Standing> {
+        if !self.inner.answers.load(Ordering::Acquire) {
+            return None;
+        }
+        at(&self.inner.known, way).map(Known::standing)
     }
 }
 
@@ -170,23 +207,23 @@ impl Known {
 }
 
 impl Inner {
-    fn key(&self, what: &str, channel: Channel) -> Option<String> {
-        let line = self.lines.get(channel).as_ref()?;
-        Some(format!("tidings:{what}:{channel}:{}", line.provider))
+    fn key(&self, what: &str, way: Way) -> Option<String> {
+        let line = at(&self.lines, way)?;
+        Some(format!("tidings:{what}:{}:{}", way.channel, line.provider))
     }
 
-    async fn breaker(
-        &self,
-        channel: Channel,
-        ended: Tally,
-        wanted: usize,
-    ) -> Option<(usize, Standing)> {
-        let key = self.key("breaker", channel)?;
+    async fn budget(&self, way: Way, allowed: Allowance, firsts: u32, wanted: u32) -> Option<u32> {
+        let key = self.key("budget", way)?;
+        self.ask(self.scripts.budget(&key, allowed, firsts, wanted)).await
+    }
+
+    async fn breaker(&self, way: Way, ended: Tally, wanted: usize) -> Option<(usize, Standing)> {
+        let key = self.key("breaker", way)?;
         let answer = self.ask(self.scripts.breaker(&key, ended, wanted)).await;
         let (granted, told) = answer.map(standing)?;
-        let known = self.known.get(channel);
+        let (known, line) = (at(&self.known, way)?, at(&self.lines, way)?);
         if known.open.load(Ordering::Acquire) != told.open {
-            show(channel, told.open);
+            show(way, line, told.open);
         }
         known.learn(told);
         self.answers.store(true, Ordering::Release);
@@ -244,7 +281,7 @@ impl Inner {
 
 /// Reports calls that ended, all that gathered during the last report at once, and looks at
 /// what others reported. Ends when nobody is left to report.
-async fn report(inner: Arc<Inner>, mut ended: mpsc::Receiver<(Channel, Call)>) {
+async fn report(inner: Arc<Inner>, mut ended: mpsc::Receiver<(Way, Ended)>) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -255,17 +292,26 @@ async fn report(inner: Arc<Inner>, mut ended: mpsc::Receiver<(Channel, Call)>) {
             },
             _ = look.tick() => None,
         };
-        let mut tallies: ChannelMap<Tally> = ChannelMap::default();
+        let mut tallies: BTreeMap<Way, Tally> = BTreeMap::new();
         let mut next = first;
-        while let Some((channel, call)) = next {
-            tallies.get_mut(channel).add(call.tally());
+        let mut firsts: BTreeMap<Way, u32> = BTreeMap::new();
+        while let Some((way, ended_so)) = next {
+            match ended_so {
+                Ended::Call(call) => tallies.entry(way).or_default().add(call.tally()),
+                Ended::First => *firsts.entry(way).or_default() += 1,
+            }
             next = ended.try_recv().ok();
         }
-        for channel in Channel::ALL {
-            let tally = *tallies.get(channel);
-            if first.is_none() || tally != Tally::default() {
-                inner.breaker(channel, tally, 0).await;
+        if first.is_none() {
+            for (way, _) in all_ways(&inner.lines) {
+                tallies.entry(way).or_default();
             }
+        }
+        for (way, count) in firsts {
+            inner.budget(way, Allowance::default(), count, 0).await;
+        }
+        for (way, tally) in tallies {
+            inner.breaker(way, tally, 0).await;
         }
     }
 }

@@ -8,10 +8,10 @@ use super::super::condition::Condition;
 use super::super::cron::Cron;
 use super::super::fit::{ChannelNeed, unmet};
 use super::super::journey::{
-    AllowedStates, CronZone, Escalate, FactOffset, Journey, Notice, OncePer, Repeat, Trigger,
-    Until, ValidUntil,
+    AllowedStates, Audience, CalendarRule, CronZone, Escalate, FactOffset, Journey, Notice,
+    OncePer, Repeat, Trigger, Until, ValidUntil,
 };
-use super::{RawEscalate, RawNotice, RawRepeat, RawTrigger, Reader, Text, is_name};
+use super::{RawCalendar, RawEscalate, RawNotice, RawRepeat, RawTrigger, Reader, Text, is_name};
 
 impl Reader<'_> {
     pub(super) fn notice(&mut self, raw: RawNotice, journey: &Journey) -> Option<Notice> {
@@ -81,6 +81,17 @@ impl Reader<'_> {
             serde_json::from_value::<Urgency>(text.into())
                 .map_err(|_| format!("{text:?} is no urgency; use low, normal, high or urgent"))
         });
+        let audience = self.parse(raw.audience.as_ref(), |text| {
+            serde_json::from_value::<Audience>(text.into())
+                .map_err(|_| format!("{text:?} is no audience; use customer or staff"))
+        });
+        let audience = audience.unwrap_or_default();
+        if let (Audience::Staff, Some(text), Some(on)) = (audience, &raw.audience, &on)
+            && !matches!(on, Trigger::State { after: None, .. })
+        {
+            let why = "words for agents are shown while a case is in a state";
+            self.fault(text.span(), why, "use on = { state = \"…\" }");
+        }
         let once_per = self.parse(raw.once_per.as_ref(), |text| {
             serde_json::from_value::<OncePer>(text.into())
                 .map_err(|_| format!("{text:?}: once per what? use case or customer"))
@@ -99,6 +110,7 @@ impl Reader<'_> {
         let escalate = raw.escalate.as_ref().and_then(|escalate| self.escalate(escalate));
         let human_only = raw.human_only.as_ref().is_some_and(|human| *human.get_ref());
         let needs = self.needs(&raw, &channels, human_only);
+        let calendar = raw.calendar.as_ref().map(|calendar| self.calendar(calendar, &channels));
         Some(Notice {
             id,
             on: on?,
@@ -120,6 +132,8 @@ impl Reader<'_> {
             needs,
             human_only,
             answers: raw.answers.into_iter().map(Spanned::into_inner).collect(),
+            audience,
+            calendar,
             enabled: raw.enabled.unwrap_or(true),
         })
     }
@@ -254,6 +268,36 @@ impl Reader<'_> {
                 format!("never said in {:?}: the case is over then", state.get_ref()),
                 help,
             );
+        }
+    }
+
+    /// What a mail of it puts into the customer's calendar.
+    fn calendar(&mut self, raw: &Spanned<RawCalendar>, channels: &[Channel]) -> CalendarRule {
+        let (span, raw) = (raw.span(), raw.get_ref());
+        if !channels.contains(&Channel::Email) {
+            let help = "add \"email\" to `channels`, or leave `calendar` out";
+            self.fault(span, "`calendar` goes with mails, and this notice sends none", help);
+        }
+        for fact in [Some(&raw.start), raw.end.as_ref(), raw.place.as_ref()].into_iter().flatten() {
+            if !is_name(fact.get_ref()) {
+                let help = "calendar = { start = \"appointment_at\" }";
+                self.fault(fact.span(), "names a fact by its name alone", help);
+            }
+        }
+        if let (Some(end), Some(_)) = (&raw.end, &raw.lasts) {
+            self.fault(end.span(), "`end` contradicts `lasts`", "keep one of the two");
+        }
+        let lasts = self.parse(raw.lasts.as_ref(), str::parse::<Span>).unwrap_or(Span::Hours(1));
+        if let (0, Some(text)) = (lasts.rough_minutes(), &raw.lasts) {
+            self.fault(text.span(), "an appointment lasts at least a minute", "");
+        }
+        let name = |text: &Text| text.get_ref().clone();
+        CalendarRule {
+            start: name(&raw.start),
+            end: raw.end.as_ref().map(name),
+            lasts,
+            place: raw.place.as_ref().map(name),
+            cancel: raw.cancel,
         }
     }
 

@@ -135,3 +135,31 @@ fn a_notice_its_own_while_leaves_out_can_never_be_said() {
     ));
     assert!(found[0].1.contains("can never be said"), "{found:?}");
 }
+
+#[test]
+fn an_entry_for_the_calendar_names_facts_and_goes_with_mails() {
+    let notice = |more: &str| {
+        format!(
+            "{HEAD}[[notice]]\nid = \"received\"\non = {{ state = \"received\" }}\ncollapse = \"x\"\n{more}\n"
+        )
+    };
+    let (journey, found) =
+        check(&notice("calendar = { start = \"starts_at\", lasts = \"2 hours\" }"));
+    assert_eq!(found, []);
+    let journey = journey.expect("a journey");
+    let rule = journey.notice("received").expect("the notice").calendar.clone().expect("a rule");
+    assert_eq!(
+        (rule.start.as_str(), rule.lasts, rule.cancel),
+        ("starts_at", Span::Hours(2), false)
+    );
+    for (more, says) in [
+        ("channels = [\"sms\"]\ncalendar = { start = \"starts_at\" }", "sends none"),
+        ("calendar = { start = \"facts.starts_at\" }", "by its name alone"),
+        ("calendar = { start = \"a\", end = \"b\", lasts = \"1 hour\" }", "contradicts"),
+        ("calendar = { start = \"a\", lasts = \"soon\" }", "soon"),
+        ("calendar = { start = \"a\", where = \"b\" }", "where"),
+    ] {
+        let (_, found) = check(&notice(more));
+        assert!(found.iter().any(|(_, message)| message.contains(says)), "{more}: {found:?}");
+    }
+}

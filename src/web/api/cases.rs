@@ -59,13 +59,16 @@ pub async fn get(
     }
     let timeline = store.case_timeline(&id, 500).await?;
     let case = &standing.case;
+    let notes = customer.as_ref().map_or_else(Vec::new, |of| staff::notes(&web.app, case, of));
+    let notes: Vec<Value> =
+        notes.into_iter().map(|(notice, text)| json!({ "notice": notice, "text": text })).collect();
     Ok(axum::Json(json!({
         "id": case.id, "case_type": case.case_type, "customer": case.customer,
         "state": case.state, "previous_state": case.previous_state, "since": case.since.to_rfc3339(),
         "opened_at": case.opened_at.to_rfc3339(), "facts": case.facts,
         "events": standing.head, "planned_events": case.revision,
         "choice": standing.choice,
-        "told": told,
+        "staff": notes, "told": told,
         "planned": of(&["planned", "claimed", "sending", "in_doubt"]),
         "not_told": of(&["cancelled", "superseded", "suppressed", "expired", "failed", "quarantined", "folded"]),
         "timeline": timeline,

@@ -6,6 +6,7 @@ pub mod cases;
 pub mod customers;
 pub mod events;
 pub mod health;
+pub mod inbound;
 pub mod journeys;
 pub mod notifications;
 pub mod openapi;

@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         (name = "tasks", description = "Work for people"),
         (name = "webhooks", description = "What other systems are told, and how that went"),
         (name = "simulations", description = "What a change would have done"),
+        (name = "receipts", description = "What came back: bounces, complaints, replies"),
         (name = "calls", description = "Calls back, and how long people wait"),
     ),
     components(schemas(super::schema::CloudEvent)),

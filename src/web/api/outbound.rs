@@ -75,7 +75,11 @@ fn others() -> [(&'static str, &'static str, Value); 7] {
         })
     };
     [
-        (REPLIED, "A customer answered a question", answer("return/out-of-stock", "refund")),
+        (
+            REPLIED,
+            "A customer answered a question, or wrote in words of their own by text or mail: then `text` is what they wrote",
+            answer("return/out-of-stock", "refund"),
+        ),
         (CSAT, "A customer answered how we did", answer("return/how-did-we-do", "good")),
         (
             PREFERENCE,

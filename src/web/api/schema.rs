@@ -228,6 +228,15 @@ pub struct PromisedCall {
     pub by: String,
 }
 
+/// What mail that came back was taken for.
+#[derive(Serialize, ToSchema)]
+pub struct InboundMail {
+    /// `receipt`, `complaint`, `reply`, `ignored` or `unknown`.
+    pub result: String,
+    /// For people.
+    pub detail: String,
+}
+
 /// What came of a task.
 #[derive(Serialize, ToSchema)]
 pub struct TaskDone {

@@ -169,7 +169,7 @@ pub async fn replay_all(
     let replayed = match meant.expect {
         None => 0,
         Some(expected) => {
-            engine.store.replay_deliveries(&wanted, expected, engine.clock.now()).await?
+            engine.store.replay_deliveries(&wanted, Some(expected), engine.clock.now()).await?
         }
     };
     Ok(axum::Json(json!({ "count": count, "replayed": replayed })))

@@ -8,6 +8,7 @@ use minijinja::context;
 use minijinja::value::{Serde, Value};
 
 use crate::app::Seam;
+use crate::app::barrier;
 use crate::app::centre::Person;
 use crate::app::centre::addresses::{self, Entered};
 use crate::app::centre::{calls, choices, data, letters, matters};
@@ -15,7 +16,7 @@ use crate::domain::Channel;
 use crate::domain::time::{Instant, from_ms};
 use crate::store::StoreError;
 use crate::web::receipts::pairs;
-use crate::web::{Web, barrier, pages};
+use crate::web::{Web, pages};
 
 use super::{Said, Visitor, refuse, show};
 
@@ -138,7 +139,7 @@ fn in_the_language_now(web: &Web, visitor: &Visitor, said: Vec<Said>) -> Vec<Sai
 
 /// What is confirmed once nothing new can start against it, and what may still come.
 async fn settled(web: &Web, visitor: &Visitor, said: &mut Vec<Said>) {
-    if barrier::settled(web, &visitor.person.customer.id).await {
+    if barrier::settled(&web.app, &visitor.person.customer.id).await {
         said.push(Said::done(web, visitor, "pending"));
     }
 }

@@ -15,6 +15,7 @@ mod planned;
 mod providers;
 mod publishing;
 mod reports;
+mod restored;
 mod search;
 mod suppressions;
 mod tasks;
@@ -74,6 +75,7 @@ fn running() -> Router<Web> {
         .route("/console/reports", get(reports::page).post(reports::renew))
         .route("/console/suppressions", get(suppressions::page).post(suppressions::lift))
         .route("/console/providers", get(providers::page).post(providers::switch))
+        .route("/console/restored", get(restored::page).post(restored::confirm))
 }
 
 async fn style(State(web): State<Web>) -> Response {

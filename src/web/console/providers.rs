@@ -1,4 +1,4 @@
-//! Providers: how they are, and the switch that stops a channel.
+//! Providers: how they are, and the switch that stops a channel or one of them.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -7,9 +7,11 @@ use minijinja::context;
 use minijinja::value::Serde;
 
 use crate::app::console::drains;
+use crate::app::console::moved::moved;
 use crate::app::console::now::{lines, thousands};
 use crate::domain::Channel;
 use crate::store::StoreError;
+use crate::store::drains::Target;
 use crate::web::Web;
 
 use super::forms::Form;
@@ -21,9 +23,11 @@ pub async fn page(State(web): State<Web>, operator: Operator) -> Response {
 }
 
 async fn listed(web: &Web, operator: &Operator, said: &[Said]) -> Response {
-    match lines(&web.app, web.app.engine.clock.now()).await {
-        Ok(lines) => {
-            let values = context! { lines => Serde(lines) };
+    let now = web.app.engine.clock.now();
+    let read = async || Ok((lines(&web.app, now).await?, moved(&web.app, now).await?));
+    match read().await {
+        Ok((lines, moved)) => {
+            let values = context! { lines => Serde(lines), moved => Serde(moved) };
             show(web, operator, "providers", "Providers", "providers.html", values, said)
         }
         Err(error) => refuse(web, operator, error),
@@ -41,26 +45,35 @@ pub async fn switch(State(web): State<Web>, At(operator): Admin, body: Bytes) ->
 async fn switched(web: &Web, operator: &Operator, form: &Form) -> Result<Said, StoreError> {
     let now = web.app.engine.clock.now();
     let Ok(channel) = form.field("channel").parse::<Channel>() else { return Ok(Said::unknown()) };
-    if web.app.engine.health.line(channel).is_none() {
+    let lines = web.app.engine.health.lines(channel);
+    if lines.is_empty() {
         return Ok(Said::fault("This channel is not offered here."));
     }
-    let spoken = channel.spoken();
+    let provider = form.given("provider");
+    if let Some(name) = &provider
+        && !lines.iter().any(|line| line.provider.name() == name)
+    {
+        return Ok(Said::fault("The settings name no such provider."));
+    }
+    let target = Target { channel, provider };
+    let (spoken, by) = (channel.spoken(), target.provider.clone());
     match (form.field("do"), form.given("why")) {
         ("drain", None) => {
             Ok(Said::fault("Say why the channel is stopped: everybody sees it while it is."))
         }
         ("drain", Some(why)) => {
-            let stopped = drains::stop(&web.app, operator, channel, &why, now).await?;
+            let stopped = drains::stop(&web.app, operator, target, &why, now).await?;
             Ok(if stopped {
+                let by = by.map(|name| format!(" by {name}")).unwrap_or_default();
                 Said::done(&format!(
-                    "Stopped: no {spoken} is handed over any more; what is on the wire ends as it does."
+                    "Stopped: no {spoken} is handed over{by} any more; what is on the wire ends as it does."
                 ))
             } else {
                 Said::fault("The channel was stopped before.")
             })
         }
         ("undrain", _) => {
-            let waited = drains::go_on(&web.app, operator, channel, now).await?;
+            let waited = drains::go_on(&web.app, operator, target, now).await?;
             Ok(waited.map_or_else(
                 || Said::fault("The channel was not stopped."),
                 |n| {

@@ -1,13 +1,18 @@
 //! `GET /console/reports`: the last thirty days.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use minijinja::context;
 use minijinja::value::Serde;
+use serde_json::Value;
 
-use crate::app::console::reports::DAYS;
+use crate::app::App;
+use crate::app::console::reports::{DAYS, draw};
+use crate::domain::time::Instant;
+use crate::store::Result;
 use crate::web::Web;
 
 use super::{At, Editor, Operator, show};
@@ -17,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `GET /console/reports`
 pub async fn page(State(web): State<Web>, operator: Operator) -> Response {
-    let last = web.app.shelf.look(&web.app, web.app.engine.clock.now()).await;
-    let (at, reports) = last.unzip();
+    let now = web.app.engine.clock.now();
+    let (at, reports) = web.app.reports.look(now, drawn(&web.app, now)).await.unzip();
     let values = context! {
         days => DAYS, at => at.map(|at| at.to_rfc3339()), reports => reports.map(Serde)
     };
@@ -27,6 +32,12 @@ pub async fn page(State(web): State<Web>, operator: Operator) -> Response {
 
 /// `POST /console/reports`: draws them up now.
 pub async fn renew(State(web): State<Web>, At(operator): Editor) -> Response {
-    web.app.shelf.renew(&web.app, web.app.engine.clock.now(), PATIENCE).await;
+    let now = web.app.engine.clock.now();
+    web.app.reports.renew(now, drawn(&web.app, now), PATIENCE).await;
     page(State(web), operator).await
+}
+
+fn drawn(app: &Arc<App>, now: Instant) -> impl Future<Output = Result<Value>> + Send + 'static {
+    let app = Arc::clone(app);
+    async move { draw(&app, now).await }
 }

@@ -82,8 +82,9 @@ async fn hits(web: &Web, wanted: &str) -> Result<Vec<Hit>> {
         Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    let lines = Channel::ALL.into_iter().filter_map(|channel| web.app.engine.health.line(channel));
-    let providers: std::collections::BTreeSet<&str> = lines.map(|line| line.provider).collect();
+    let lines = Channel::ALL.into_iter().flat_map(|channel| web.app.engine.health.lines(channel));
+    let providers: std::collections::BTreeSet<&str> =
+        lines.map(|line| line.provider.name()).collect();
     for provider in providers {
         for id in store.by_reference(provider, wanted).await? {
             if let Ok(id) = NotificationId::parse(&id) {

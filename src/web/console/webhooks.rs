@@ -127,7 +127,7 @@ async fn replay_all(
     let now = engine.clock.now();
     // How many the page counted.
     let expected = form.strip_prefix("expect=").and_then(|n| n.parse().ok()).unwrap_or(0);
-    let done = match engine.store.replay_deliveries(&wanted, expected, now).await {
+    let done = match engine.store.replay_deliveries(&wanted, Some(expected), now).await {
         Ok(replayed) => {
             let detail = json!({ "deliveries": replayed });
             let noted = audit::note(&web.app, &operator, "webhook_replay", &name, detail).await;

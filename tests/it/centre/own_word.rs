@@ -9,6 +9,7 @@ use tidings::domain::Channel;
 use tidings::worker::seams::{Seam, Seams};
 use tokio::sync::Notify;
 
+use crate::support::telephone::{By, Telephone};
 use crate::support::twilio::{Answer, sign};
 use crate::support::visitor::{Browser, value_of};
 use crate::support::{TestApp, ada};
@@ -122,12 +123,10 @@ async fn key_9_stops_calls_to_the_number_which_its_owner_may_allow_again() {
     };
     app.event_of(with_facts(event)).await;
     app.drain().await;
-    let call = app.twilio.taken().remove(0);
-    assert!(call.field("Twiml").contains("To get no more calls from us, press 9."));
-    let action = call.action();
-    let path = action.strip_prefix("https://tidings.example.com").expect("our address");
-    let fields = [("CallSid", "CA1"), ("Digits", "9")];
-    let (_, said) = app.post_form(path, &fields, Some(sign(&action, &fields))).await;
+    let phone = Telephone::rings(&app, By::Twilio);
+    let first = phone.picked_up("human").await;
+    assert!(first.said.contains("To get no more calls from us, press 9."), "{first:?}");
+    let said = phone.press(&first, '9').await.said;
     assert!(said.contains("We no longer call this number."), "{said}");
     assert_eq!(record(&app).await, [r#"customer stop {"stopped":"voice"}"#]);
     assert!(is_stopped(&app, Channel::Voice).await);

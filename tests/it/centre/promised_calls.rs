@@ -4,8 +4,10 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 use tidings::app::centre::promised_calls;
+use tidings::app::phone::promised;
 
 use crate::support::TestApp;
+use crate::support::telephone::{By, Next, Telephone};
 use crate::support::visitor::{Browser, value_of};
 
 /// Somebody at the desk ends the one open task with this body.
@@ -152,5 +154,80 @@ async fn who_holds_a_message_moves_no_time_that_was_chosen() {
     Browser::new(&app).post(&format!("/m/{code}"), &[("do", "call")]).await;
     let call = app.store().open_callback(&"C-1".into()).await.expect("the store").expect("one");
     assert_eq!(call.from().map(|at| at.to_rfc3339()).as_deref(), Some("2026-11-23T10:15:00+00:00"));
+    app.end().await;
+}
+
+/// Ada, who is promised a call at 10:15 that the house makes itself; the clock shows 10:15.
+async fn rung(by: By) -> TestApp {
+    let voice = if by == By::Vonage { "{vonage}\n" } else { "" };
+    let dial = "[callback]\ndial = true\n[contact_centre]\nphone = \"+442079460099\"";
+    let app = TestApp::with(&format!("{voice}{dial}")).await;
+    app.ada().await;
+    let browser = Browser::visiting(&app).await;
+    let page = browser.get("/centre/call").await.body;
+    let first = value_of(&page, "name=\"when\" value=\"1").expect("a window");
+    browser.post("/centre/call", &[("do", "call"), ("when", &*format!("1{first}"))]).await;
+    promised::run_once(&app.app, app.now()).await.expect("the store is there");
+    assert!(app.twilio.taken().is_empty() && app.vonage.taken().is_empty(), "not yet");
+    app.advance_to("2026-11-23T10:15:00Z").await;
+    for _ in 0..2 {
+        promised::run_once(&app.app, app.now()).await.expect("the store is there");
+    }
+    app
+}
+
+#[tokio::test]
+async fn the_house_rings_the_contact_centre_first_and_connects_it_with_the_customer() {
+    for by in [By::Twilio, By::Vonage] {
+        let app = rung(by).await;
+        let rung = app.twilio.taken().len() + app.vonage.taken().len();
+        assert_eq!(rung, 1, "once, however often it is looked at");
+        let phone = Telephone::rings(&app, by);
+        let desk = phone.picked_up("unknown").await;
+        assert!(desk.said.contains("Call back for Ada Byron, who asked for it."), "{desk:?}");
+        let Next::Connect { to, .. } = &desk.then else { panic!("{desk:?}") };
+        assert_eq!(to, "+447911123456");
+        for _ in 0..2 {
+            let over = phone.desk_call_ended(&desk, "completed").await;
+            assert_eq!((over.said.as_str(), over.then), ("", Next::End));
+        }
+        assert!(told(&app).await.contains("We called you as promised."));
+        assert_eq!(app.smtp.taken().len(), 1, "said once");
+        assert!(app.tasks().await.is_empty());
+        app.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_customer_who_does_not_answer_is_rung_for_once_more_and_then_it_is_a_task() {
+    let app = rung(By::Twilio).await;
+    let missed = async || {
+        let phone = Telephone::rings(&app, By::Twilio);
+        let desk = phone.picked_up("human").await;
+        phone.desk_call_ended(&desk, "no-answer").await;
+    };
+    missed().await;
+    assert!(told(&app).await.contains("We try once more."));
+    app.advance_to("2026-11-23T11:15:00Z").await;
+    promised::run_once(&app.app, app.now()).await.expect("the store is there");
+    assert_eq!(app.twilio.taken().len(), 2);
+    missed().await;
+    assert!(told(&app).await.contains("We called twice and did not reach you."));
+    assert_eq!(
+        app.tasks().await,
+        ["Write to the customer C-1 or find another way: nobody answered twice."]
+    );
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_contact_centre_that_does_not_answer_breaks_no_promise_silently() {
+    let app = rung(By::Twilio).await;
+    let phone = Telephone::rings(&app, By::Twilio);
+    assert_eq!(phone.picked_up("machine").await.then, Next::End, "a machine is nobody");
+    phone.reports("no-answer", None).await;
+    app.advance_to("2026-11-23T10:30:01Z").await;
+    look(&app).await;
+    assert!(told(&app).await.contains("We did not call you in time, and are sorry."));
     app.end().await;
 }

@@ -127,9 +127,8 @@ async fn after_an_opt_out_was_confirmed_no_hand_over_begins() {
     let ledger: Arc<Mutex<Ledger>> = Arc::default();
     let wire =
         SlowWire { rng: Mutex::new(SmallRng::seed_from_u64(4)), ledger: Arc::clone(&ledger) };
-    let gateway = Gateway { provider: Arc::new(wire), connections: 8 };
-    let gateways =
-        ChannelMap::from_fn(|channel| (channel == Channel::Email).then(|| gateway.clone()));
+    let gateway = Gateway::new(Arc::new(wire), 8);
+    let gateways = ChannelMap { email: vec![gateway], ..ChannelMap::default() };
     app.restart(Some(gateways), Seams::default()).await;
     people(&app, count).await;
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tidings::domain::Channel;
 
-use crate::support::twilio::sign;
+use crate::support::telephone::{By, Next, Telephone};
 use crate::support::{TestApp, ada};
 
 /// The switchboard says how long callers wait, in seconds.
@@ -38,8 +38,8 @@ async fn a_text_and_a_call_say_the_wait_as_a_range_in_the_customers_language() {
         (Channel::Sms, "Body", "en-GB", "A call back now takes about 5 to 10 minutes."),
         (Channel::Sms, "Body", "de", "Rückruf derzeit in etwa 5 bis 10 Minuten."),
         (Channel::Sms, "Body", "fr", "Rappel sous environ 5 à 10 minutes."),
-        (Channel::Voice, "Twiml", "en-GB", "The wait is now about 5 to 10 minutes."),
-        (Channel::Voice, "Twiml", "de", "Die Wartezeit beträgt jetzt etwa 5 bis 10 Minuten."),
+        (Channel::Voice, "", "en-GB", "The wait is now about 5 to 10 minutes."),
+        (Channel::Voice, "", "de", "Die Wartezeit beträgt jetzt etwa 5 bis 10 Minuten."),
     ] {
         let app = TestApp::start().await;
         hears_by(&app, channel, locale).await;
@@ -50,7 +50,13 @@ async fn a_text_and_a_call_say_the_wait_as_a_range_in_the_customers_language() {
             app.event("take_in_charge_ticket").await;
         }
         app.drain().await;
-        let said = app.twilio.taken()[0].field(field).to_owned();
+        let said = if channel == Channel::Voice {
+            let phone = Telephone::rings(&app, By::Twilio);
+            let first = phone.picked_up("human").await;
+            phone.press(&first, '1').await.said
+        } else {
+            app.twilio.taken()[0].field(field).to_owned()
+        };
         assert!(said.contains(says), "{channel} {locale}: {said}");
         app.end().await;
     }
@@ -96,11 +102,10 @@ async fn who_presses_1_hears_the_wait_before_it_rings() {
     wait(&app, 300, 600).await;
     app.event_of(out_of_stock()).await;
     app.drain().await;
-    let action = app.twilio.taken()[0].action();
-    let path = action.strip_prefix("https://tidings.example.com").expect("our address");
-    let fields = [("CallSid", "CA1"), ("Digits", "1")];
-    let (_, said) = app.post_form(path, &fields, Some(sign(&action, &fields))).await;
-    let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no {what} in {said}"));
-    assert!(at("about 5 to 10 minutes.") < at("<Dial>+442079460000</Dial>"), "{said}");
+    let phone = Telephone::rings(&app, By::Twilio);
+    let first = phone.picked_up("human").await;
+    let connecting = phone.press(&first, '1').await;
+    assert!(connecting.said.contains("about 5 to 10 minutes."), "{connecting:?}");
+    assert!(matches!(connecting.then, Next::Connect { to, .. } if to == "+442079460000"));
     app.end().await;
 }

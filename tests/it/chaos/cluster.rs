@@ -346,6 +346,14 @@ base_url = "{phone}"
 account = "AC1"
 token_file = "token"
 from = "+447911120000"
+[limits.sms]
+per_number_per_hour = 0
+urgent_per_number_per_hour = 0
+per_prefix_per_hour = 0
+[limits.voice]
+per_number_per_hour = 0
+urgent_per_number_per_hour = 0
+per_prefix_per_hour = 0
 [retry.email]
 delays_s = [1, 1, 1, 2, 2, 3, 5, 5, 5, 5, 5, 5]
 [retry.sms]

@@ -83,7 +83,25 @@ impl Doors {
         Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
-    /// Posts a signed form to a public address. Was it answered with a 2xx?
+    /// Posts a signed form to a public address; what was answered with a 2xx.
+    pub async fn answer(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        signature: &str,
+        tries: u32,
+    ) -> Option<String> {
+        let path = url.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("a stranger's: {url}"));
+        let (status, text) = self
+            .ask(tries, |client, base| {
+                let request = client.post(format!("{base}{path}")).form(fields);
+                request.header("x-twilio-signature", signature)
+            })
+            .await?;
+        (200..300).contains(&status).then_some(text)
+    }
+
+    /// The same; was it answered so?
     pub async fn form(
         &self,
         url: &str,
@@ -91,13 +109,6 @@ impl Doors {
         signature: &str,
         tries: u32,
     ) -> bool {
-        let path = url.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("a stranger's: {url}"));
-        let answer = self
-            .ask(tries, |client, base| {
-                let request = client.post(format!("{base}{path}")).form(fields);
-                request.header("x-twilio-signature", signature)
-            })
-            .await;
-        answer.is_some_and(|(status, _)| (200..300).contains(&status))
+        self.answer(url, fields, signature, tries).await.is_some()
     }
 }

@@ -49,7 +49,7 @@ async fn session(stream: TcpStream, ledger: &Ledger, weather: &Weather) -> std::
             fault = weather.next(Channel::Email, &address);
             match fault {
                 Fault::Busy => b"450 4.3.2 come again\r\n",
-                Fault::Refuse => b"550 5.7.1 not from you\r\n",
+                Fault::Refuse => b"550 5.6.0 not this one\r\n",
                 _ => b"250 2.1.5 ok\r\n",
             }
         } else if command.starts_with("DATA") {

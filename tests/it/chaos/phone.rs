@@ -79,6 +79,11 @@ impl Phone {
             let Some((head, length)) = read_head(&mut stream, &mut buffer).await? else {
                 return Ok(());
             };
+            // Its list is away: nobody can be asked what became of a message.
+            if head.starts_with("GET ") {
+                stream.write_all(&reply("503 Service Unavailable", "{}")).await?;
+                continue;
+            }
             let channel = if head.contains("/Calls.json") { Channel::Voice } else { Channel::Sms };
             let at_ms = now_ms();
             while buffer.len() < length {
@@ -183,6 +188,16 @@ impl Phone {
         self.ledger.record(Entry::HandOver(hand_over)).await;
     }
 
+    /// A person picks up and presses 2 to hear the message.
+    async fn listen(&self, url: String, sid: &str) {
+        let picked_up = [("CallSid", sid), ("CallStatus", "in-progress"), ("AnsweredBy", "human")];
+        let pressed = [("CallSid", sid), ("CallStatus", "in-progress"), ("Digits", "2")];
+        let signature = sign(&url, &picked_up);
+        let first = self.doors.answer(&url, &picked_up, &signature, RECEIPT_TRIES).await;
+        let Some(next) = first.as_deref().and_then(action) else { return };
+        self.doors.answer(&next, &pressed, &sign(&next, &pressed), RECEIPT_TRIES).await;
+    }
+
     /// Tells the receipt until it is heard; what was heard stands in the ledger.
     fn tell(
         self: Arc<Self>,
@@ -196,6 +211,7 @@ impl Phone {
         let (name, no) = self.attempt(request);
         let callback = request.fields["StatusCallback"].clone();
         let call = request.channel == Channel::Voice;
+        let url = request.fields.get("Url").cloned();
         async move {
             let status = match (call, says) {
                 (true, "delivered") => "completed",
@@ -208,6 +224,9 @@ impl Phone {
             let fields = [(sid_name, sid.as_str()), (status_name, status)];
             let signature = sign(&callback, &fields);
             tokio::time::timeout(wait, std::future::pending::<()>()).await.ok();
+            if let (true, "delivered", Some(url)) = (call, says, url) {
+                self.listen(url, &sid).await;
+            }
             for _ in 0..times {
                 let heard = self.doors.form(&callback, &fields, &signature, RECEIPT_TRIES).await;
                 if heard {
@@ -219,6 +238,12 @@ impl Phone {
             self.receipts.fetch_sub(1, Ordering::AcqRel);
         }
     }
+}
+
+/// Where the key that is pressed next is told.
+fn action(twiml: &str) -> Option<String> {
+    let (_, rest) = twiml.split_once("action=\"")?;
+    Some(rest.split_once('"')?.0.replace("&amp;", "&"))
 }
 
 /// A request's head, and how long its body is. What came of the body stays in the buffer.
@@ -233,7 +258,8 @@ async fn read_head(
             let length = head
                 .to_lowercase()
                 .lines()
-                .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+                .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+                .or_else(|| head.starts_with("GET ").then_some(0));
             // The first byte of the body is the hand-over: wait for it.
             while buffer.is_empty() && length != Some(0) {
                 if stream.read_buf(buffer).await? == 0 {

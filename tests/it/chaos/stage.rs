@@ -19,6 +19,7 @@ use super::phone::Phone;
 use super::servers::Servers;
 use super::weather::Weather;
 use super::{mail, pause, until};
+use crate::support::redis::free_port;
 
 /// The hand-over window of the runs, in ms.
 const WINDOW_MS: i64 = 1_000;
@@ -67,11 +68,6 @@ pub struct Stage {
     calm_from: Instant,
 }
 
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("an address").port())
-}
-
 impl Stage {
     /// Starts providers, processes and load.
     pub async fn set(setting: &Setting) -> Self {
@@ -87,7 +83,7 @@ impl Stage {
             queue: servers.as_ref().map_or("embedded".into(), Servers::queue_url),
             by_wire: servers.as_ref().map(Servers::urls_by_wire),
         };
-        let ports = free_ports();
+        let ports = [free_port(), free_port()];
         let ports = if servers.is_none() { &ports[..1] } else { &ports[..] };
         let doors = Doors::new(ports.to_vec());
         let ledger_file = tempfile::NamedTempFile::new().expect("a file");
@@ -98,7 +94,9 @@ impl Stage {
         let smtp = mail::start(ledger.clone(), Arc::clone(&weather)).await;
         let providers = Providers { smtp, phone: phone_url };
         let more = format!(
-            "[dispatch]\nlease_s = 3\nhand_over_window_s = {}\nsettle_doubt_after_s = 2\n",
+            // Bad weather is the rule here: retries are not saved up for minutes.
+            "[limits]\nretries_percent = 100\nretries_floor = 1000\n\
+             [dispatch]\nlease_s = 3\nhand_over_window_s = {}\nsettle_doubt_after_s = 2\n",
             WINDOW_MS / 1_000
         );
         let mut cluster = Cluster::new(&shared, &providers, (doors.clone(), ports), &more);

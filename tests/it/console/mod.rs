@@ -5,6 +5,7 @@ mod acts;
 mod drain;
 mod figures;
 mod pages;
+mod restored;
 mod view_as;
 
 use serde_json::json;

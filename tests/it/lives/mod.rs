@@ -93,8 +93,8 @@ async fn play_world(
     let clock = Clock::manual(world::begins_at());
     let ledger = Ledger::default();
     let wire = Taker { clock: clock.clone(), ledger: Arc::clone(&ledger) };
-    let gateway = Gateway { provider: Arc::new(wire), connections: 4 };
-    let gateways: Gateways = ChannelMap { email: Some(gateway), sms: None, voice: None };
+    let gateway = Gateway::new(Arc::new(wire), 4);
+    let gateways: Gateways = ChannelMap { email: vec![gateway], sms: vec![], voice: vec![] };
     let store = Store::open(&url).await.expect("a store");
     let app = App::build_with(settings, clock, store, gateways, Seams::default()).await;
     let app = app.unwrap_or_else(|error| panic!("{error:?}"));

@@ -1,10 +1,10 @@
 //! Content says for whom it is, how private it is, and how long it is true.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidings::app::content as files_of;
 use tidings::app::publishing::{compile, publish};
-use tidings::app::{content as files_of, staff};
 use tidings::domain::message::Shaped;
-use tidings::domain::{CaseId, Channel, NotificationId};
+use tidings::domain::{CaseId, Channel};
 use tidings::planning::fit::ChannelNeed;
 use tidings::store::journeys::VersionFiles;
 
@@ -62,10 +62,40 @@ async fn agents_read_their_words_beside_what_the_customer_saw() {
     assert_eq!(status, 200, "{body}");
     let case: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(case["told"][0]["staff"], format!("{SECRET} to Ada Byron"), "{case}");
-    let told = app.notifications().await.into_iter().find(|n| n.notice == "label").expect("told");
-    let id = NotificationId::parse(&told.id).expect("an id");
-    let words = staff::words_of(&app.app, &id).await.expect("the store");
-    assert_eq!(words, Some(format!("{SECRET} to Ada Byron")));
+}
+
+#[tokio::test]
+async fn a_notice_for_staff_is_read_beside_its_case_and_never_sent() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    let mut files = with_staff(&app);
+    let journey = files.files.get_mut("journeys/return.toml").expect("shipped");
+    *journey = journey.replace("id = \"label\"\n", "id = \"label\"\naudience = \"staff\"\n");
+    publish(&app.app, &files, "Ada", "the label is for agents").await.expect("published");
+    super::label_sent(&app, "R-1").await;
+    assert!(app.smtp.taken().is_empty());
+    assert!(app.notifications().await.iter().all(|n| n.notice != "label"));
+    let (_, body) = app.get("/v1/cases/R-1").await;
+    let case: Value = serde_json::from_str(&body).expect("JSON");
+    let note = serde_json::json!([{ "notice": "label", "text": format!("{SECRET} to Ada Byron") }]);
+    assert_eq!(case["staff"], note, "{case}");
+    let (_, page) = app.get("/console/cases/R-1").await;
+    assert!(page.contains("For agents") && page.contains("Zebra-4711"), "{page}");
+    app.event_of(json!({"case": "R-1", "case_type": "return", "state": "received"})).await;
+    app.drain().await;
+    let (_, body) = app.get("/v1/cases/R-1").await;
+    let case: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(case["staff"], serde_json::json!([]), "the case has moved on");
+}
+
+#[tokio::test]
+async fn words_for_agents_cannot_wait_for_a_clock() {
+    let app = TestApp::start().await;
+    let read = |line| compile(&app.app, &with_line(&app, line)).expect("read").findings;
+    let on_a_clock = read("audience = \"staff\"");
+    assert!(on_a_clock.iter().any(|f| f.message.contains("while a case is in a state")));
+    let odd = read("audience = \"everybody\"");
+    assert!(odd.iter().any(|f| f.message.contains("use customer or staff")), "{odd:?}");
 }
 
 /// The shipped files with a line more in the reminder of returns.

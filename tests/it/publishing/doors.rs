@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
+use crate::operators::{Desk, everybody};
 use crate::support::TestApp;
 
 use super::reminding_after;
@@ -95,4 +96,31 @@ async fn a_key_alone_does_not_publish_what_needs_two() {
     assert_eq!(post(&app, &two).await.0, 200);
     let now = get(&app, "/v1/journeys").await;
     assert_eq!(now["versions"][0]["approved_by"], "Grace");
+}
+
+#[tokio::test]
+async fn with_operators_a_key_leaves_a_draft_for_them_and_names_no_second_person() {
+    let more = format!("[topics.reminder]\nmandatory = \"the law\"\n{}", everybody());
+    let app = TestApp::with(&more).await;
+    let text = reminding_after(&app, "2 days").files[JOURNEY].clone();
+    let named = json!({"reason": "x", "approved_by": "Grace", "files": {JOURNEY: text}});
+    let (status, problem) = post(&app, &named).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("/approved_by")));
+
+    let alone = json!({"reason": "sooner", "files": {JOURNEY: text}});
+    let (status, waits) = post(&app, &alone).await;
+    assert_eq!((status, &waits["why"][0]["because"]), (202, &json!("mandatory")), "{waits}");
+    assert_eq!(app.store().publications().await.expect("the store").len(), 1, "nothing yet");
+    let draft = format!("/console/drafts/{}", waits["draft"]);
+    assert!(waits["url"].as_str().is_some_and(|url| url.ends_with(&draft)), "{waits}");
+    let pia = Desk::signed_in(&app, "pia").await;
+    for what in ["simulate", "publish"] {
+        assert_eq!(
+            pia.post(&draft, &[("do", what), ("revision", "1")]).await.status,
+            303,
+            "{what}"
+        );
+    }
+    let last = app.store().publications().await.expect("the store").remove(0);
+    assert_eq!(last.approved_by.as_deref(), Some("pia"));
 }

@@ -77,25 +77,30 @@ async fn what_changes_for_more_customers_than_the_limit_needs_a_second_person() 
     publish(&app, "4 days", None, false).await.expect("known already");
 }
 
-#[test]
-fn the_command_line_refuses_says_how_and_records_who_said_yes() {
-    let here = Installation::new(MANDATORY);
-    let shipped = include_str!("../../../config/journeys/return.toml");
-    here.file("config/journeys/return.toml", shipped);
-    let others = ["appointment", "ticket"];
-    for name in others {
+/// An installation with the shipped journeys in files of its own, published.
+fn installed(more: &str) -> Installation {
+    let here = Installation::new(more);
+    for name in ["appointment", "return", "ticket"] {
         let path = format!("{}/config/journeys/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).expect("shipped");
         here.file(&format!("config/journeys/{name}.toml"), &text);
     }
+    let first = here.run(&["journeys", "publish", "--author", "Ada"]);
+    assert_eq!(first.status.code(), Some(0), "the first version");
+    let shipped = include_str!("../../../config/journeys/return.toml");
+    let sooner = shipped.replace(FIVE_DAYS, &FIVE_DAYS.replace("5 days", "2 days"));
+    here.file("config/journeys/return.toml", &sooner);
+    here
+}
+
+#[test]
+fn the_command_line_refuses_says_how_and_records_who_said_yes() {
+    let here = installed(MANDATORY);
     let said = |args: &[&str]| {
         let output = here.run(args);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), text)
     };
-    assert_eq!(said(&["journeys", "publish", "--author", "Ada"]).0, Some(0), "the first version");
-    let sooner = shipped.replace(FIVE_DAYS, &FIVE_DAYS.replace("5 days", "2 days"));
-    here.file("config/journeys/return.toml", &sooner);
     let publish = ["journeys", "publish", "--author", "Ada", "--reason", "sooner"];
     let (code, text) = said(&publish);
     assert_eq!(code, Some(1), "{text}");
@@ -112,6 +117,24 @@ fn the_command_line_refuses_says_how_and_records_who_said_yes() {
         (&last["author"], &last["approved_by"], &last["reason"], &last["percent"]),
         (&"Ada".into(), &"Grace".into(), &"sooner".into(), &100.into())
     );
+}
+
+#[test]
+fn with_operators_the_command_line_leaves_a_draft_for_them_and_believes_no_name() {
+    let here = installed(&format!("{MANDATORY}{}", everybody()));
+    let publish = ["journeys", "publish", "--author", "edda", "--reason", "sooner"];
+    let said = |args: &[&str]| {
+        let output = here.run(args);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let before = here.json(&["journeys", "list", "--json"]);
+    let (code, text) = said(&[&publish[..], &["--approved-by", "pia"]].concat());
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("here operators approve in the console"), "{text}");
+    let (code, text) = said(&publish);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("It waits as draft 1") && text.contains("is not edda"), "{text}");
+    assert_eq!(here.json(&["journeys", "list", "--json"]), before, "nothing is in force yet");
 }
 
 /// Begins a draft of the reminder after two days and works out its effect; its address.

@@ -263,7 +263,7 @@ pub async fn opening(store: &Store, claimed: &Notification, now: Instant) -> Ope
         case: claimed.case.clone(),
         customer: claimed.customer.clone(),
         channel: Channel::Email,
-        provider: "smtp",
+        provider: "smtp".into(),
         address: email("ada@example.com"),
         case_revision: cases[&claimed.case].case.revision,
         customer_revision: customers.get(&claimed.customer).map_or(0, |c| c.revision),
@@ -273,7 +273,10 @@ pub async fn opening(store: &Store, claimed: &Notification, now: Instant) -> Ope
         parts: 1,
         slot: None,
         cap: None,
+        quotas: Vec::new(),
+        cost_millionths: 0,
         riders: Vec::new(),
+        script: None,
     }
 }
 
@@ -296,12 +299,15 @@ pub fn closing(notification: &Notification, no: i64) -> Closing {
         failed_channels: Vec::new(),
         provider_ref: Some(format!("ref-{no}")),
         detail: "250 OK".into(),
+        fault: false,
         reasons: vec![Reason::HandedOver { channel: Channel::Email }],
         versions: json!({"journeys": "v1"}),
         task: None,
+        alert: None,
         suppress: None,
         carries: false,
         followers: Vec::new(),
+        given_back: None,
     }
 }
 
@@ -320,8 +326,19 @@ pub async fn status(store: &Store, id: &NotificationId) -> Status {
     store.one_notification(id).await.expect("it is there").status
 }
 
-/// How many migrations there are, numbered from 1: the newest schema.
+/// The number of the newest migration: the newest schema.
 pub fn migrations() -> i64 {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
+    let names = std::fs::read_dir(folder).expect("the migrations");
+    let number = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.expect("an entry").file_name().into_string().expect("text");
+        name[..4].parse::<i64>().expect("a number of four digits")
+    };
+    names.map(number).max().expect("some")
+}
+
+/// How many migrations there are; a number may be left out.
+pub fn migrations_there_are() -> i64 {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
     i64::try_from(std::fs::read_dir(folder).expect("the migrations").count()).expect("few")
 }

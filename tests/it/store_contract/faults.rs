@@ -5,7 +5,9 @@ use std::time::{Duration, Instant as Monotonic};
 use sqlx::{Connection, Executor, PgConnection};
 use tidings::store::{Beside, Store, StoreError};
 
-use super::bed::{accepted, email, eventually, know, migrations, monday, plain};
+use super::bed::{
+    accepted, email, eventually, know, migrations, migrations_there_are, monday, plain,
+};
 use crate::support::postgres::{PostgresServer, Sync};
 
 async fn refused(url: &str) -> String {
@@ -208,7 +210,7 @@ async fn a_migration_that_is_cut_off_is_done_by_the_next_and_the_others_wait() {
         let tables = "SELECT count(*) FROM _sqlx_migrations WHERE success";
         let mut connection = PgConnection::connect(&url).await.expect("a connection");
         let done: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await.expect("read");
-        assert_eq!(done, migrations());
+        assert_eq!(done, migrations_there_are());
     }
 }
 

@@ -3,9 +3,11 @@
 use chrono::TimeDelta;
 use tidings::domain::notification::Lane;
 use tidings::domain::{Channel, Reason, Status};
+use tidings::store::attempts::AttemptState;
 
 use super::bed::{
-    accepted, after_s, claimed, know, monday, on_both, opened, plain, planned, status,
+    accepted, after_s, claimed, closing, know, monday, on_both, opened, plain, planned, status,
+    told,
 };
 
 #[tokio::test]
@@ -177,6 +179,34 @@ async fn the_housekeeper_is_called_for_leases_doubts_and_events() {
         store.reap(after_s(30), after_s(600)).await.expect("it is there");
         assert!(!needed(599).await);
         assert!(needed(600).await, "a doubt to settle");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_doubt_whose_provider_never_heard_of_it_is_planned_again_and_its_attempt_sent_nothing() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let claimed = claimed(store, "e1", "T-1").await;
+        let opened = opened(store, &claimed).await;
+        let mut doubt = closing(&claimed, opened.no);
+        (doubt.attempt, doubt.status) = (AttemptState::InDoubt, Status::InDoubt);
+        doubt.provider_ref = None;
+        store.close_attempts(vec![doubt], monday()).await.expect("there");
+        told(store, "e2", "T-2").await;
+        let due = store.doubts_due(after_s(1), 9).await.expect("there").remove(0);
+        assert_eq!((due.body_hash.as_str(), due.opened_at), ("ab", monday()));
+        let known = store.references_of(&"C-1".into(), monday()).await.expect("there");
+        assert_eq!(known, ["ref-1"], "of the other message");
+        store.ask_again(&due.notification, after_s(60)).await.expect("there");
+        assert!(store.doubts_due(after_s(59), 9).await.expect("there").is_empty());
+        let why = || vec![Reason::NotFoundThere { provider: "smtp".into() }];
+        assert!(store.never_taken(&due.notification, why(), after_s(60)).await.expect("there"));
+        assert!(!store.never_taken(&due.notification, why(), after_s(60)).await.expect("there"));
+        assert_eq!(status(store, &claimed.id).await, Status::Planned);
+        let tried = store.tried(&[claimed.id]).await.expect("there");
+        assert!(!tried[&claimed.id][0].in_doubt && !tried[&claimed.id][0].declined);
     })
     .await;
 }

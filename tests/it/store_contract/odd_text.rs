@@ -110,6 +110,7 @@ async fn what_others_say_with_a_nul_or_at_any_length_stops_no_record() {
             outcome: ReceiptOutcome::Undelivered,
             detail: "gone\0".into(),
             suppress: Some(AddressFault::Unusable),
+            again_at: None,
         };
         assert!(store.keep_receipt(receipt.clone(), monday()).await.expect("kept"));
         assert!(!store.keep_receipt(receipt, monday()).await.expect("known"));

@@ -179,6 +179,7 @@ async fn receipts_applied_by_two_processes_at_once_are_applied_once() {
                     outcome,
                     detail: String::new(),
                     suppress: None,
+                    again_at: None,
                 };
                 let (one, two) = tokio::join!(
                     store.keep_receipt(receipt.clone(), monday()),

@@ -16,6 +16,7 @@ fn receipt(about: &Notification, outcome: ReceiptOutcome) -> Receipt {
         outcome,
         detail: "as \"they\" say".into(),
         suppress: None,
+        again_at: None,
     }
 }
 
@@ -166,6 +167,114 @@ async fn a_receipt_that_says_so_suppresses_the_address() {
         let known = store.customer(&"C-1".into(), after_s(5)).await.expect("known");
         assert_eq!(known.contact_points[0].suppressed.as_deref(), Some("as \"they\" say"));
         assert_eq!(known.revision, 2);
+    })
+    .await;
+}
+
+/// A word against the address of C-1, about a message of its own, so many days after Monday.
+async fn said(store: &Store, fault: AddressFault, n: usize, days: i64) -> Option<String> {
+    let told = told(store, &format!("e{n}"), &format!("T-{n}")).await;
+    let mut bounced = receipt(&told, ReceiptOutcome::Undelivered);
+    bounced.suppress = Some(fault);
+    let at = after_s(days * 86_400 + i64::try_from(n).expect("few"));
+    assert!(store.keep_receipt(bounced, at).await.expect("it is there"));
+    let known = store.customer(&"C-1".into(), at).await.expect("known");
+    known.contact_points[0].suppressed.clone()
+}
+
+#[tokio::test]
+async fn a_doubtful_word_closes_an_address_on_its_second_day_and_a_full_mailbox_on_its_third() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        for (n, days) in [(1, 0), (2, 0), (3, 31)] {
+            let closed = said(store, AddressFault::Doubtful, n, days).await;
+            assert_eq!(closed, None, "the same day, or too long ago: {days}");
+        }
+        for (n, days) in [(4, 31), (5, 32), (6, 32), (7, 39)] {
+            let closed = said(store, AddressFault::Full, n, days).await;
+            assert_eq!(closed, None, "not three days of seven: {days}");
+        }
+        for (n, days) in [(8, 40), (9, 41)] {
+            let closed = said(store, AddressFault::Full, n, days).await;
+            assert_eq!(closed.is_some(), n == 9, "the third day of seven: {days}");
+        }
+    })
+    .await;
+}
+
+/// How far an attempt is: it only rises.
+fn rank(state: &str) -> u8 {
+    match state {
+        "delivered" | "undelivered" => 2,
+        "sent" => 1,
+        _ => 0,
+    }
+}
+
+#[tokio::test]
+async fn in_whatever_order_and_however_often_receipts_come_nothing_moves_backwards_or_twice() {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+    use tidings::store::attempts::AttemptState;
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let outcomes =
+            [ReceiptOutcome::Taken, ReceiptOutcome::Delivered, ReceiptOutcome::Undelivered];
+        let mut rng = SmallRng::seed_from_u64(14);
+        for life in 0..40 {
+            // Our own reply comes somewhere among the receipts: sent, or in doubt.
+            let claimed = claimed(store, &format!("e{life}"), &format!("T-{life}")).await;
+            let attempt_no = opened(store, &claimed).await.no;
+            let own_reply_at = rng.random_range(0..9);
+            let (mut last, mut planned_again) = (0, 0);
+            let mut before = Status::Sending;
+            for step in 0..9 {
+                if step == own_reply_at {
+                    let mut ours = closing(&claimed, attempt_no);
+                    if rng.random_range(0..2) == 0 {
+                        (ours.attempt, ours.status) = (AttemptState::InDoubt, Status::InDoubt);
+                    }
+                    store.close_attempts(vec![ours], monday()).await.expect("there");
+                }
+                let outcome = outcomes[rng.random_range(0..3)];
+                let mut word = receipt(&claimed, outcome);
+                word.provider_ref = format!("ref-{}", rng.random_range(0..2));
+                match rng.random_range(0..6) {
+                    // About an attempt there never was, and from a provider that never had it.
+                    0 => word.no = 9,
+                    1 => word.provider = "another",
+                    _ => {}
+                }
+                let unknown = word.no == 9 || word.provider == "another";
+                let kept = store.keep_receipt(word, after_s(step)).await.expect("there");
+                assert!(!(unknown && kept), "nobody has such an attempt");
+                store.apply_receipts(after_s(step)).await.expect("there");
+                let detail = store.notification(&claimed.id).await.expect("there");
+                let state = rank(&detail.attempts[0].state);
+                assert!(state >= last, "life {life}, step {step}: {:?}", detail.attempts);
+                assert_eq!(detail.attempts.len(), 1, "a receipt opens nothing");
+                let now = status(store, &claimed.id).await;
+                if last == 2 && before != Status::Sending {
+                    assert_eq!(now, before, "life {life}: what is final stays");
+                }
+                planned_again += u8::from(before != Status::Planned && now == Status::Planned);
+                (last, before) = (state, now);
+            }
+            assert!(planned_again <= 1, "life {life}: the next channel once");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_doubtful_word_said_on_two_days_closes_the_address() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        assert_eq!(said(store, AddressFault::Doubtful, 1, 0).await, None);
+        assert!(said(store, AddressFault::Doubtful, 2, 1).await.is_some());
     })
     .await;
 }

@@ -37,6 +37,17 @@ async fn the_past_is_kept_as_it_was_from_each_instant_on() {
         assert_eq!(read(0, monday()).await, [], "accepted before that");
         assert_eq!(read(events[0].seq, after_s(1)).await, events[1..], "and what came after one");
 
+        assert_eq!(store.newest_event_at().await.expect("there"), Some(monday()));
+        bed.damage("UPDATE event SET accepted_at_ms = accepted_at_ms + 90000 WHERE id = 'e3'")
+            .await;
+        let before = async |s| store.events_before(after_s(s)).await.expect("the store is there");
+        assert_eq!((before(0).await, before(90).await), (0, events[1].seq));
+        assert_eq!(before(91).await, events[2].seq);
+        assert_eq!(store.newest_event_at().await.expect("there"), Some(after_s(90)));
+        let said = store.told_since(monday()).await.expect("the store is there");
+        assert_eq!(said.iter().map(|(_, _, times)| times).sum::<i64>(), 1, "{said:?}");
+        assert_eq!(store.told_since(after_s(1)).await.expect("the store is there"), []);
+
         let customers = store.recorded_customers().await.expect("the store is there");
         let versions: Vec<_> = customers[&customer]
             .iter()

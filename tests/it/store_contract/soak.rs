@@ -222,6 +222,7 @@ impl Writer {
                 detail: String::new(),
                 suppress: (outcome == ReceiptOutcome::Undelivered)
                     .then_some(AddressFault::Unusable),
+                again_at: None,
             };
             self.store.keep_receipt(receipt, now).await?;
         }

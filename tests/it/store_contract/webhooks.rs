@@ -216,9 +216,12 @@ async fn what_is_counted_is_what_is_told_again() {
             since_ms: after_s(2).timestamp_millis(),
         };
         assert_eq!(store.count_deliveries(&wanted).await.expect("the store"), 2);
-        let refused = store.replay_deliveries(&wanted, 3, after_s(5)).await;
+        let refused = store.replay_deliveries(&wanted, Some(3), after_s(5)).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-        assert_eq!(store.replay_deliveries(&wanted, 2, after_s(5)).await.expect("as counted"), 2);
+        assert_eq!(
+            store.replay_deliveries(&wanted, Some(2), after_s(5)).await.expect("as counted"),
+            2
+        );
         assert_eq!(claim(&store, "desk", 5, 10).await.len(), 2);
         let first = of(&store, "desk").await.last().expect("three").seq;
         store.replay_delivery(first, after_s(6)).await.expect("it is there");

@@ -18,8 +18,7 @@ impl Installation {
     pub fn new(more: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+        let port = super::redis::free_port();
         let text = format!(
             r#"
 [store]
@@ -62,6 +61,17 @@ mail_from = "Example Shop <service@example.com>"
     /// Runs a command to its end.
     pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().expect("the binary runs")
+    }
+
+    /// Runs a command to its end with this on its standard input.
+    pub fn run_with(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut stdin, input).expect("it reads");
+        drop(stdin);
+        child.wait_with_output().expect("it ends")
     }
 
     /// Runs a command that must succeed, and reads its JSON.

@@ -1,12 +1,19 @@
 //! What the tests stand on: the app on a manual clock, and real counterparts on loopback.
 
+pub mod asterisk;
 pub mod binary;
+pub mod gateway;
+pub mod kannel;
+pub mod node;
 pub mod openid;
+pub mod postfix;
 pub mod postgres;
 pub mod redis;
 pub mod smtp;
+pub mod telephone;
 pub mod twilio;
 pub mod visitor;
+pub mod vonage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +34,7 @@ use tidings::worker::seams::Seams;
 
 use smtp::SmtpSink;
 use twilio::TwilioDouble;
+use vonage::VonageDouble;
 
 /// An empty store for a test: a file in its folder, or with `TIDINGS_TEST_STORE=postgres` a
 /// database of its own.
@@ -60,21 +68,47 @@ pub struct TestApp {
     pub app: Arc<App>,
     pub smtp: SmtpSink,
     pub twilio: TwilioDouble,
+    pub vonage: VonageDouble,
     workers: Option<Workers>,
     /// Removed with the app.
     _folder: TempDir,
     seq: std::cell::Cell<u32>,
 }
 
-/// The settings of a test, with `more` at the end.
+/// The settings of a test, with `more` at the end; lines of it that begin with `email.` go to
+/// those of the channel.
 pub fn settings(folder: &Path, smtp: &SmtpSink, twilio: &TwilioDouble, more: &str) -> Settings {
     let token = folder.join("token");
     std::fs::write(&token, twilio::TOKEN).expect("a temporary file");
+    let email: String = more
+        .lines()
+        .filter_map(|line| line.strip_prefix("email."))
+        .fold(String::new(), |lines, line| lines + line + "\n");
+    let more: String = more
+        .lines()
+        .filter(|line| !line.starts_with("email."))
+        .fold(String::new(), |lines, line| lines + line + "\n");
     let http = if more.contains("[http]") {
         ""
     } else {
         "[http]\npublic_url = \"https://tidings.example.com\""
     };
+    let twilio_texts = if more.contains("[channels.sms]") {
+        String::new()
+    } else {
+        format!(
+            "[channels.sms]\nprovider = \"twilio\"\nbase_url = {:?}\naccount = \"AC1\"\n\
+             token_file = {:?}\nfrom = \"+442079460001\"",
+            twilio.url(),
+            token.display().to_string()
+        )
+    };
+    let voice = format!(
+        "[channels.voice]\nprovider = \"twilio\"\nbase_url = \"{}\"\naccount = \"AC1\"\ntoken_file = \"{}\"\nfrom = \"+442079460001\"",
+        twilio.url(),
+        token.display()
+    );
+    let voice = if more.contains("[channels.voice]") { "" } else { voice.as_str() };
     let text = format!(
         r#"
 [store]
@@ -88,26 +122,29 @@ phone = "+442079460000"
 [channels.email]
 provider = "smtp"
 url = "{smtp}"
-[channels.sms]
-provider = "twilio"
-base_url = "{twilio}"
-account = "AC1"
-token_file = "{token}"
-from = "+442079460001"
-[channels.voice]
-provider = "twilio"
-base_url = "{twilio}"
-account = "AC1"
-token_file = "{token}"
-from = "+442079460001"
+{email}{twilio_texts}
+{voice}
 {more}
 "#,
         store = fresh_store(folder),
-        token = token.display(),
         smtp = smtp.url(),
-        twilio = twilio.url(),
     );
     Settings::read("test settings", &text, []).unwrap_or_else(|finding| panic!("{finding}"))
+}
+
+/// Calls by the double of Vonage: stands in settings for `{vonage}`.
+fn vonage_voice(folder: &Path, vonage: &VonageDouble) -> String {
+    let key = folder.join("vonage.pem");
+    let secret = folder.join("vonage.secret");
+    std::fs::write(&key, vonage::PRIVATE_KEY).expect("a temporary file");
+    std::fs::write(&secret, vonage::SIGNATURE_SECRET).expect("a temporary file");
+    format!(
+        "[channels.voice]\nprovider = \"vonage\"\nbase_url = \"{}\"\napplication = \"{}\"\nprivate_key_file = \"{}\"\ncallback_secret_file = \"{}\"\nfrom = \"+442079460001\"",
+        vonage.url(),
+        vonage::APPLICATION,
+        key.display(),
+        secret.display()
+    )
 }
 
 impl TestApp {
@@ -125,26 +162,39 @@ impl TestApp {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (smtp, twilio) = (SmtpSink::start().await, TwilioDouble::start().await);
-        let settings = settings(folder.path(), &smtp, &twilio, more);
+        let vonage = VonageDouble::start().await;
+        let more = more.replace("{vonage}", &vonage_voice(folder.path(), &vonage));
+        let settings = settings(folder.path(), &smtp, &twilio, &more);
         let store = Store::open(&settings.store.url).await.expect("a store");
         let clock = Clock::manual(at(now));
-        let app = App::build(settings, clock, store).await.unwrap_or_else(|e| panic!("{e:?}"));
+        let app = Box::pin(App::build(settings, clock, store));
+        let app = app.await.unwrap_or_else(|e| panic!("{e:?}"));
         let app = Arc::new(app);
         let workers = Some(app.start_driven());
-        Self { app, smtp, twilio, workers, _folder: folder, seq: std::cell::Cell::new(0) }
+        Self { app, smtp, twilio, vonage, workers, _folder: folder, seq: std::cell::Cell::new(0) }
     }
 
     /// The same store under a new process, as after a restart.
     pub async fn restart(&mut self, gateways: Option<Gateways>, seams: Seams) {
+        let settings = (*self.app.settings).clone();
+        Box::pin(self.restart_with(settings, gateways, seams)).await;
+    }
+
+    /// The same with other settings.
+    pub async fn restart_with(
+        &mut self,
+        settings: Settings,
+        gateways: Option<Gateways>,
+        seams: Seams,
+    ) {
         if let Some(workers) = self.workers.take() {
             workers.abort();
         }
-        let settings = (*self.app.settings).clone();
         let clock = self.app.engine.clock.clone();
         let store = Store::open(&settings.store.url).await.expect("a store");
         let gateways = gateways.unwrap_or_else(|| self.app.engine.gateways.clone());
         let lock = store.lock_dispatch("test", Beside::Nobody).await.expect("nobody else");
-        let app = App::build_with(settings, clock, store, gateways, seams).await;
+        let app = Box::pin(App::build_with(settings, clock, store, gateways, seams)).await;
         self.app = Arc::new(app.unwrap_or_else(|e| panic!("{e:?}")));
         self.app.recover(&lock).await.expect("the store is there");
         self.workers = Some(self.app.start_driven());

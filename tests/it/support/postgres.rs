@@ -118,9 +118,7 @@ impl PostgresServer {
             "--no-sync",
             "--no-instructions",
         ]));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        let port = super::redis::free_port();
         let sync = if sync == Sync::Full { "on" } else { "off" };
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n\

@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// A mail that was taken.
 #[derive(Debug, Clone)]
 pub struct Mail {
+    /// The envelope's sender.
+    pub from: String,
     pub to: String,
     /// As it came over the wire, dots unstuffed.
     pub data: String,
@@ -68,7 +70,7 @@ impl SmtpSink {
         stream.set_nodelay(true)?;
         let mut stream = BufReader::new(stream);
         stream.write_all(b"220 sink ESMTP\r\n").await?;
-        let mut to = String::new();
+        let (mut from, mut to) = (String::new(), String::new());
         let mut line = String::new();
         let mut reply: Option<Reply> = None;
         loop {
@@ -81,6 +83,7 @@ impl SmtpSink {
                 "250-sink\r\n250 8BITMIME\r\n"
             } else if upper.starts_with("MAIL") {
                 reply = self.replies.lock().expect("lock").pop_front();
+                from = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 "250 2.1.0 ok\r\n"
             } else if upper.starts_with("RCPT") {
                 to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
@@ -99,7 +102,8 @@ impl SmtpSink {
                 let data = read_data(&mut stream).await?;
                 let refuses = matches!(reply, Some(Reply::AtDot(words)) if !words.starts_with('2'));
                 if !refuses {
-                    self.taken.lock().expect("lock").push(Mail { to: to.clone(), data });
+                    let mail = Mail { from: from.clone(), to: to.clone(), data };
+                    self.taken.lock().expect("lock").push(mail);
                 }
                 match &reply {
                     Some(Reply::TakeAndVanish) => return Ok(()),

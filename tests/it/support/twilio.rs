@@ -18,10 +18,11 @@ pub const TOKEN: &str = "12345";
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `Messages` or `Calls`.
-    #[allow(dead_code, reason = "for tests of calls")]
     pub resource: String,
     pub fields: BTreeMap<String, String>,
     pub sid: String,
+    /// RFC 2822.
+    pub made_at: String,
 }
 
 impl Request {
@@ -29,12 +30,6 @@ impl Request {
         self.fields
             .get(name)
             .map_or_else(|| panic!("no {name} in {:?}", self.fields), String::as_str)
-    }
-
-    /// Where a key pressed during this call is told.
-    pub fn action(&self) -> String {
-        let action = self.field("Twiml").split("action=\"").nth(1).expect("a Gather");
-        action.split('"').next().expect("its end").replace("&amp;", "&")
     }
 }
 
@@ -47,6 +42,8 @@ pub enum Answer {
     TakeAndFail(u16),
     /// Takes the message and closes without an answer.
     TakeAndVanish,
+    /// Closes without an answer, and nothing was taken.
+    Vanish,
 }
 
 #[derive(Clone)]
@@ -59,13 +56,14 @@ pub struct TwilioDouble {
 struct Inner {
     taken: Mutex<Vec<Request>>,
     answers: Mutex<VecDeque<Answer>>,
+    lists_are_down: std::sync::atomic::AtomicBool,
 }
 
 impl TwilioDouble {
     pub async fn start() -> Self {
         let inner = Arc::new(Inner::default());
         let router = Router::new()
-            .route("/2010-04-01/Accounts/AC1/{resource}", post(take))
+            .route("/2010-04-01/Accounts/AC1/{resource}", post(take).get(list))
             .with_state(Arc::clone(&inner));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -79,6 +77,11 @@ impl TwilioDouble {
 
     pub fn will(&self, answers: impl IntoIterator<Item = Answer>) {
         self.inner.answers.lock().expect("lock").extend(answers);
+    }
+
+    /// From here on nobody can look anything up.
+    pub fn hide_lists(&self) {
+        self.inner.lists_are_down.store(true, std::sync::atomic::Ordering::Release);
     }
 
     pub fn taken(&self) -> Vec<Request> {
@@ -108,10 +111,14 @@ async fn take(
         let body = format!(r#"{{"code":{code},"message":"no","status":{status}}}"#);
         return (StatusCode::from_u16(status).expect("a status"), body).into_response();
     }
+    if let Some(Answer::Vanish) = answer {
+        std::panic::resume_unwind(Box::new("vanished"));
+    }
+    let made_at = START.to_rfc2822();
     let sid = {
         let mut taken = inner.taken.lock().expect("lock");
         let sid = format!("{}{:032}", if resource == "Calls" { "CA" } else { "SM" }, taken.len());
-        taken.push(Request { resource, fields, sid: sid.clone() });
+        taken.push(Request { resource, fields, sid: sid.clone(), made_at });
         sid
     };
     match answer {
@@ -126,6 +133,44 @@ async fn take(
             (StatusCode::CREATED, body).into_response()
         }
     }
+}
+
+/// When everything is taken, as lists have it: the beginning of a test.
+const START: chrono::DateTime<chrono::Utc> =
+    chrono::DateTime::from_timestamp(1_795_428_000, 0).expect("2026-11-23T10:00:00Z");
+
+/// The list of what was taken, newest first, as Twilio answers it.
+async fn list(
+    State(inner): State<Arc<Inner>>,
+    Path(resource): Path<String>,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+) -> Response {
+    if inner.lists_are_down.load(std::sync::atomic::Ordering::Acquire) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let query: BTreeMap<String, String> = pairs(&query.unwrap_or_default()).into_iter().collect();
+    let resource = resource.trim_end_matches(".json").to_owned();
+    let since = if resource == "Calls" { "StartTime>" } else { "DateSent>" };
+    assert!(query.contains_key(since), "a list from a day on: {query:?}");
+    let taken = inner.taken.lock().expect("lock");
+    let wanted = |request: &&Request| {
+        request.resource == resource
+            && request.field("To") == query["To"]
+            && request.field("From") == query["From"]
+    };
+    let entries: Vec<serde_json::Value> = taken
+        .iter()
+        .rev()
+        .filter(wanted)
+        .map(|request| {
+            serde_json::json!({
+                "sid": request.sid, "status": "sent", "error_code": null,
+                "body": request.fields.get("Body"), "date_created": request.made_at,
+            })
+        })
+        .collect();
+    let name = if resource == "Calls" { "calls" } else { "messages" };
+    axum::Json(serde_json::json!({ name: entries, "next_page_uri": null })).into_response()
 }
 
 pub fn pairs(text: &str) -> Vec<(String, String)> {

@@ -167,13 +167,13 @@ async fn an_answer_is_told_and_a_rating_by_its_own_name() {
         json!({"case": "R-1", "case_type": "return", "state": "out_of_stock", "facts": facts});
     assert!(matches!(app.event_of(event).await, Accepted::New { .. }));
     app.drain().await;
-    let reply = async |text: &str| {
-        let fields = [("From", "+447911123456"), ("Body", text), ("MessageSid", "SM1")];
+    let reply = async |text: &str, sid: &str| {
+        let fields = [("From", "+447911123456"), ("Body", text), ("MessageSid", sid)];
         let signature = sign("https://tidings.example.com/v1/inbound/twilio", &fields);
         app.post_form("/v1/inbound/twilio", &fields, Some(signature)).await
     };
-    for _ in 0..2 {
-        assert_eq!(reply("2").await.0, 200);
+    for sid in ["SM1", "SM1", "SM2"] {
+        assert_eq!(reply("2", sid).await.0, 200);
     }
     app.drain().await;
     tell(&app).await;
@@ -189,7 +189,7 @@ async fn an_answer_is_told_and_a_rating_by_its_own_name() {
     app.event_of(json!({"case": "R-1", "case_type": "return", "state": "closed"})).await;
     app.advance_to("2026-11-30T12:00:00Z").await;
     assert_eq!(app.of("how-did-we-do").await.status, "sent");
-    assert_eq!(reply("1").await.0, 200);
+    assert_eq!(reply("1", "SM3").await.0, 200);
     app.drain().await;
     tell(&app).await;
     let rated = receiver.told().into_iter().filter(|told| told.kind() == "csat.answered");

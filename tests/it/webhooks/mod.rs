@@ -5,7 +5,7 @@ mod delivery;
 mod doors;
 mod facts;
 mod guard;
-mod receiver;
+pub mod receiver;
 
 use tidings::app::webhooks::tell_all;
 use tidings::store::webhooks::{DeliveryView, Wanted};
@@ -13,7 +13,7 @@ use tidings::store::webhooks::{DeliveryView, Wanted};
 use crate::support::TestApp;
 
 /// Tells what is due now. Answers how many requests were made.
-async fn tell(app: &TestApp) -> usize {
+pub async fn tell(app: &TestApp) -> usize {
     tell_all(&app.app).await.expect("the store is there")
 }
 

@@ -8,7 +8,7 @@ use minijinja::value::{Serde, Value};
 use serde_json::json;
 
 use crate::app::console::audit::note;
-use crate::app::journey_map;
+use crate::app::journey_map::{self, Month};
 use crate::app::publishing::shown::diff;
 use crate::app::publishing::{Proposal, Refusal, Say, put_in_force, roll_back as go_back};
 use crate::domain::{Operator, Role};
@@ -143,15 +143,18 @@ pub async fn map(
             let what = format!("a journey about {case_type:?} cases");
             return Err(Refusal::from(StoreError::NotFound { what }));
         };
-        let month = journey_map::last_month(&engine.store, engine.clock.now()).await?;
-        let map = month.map_of(journey);
+        let (store, now) = (engine.store.clone(), engine.clock.now());
+        let counted = async move { journey_map::last_month(&store).await };
+        let month = web.app.traffic.look(now, counted).await.map(|(_, month)| month);
+        let map = month.as_deref().unwrap_or(&Month::default()).map_of(journey);
         let picture = map
             .picture()
             .map_err(|error| Refusal::Bad(format!("the picture cannot be drawn: {error}")))?;
-        Ok((map, picture, month.from))
+        Ok((map, picture, month))
     };
     match drawn.await {
-        Ok((map, picture, from)) => {
+        Ok((map, picture, month)) => {
+            let from = month.as_ref().and_then(|month| month.from);
             let silent: Vec<String> = map
                 .states
                 .iter()
@@ -160,7 +163,7 @@ pub async fn map(
                 .collect();
             let values = context! {
                 picture => Value::from_safe_string(picture), map => Serde(&map), silent,
-                from => from.map(|from| from.to_rfc3339()), version => journeys.version.as_str(),
+                from => from.map(|from| from.to_rfc3339()), counting => month.is_none(), version => journeys.version.as_str(),
             };
             let title = format!("Journey of a {case_type}");
             show(&web, &operator, "journeys", &title, "journey-map.html", values, &[])

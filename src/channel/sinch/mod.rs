@@ -1,0 +1,160 @@
+//! Sinch: text messages (`POST /xms/v1/{service plan}/batches`).
+//!
+//! Its batches take no idempotency key, so a request without an answer is in doubt; the
+//! attempt's own tag in `callback_url` settles it.
+
+pub mod receipt;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reqwest::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::Secret;
+use crate::domain::customer::Address;
+use crate::domain::message::SmsText;
+
+use super::account::{Account, Senders};
+use super::codes::{Class, look_up, refusal};
+use super::http::{self, Answer};
+use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
+
+pub const NAME: &str = "sinch";
+const BASE_URL: &str = "https://eu.sms.api.sinch.com";
+
+/// Codes of delivery reports (Sinch, "Delivery report error codes"). Others, which are those of
+/// the networks, keep the number and go by the next channel.
+const CODES: [(&str, Class); 10] = [
+    ("402", Class::Blocked),
+    ("403", Class::Unreachable),
+    ("404", Class::Unreachable),
+    ("405", Class::Request),
+    ("406", Class::Unreachable),
+    ("407", Class::Request),
+    ("408", Class::Blocked),
+    ("410", Class::Request),
+    ("411", Class::Request),
+    ("412", Class::Region),
+];
+
+#[derive(Debug)]
+pub struct Sinch {
+    client: reqwest::Client,
+    base_url: String,
+    plan: String,
+    token: Secret,
+    senders: Senders,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Fault {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    text: String,
+}
+
+impl Sinch {
+    /// # Errors
+    /// A sentence, when the token is missing or no HTTP client can be made.
+    pub fn new(account: Account) -> Result<Self, String> {
+        Ok(Self {
+            client: http::client(account.connections).map_err(|error| error.to_string())?,
+            token: account.token()?,
+            base_url: account.base_url.unwrap_or_else(|| BASE_URL.into()),
+            plan: account.name,
+            senders: account.senders,
+        })
+    }
+
+    fn door(&self) -> String {
+        format!("{}/xms/v1/{}/batches", self.base_url, self.plan)
+    }
+
+    fn message(&self, to: &Address, sms: &SmsText) -> serde_json::Value {
+        json!({
+            "to": [to.expose()],
+            "from": self.senders.of(to),
+            "body": sms.text,
+            "max_number_of_message_parts": sms.counted.parts,
+        })
+    }
+
+    async fn post(
+        &self,
+        body: &serde_json::Value,
+        window: HandOverWindow,
+    ) -> Result<Taken, SendError> {
+        let request = self
+            .client
+            .post(self.door())
+            .bearer_auth(self.token.expose())
+            .header(CONTENT_TYPE, "application/json");
+        let Answer { status, retry_after, body } =
+            http::hand_over(request, body.to_string(), window).await?;
+        if status.is_success() {
+            let created: Option<Created> = serde_json::from_slice(&body).ok();
+            let provider_ref = created.map(|created| created.id);
+            return Ok(Taken { provider_ref, detail: status.to_string() });
+        }
+        let fault: Fault = serde_json::from_slice(&body).unwrap_or_default();
+        let said = format!("{} {}", fault.code, fault.text);
+        Err(refusal(status, None, said.trim(), retry_after))
+    }
+
+    async fn hand_over(
+        &self,
+        outgoing: &Outgoing,
+        window: HandOverWindow,
+    ) -> Result<Taken, SendError> {
+        let mut body = self.message(&outgoing.to, outgoing.text()?);
+        if let Some(url) = outgoing.receipt() {
+            body["delivery_report"] = "per_recipient".into();
+            body["callback_url"] = url.into();
+        }
+        body["client_reference"] = outgoing.reference().into();
+        self.post(&body, window).await
+    }
+
+    async fn say(&self, to: &Address, sms: &SmsText) -> Result<(), SendError> {
+        let window = HandOverWindow::open(super::REPLY_WINDOW);
+        self.post(&self.message(to, sms), window).await.map(drop)
+    }
+}
+
+impl Wire for Sinch {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn send<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
+        window: HandOverWindow,
+    ) -> BoxFuture<'a, Result<Taken, SendError>> {
+        self.hand_over(outgoing, window).boxed()
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a Address,
+        sms: &'a SmsText,
+    ) -> BoxFuture<'a, Result<(), SendError>> {
+        self.say(to, sms).boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
+        let request = self.client.get(self.door()).query(&[("page_size", "1")]);
+        http::account_answers(request.bearer_auth(self.token.expose())).boxed()
+    }
+}
+
+fn class_of(code: &str) -> Option<Class> {
+    look_up(NAME, &CODES, code)
+}

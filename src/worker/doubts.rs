@@ -1,0 +1,154 @@
+//! Doubts whose time has come. A provider that can be asked is asked; what it knows goes the way
+//! of a receipt, and what it never heard of is sent again. Where nobody can be asked, or nobody
+//! answers in time, the topic says whether better twice or not.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::StreamExt;
+
+use crate::channel::lookup::{Doubt, Found, SETTLED_AFTER};
+use crate::channel::receipt::Word;
+use crate::domain::Status;
+use crate::domain::reason::Reason;
+use crate::domain::time::Instant;
+use crate::planning::rules::InDoubt as Policy;
+use crate::store::Result;
+use crate::store::leases::InDoubt;
+
+use super::seams::Seam;
+use super::{Engine, Stopping, receipts, stopped};
+
+/// Doubts looked at in one go, and providers asked at once.
+const AT_ONCE: i64 = 500;
+const ASKED_AT_ONCE: usize = 8;
+
+/// How long one question may take, with all pages of its answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often what is due is looked at.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// How long after a question without an answer it is asked again.
+const ASK_AGAIN: TimeDelta = TimeDelta::seconds(60);
+
+/// Settles what is due on a period. A task of its own: a provider that is slow to say what it
+/// knows holds up no repair.
+pub async fn run(engine: Arc<Engine>, mut stopping: Stopping) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = stopped(&mut stopping) => return,
+        }
+        tokio::select! {
+            settled = settle(&engine, engine.clock.now()) => {
+                if let Err(error) = settled {
+                    tracing::warn!(%error, "doubts could not be looked at");
+                }
+            }
+            () = stopped(&mut stopping) => return,
+        }
+    }
+}
+
+/// Settles what is due. A provider that does not answer is asked for nothing more this time.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn settle(engine: &Engine, now: Instant) -> Result<()> {
+    let mut due = engine.store.doubts_due(now, AT_ONCE).await?;
+    // Of two to one address the second is asked for once it is known which was the first.
+    let mut addresses = HashSet::new();
+    due.retain(|doubt| addresses.insert(doubt.address.expose().to_owned()));
+    let mute = Mutex::new(HashSet::new());
+    let mut asked = futures::stream::iter(due)
+        .map(|doubt| async {
+            let found = ask(engine, &doubt, &mute, now).await;
+            (doubt, found)
+        })
+        .buffer_unordered(ASKED_AT_ONCE);
+    while let Some((doubt, found)) = asked.next().await {
+        engine.seams.pass(Seam::BeforeSettling).await;
+        let ends_at = doubt.opened_at + engine.behaviour.settle_doubt_after;
+        match found? {
+            Some(Found::Taken { provider_ref, word }) => {
+                told(engine, &doubt, provider_ref, word).await?;
+            }
+            Some(Found::Absent) if now - doubt.opened_at >= SETTLED_AFTER => {
+                let why = vec![Reason::NotFoundThere { provider: doubt.provider.clone() }];
+                engine.store.never_taken(&doubt.notification, why, now).await?;
+            }
+            // Its receipt may still come, or an answer, until its time is up.
+            Some(Found::Absent) | None if now < ends_at => {
+                let again_at = (now + ASK_AGAIN).min(ends_at);
+                engine.store.ask_again(&doubt.notification, again_at).await?;
+            }
+            Some(Found::Absent) | None => by_policy(engine, &doubt, now).await?,
+        }
+        engine.wake.notify_one();
+    }
+    Ok(())
+}
+
+fn wire<'a>(engine: &'a Engine, doubt: &InDoubt) -> Option<&'a dyn crate::channel::Wire> {
+    let gateways = engine.gateways.get(doubt.channel);
+    let gateway = gateways.iter().find(|gateway| gateway.name.name() == doubt.provider)?;
+    Some(&*gateway.provider)
+}
+
+/// What the provider knows of it; `None` where it cannot be asked, or does not answer.
+async fn ask(
+    engine: &Engine,
+    doubt: &InDoubt,
+    mute: &Mutex<HashSet<String>>,
+    now: Instant,
+) -> Result<Option<Found>> {
+    let is_mute = || mute.lock().expect("no panic while held").contains(&doubt.provider);
+    let Some(wire) = wire(engine, doubt).filter(|wire| wire.can_be_asked() && !is_mute()) else {
+        return Ok(None);
+    };
+    let provider = doubt.provider.clone();
+    let known = engine.store.references_of(&doubt.notification.customer, doubt.opened_at).await?;
+    let doubt = Doubt {
+        channel: doubt.channel,
+        to: doubt.address.clone(),
+        body_hash: doubt.body_hash.clone(),
+        opened_at: doubt.opened_at,
+        known,
+    };
+    let answer = tokio::time::timeout(PATIENCE, wire.settle(&doubt, now)).await;
+    match answer.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => {
+            tracing::warn!(provider, error, "a provider did not say what became of a message");
+            mute.lock().expect("no panic while held").insert(provider);
+            Ok(None)
+        }
+    }
+}
+
+/// What a provider says when asked is what its receipt would have said.
+async fn told(engine: &Engine, doubt: &InDoubt, provider_ref: String, word: Word) -> Result<()> {
+    let Some(kind) = wire(engine, doubt).map(crate::channel::Wire::name) else { return Ok(()) };
+    let of = (doubt.notification.id, doubt.notification.attempts);
+    let word = if word == Word::Nothing { Word::Taken } else { word };
+    receipts::take(engine, of, kind, provider_ref, word).await
+}
+
+async fn by_policy(engine: &Engine, doubt: &InDoubt, now: Instant) -> Result<()> {
+    let live = engine.live.load_full();
+    let topic = live.rules.topics.get(&doubt.notification.topic);
+    let again = topic.is_some_and(|topic| topic.in_doubt == Policy::AtLeastOnce)
+        && now < doubt.notification.expires_at
+        && doubt.notification.attempts < 2;
+    let (status, reason, task) = if again {
+        (Status::Planned, Reason::SentAgainInDoubt, None)
+    } else {
+        let task = Some("nobody can tell whether the message arrived");
+        (Status::Unknown, Reason::NoWordInTime, task)
+    };
+    engine.store.settle_doubt(&doubt.notification, status, vec![reason], task, now).await?;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Calls through an exchange of one's own: never twice, said line by line, keys at any time.
+
+use serde_json::json;
+use tidings::app::phone::switchboard;
+use tidings::domain::Channel;
+use tokio::sync::watch;
+
+use crate::support::asterisk::{Asked, AsteriskDouble, PASSWORD};
+use crate::support::{TestApp, ada};
+
+/// An app that calls by the exchange, and its ear; Ada is not called yet.
+async fn connected() -> (TestApp, AsteriskDouble, watch::Sender<bool>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let exchange = AsteriskDouble::start().await;
+    let password = folder.path().join("password");
+    std::fs::write(&password, PASSWORD).expect("a file");
+    let app = TestApp::with(&format!(
+        "[channels.voice]\nprovider = \"asterisk\"\nbase_url = \"{}\"\naccount = \"tidings\"\ntoken_file = \"{}\"\napplication = \"tidings\"\nendpoint = \"PJSIP/{{number}}@trunk\"\nfrom = \"+442079460001\"\nspeak = \"cat > $TIDINGS_FILE\"\nsounds = \"{}\"\n[contact_centre]\nphone = \"+442079460099\"",
+        exchange.url(),
+        password.display(),
+        folder.path().join("sounds").display(),
+    ))
+    .await;
+    let (stop, stopping) = watch::channel(false);
+    let board = switchboard(&app.app).expect("calls go by the exchange");
+    tokio::spawn(board.run(stopping));
+    exchange.listened_to().await;
+    let mut customer = ada();
+    let points = customer["contact_points"].as_array_mut().expect("a list");
+    points.push(json!({"channel": "voice", "address": "+442079460123", "verified": true}));
+    app.customer(customer).await;
+    app.choose(|chosen| chosen.channel_order = Some(vec![Channel::Voice, Channel::Sms])).await;
+    (app, exchange, stop, folder)
+}
+
+async fn call_ada(app: &TestApp) {
+    let facts = json!({"item": "Blue trousers", "expected_on": "2026-12-10",
+        "answer_by": "2026-12-04", "amount": "49.90", "currency": "EUR"});
+    app.event_of(json!({"case": "R-1001", "case_type": "return", "state": "out_of_stock",
+        "facts": facts}))
+        .await;
+    app.drain().await;
+}
+
+async fn called(exchange: &AsteriskDouble) -> String {
+    match exchange.next().await {
+        Asked::Call { channel, body } => {
+            assert_eq!(body["endpoint"], "PJSIP/+442079460123@trunk");
+            assert_eq!(body["callerId"], "+442079460001");
+            channel
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn hung_up(exchange: &AsteriskDouble, which: &str) {
+    loop {
+        match exchange.next().await {
+            Asked::HangUp { channel } if channel == which => return,
+            Asked::Play { channel, .. } => exchange.played(&channel),
+            Asked::StopPlaying => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Waits, without a clock, until the notification has this status.
+async fn becomes(app: &TestApp, status: &str, channel: &str) {
+    for _ in 0..10_000 {
+        let n = app.of("out-of-stock").await;
+        if n.status == status && n.channel.as_deref() == Some(channel) {
+            return;
+        }
+        app.drain().await;
+        tokio::task::yield_now().await;
+    }
+    panic!("{:?} is not {status} by {channel}", app.of("out-of-stock").await);
+}
+
+#[tokio::test]
+async fn a_call_says_who_calls_then_what_and_a_key_breaks_in_at_any_time() {
+    let (app, exchange, _stop, folder) = connected().await;
+    call_ada(&app).await;
+    let channel = called(&exchange).await;
+    let id = app.of("out-of-stock").await.id;
+    assert_eq!(channel, format!("{id}.1"), "the attempt's own id");
+    exchange.picks_up(&channel, &[]);
+    let greeting = exchange.plays_until(&channel, "To hear the message, press 2.").await;
+    assert!(greeting.contains("Hello, this is Example Shop"), "{greeting}");
+    assert!(!greeting.contains("trousers"), "{greeting}");
+    exchange.presses(&channel, "2");
+    assert_eq!(exchange.next().await, Asked::StopPlaying, "what it was saying");
+    let told = exchange.plays_until(&channel, "My money back: press 5.").await;
+    assert!(told.contains("Blue trousers"), "{told}");
+    exchange.presses(&channel, "5");
+    exchange.plays_until(&channel, "We noted your answer: My money back").await;
+    exchange.played(&channel);
+    hung_up(&exchange, &channel).await;
+    exchange.ends(&channel, 16, "Normal Clearing");
+    becomes(&app, "delivered", "voice").await;
+    let left = std::fs::read_dir(folder.path().join("sounds")).expect("a folder").count();
+    assert_eq!(left, 0, "nothing that was said stays on the disk");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_call_whose_begin_was_not_answered_is_asked_for_again_and_rings_once() {
+    let (app, exchange, _stop, _folder) = connected().await;
+    exchange.will([0]);
+    call_ada(&app).await;
+    called(&exchange).await;
+    assert_eq!(app.of("out-of-stock").await.status, "sent", "the second request was a 409");
+    let detail = app.detail("out-of-stock").await;
+    assert_eq!(detail.attempts[0].detail.as_deref(), Some("begun before"));
+    app.end().await;
+}
+
+#[tokio::test]
+async fn key_1_calls_the_contact_centre_which_hears_a_summary_and_is_connected() {
+    let (app, exchange, _stop, _folder) = connected().await;
+    call_ada(&app).await;
+    let channel = called(&exchange).await;
+    exchange.picks_up(&channel, &[]);
+    exchange.plays_until(&channel, "press 1.").await;
+    exchange.presses(&channel, "1");
+    exchange.plays_until(&channel, "We connect you now.").await;
+    exchange.played(&channel);
+    let desk = match exchange.next().await {
+        Asked::Call { channel, body } => {
+            assert_eq!(body["endpoint"], "PJSIP/+442079460099@trunk");
+            channel
+        }
+        other => panic!("{other:?}"),
+    };
+    exchange.picks_up(&desk, &[]);
+    exchange.plays_until(&desk, "Call with Ada Byron about case R, 1, 0, 0, 1.").await;
+    exchange.played(&desk);
+    let joined = loop {
+        match exchange.next().await {
+            Asked::Join { channels } => break channels,
+            Asked::Play { channel, .. } => exchange.played(&channel),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(joined, format!("{channel},{desk}"));
+    exchange.ends(&desk, 16, "Normal Clearing");
+    hung_up(&exchange, &channel).await;
+    exchange.ends(&channel, 16, "Normal Clearing");
+    becomes(&app, "delivered", "voice").await;
+    app.end().await;
+}
+
+#[tokio::test]
+async fn when_nobody_at_the_contact_centre_answers_a_call_back_is_offered() {
+    let (app, exchange, _stop, _folder) = connected().await;
+    call_ada(&app).await;
+    let channel = called(&exchange).await;
+    exchange.picks_up(&channel, &[]);
+    exchange.plays_until(&channel, "press 1.").await;
+    exchange.presses(&channel, "1");
+    exchange.plays_until(&channel, "We connect you now.").await;
+    exchange.played(&channel);
+    let Asked::Call { channel: desk, .. } = exchange.next().await else { panic!("the desk") };
+    exchange.ends(&desk, 19, "No Answer");
+    exchange.plays_until(&channel, "If you want that, press 1.").await;
+    exchange.presses(&channel, "1");
+    exchange.plays_until(&channel, "We call you back").await;
+    assert_eq!(app.tasks().await.len(), 1);
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_machine_the_dialplan_knows_hears_who_called_alone() {
+    let (app, exchange, _stop, _folder) = connected().await;
+    call_ada(&app).await;
+    let channel = called(&exchange).await;
+    exchange.picks_up(&channel, &["MACHINE"]);
+    let left = exchange.plays_until(&channel, "call the same number.").await;
+    assert!(!left.contains("Ada") && !left.contains("R, 1"), "{left}");
+    exchange.played(&channel);
+    hung_up(&exchange, &channel).await;
+    exchange.ends(&channel, 16, "Normal Clearing");
+    becomes(&app, "sent", "sms").await;
+    assert!(app.explained("out-of-stock").await.contains("voicemail_left"));
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_cause_without_an_answer_is_read_by_what_it_means() {
+    for (cause, text, status, channel) in [
+        (17, "User busy", "planned", "voice"),
+        (19, "No Answer", "planned", "voice"),
+        (1, "Unallocated number", "sent", "sms"),
+        (21, "Call Rejected", "sent", "sms"),
+    ] {
+        let (app, exchange, _stop, _folder) = connected().await;
+        call_ada(&app).await;
+        let ringing = called(&exchange).await;
+        exchange.ends(&ringing, cause, text);
+        becomes(&app, status, channel).await;
+        let unusable = app.customer_now().await.contact_points[2].suppressed.is_some();
+        assert_eq!(unusable, cause == 1, "{text}");
+        app.end().await;
+    }
+}

@@ -1,0 +1,264 @@
+//! A double of an exchange's REST interface: HTTP and the events' WebSocket on one port, as
+//! Asterisk has them. Strict about what it is asked for; a channel that is there is a 409.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use futures::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, mpsc};
+use tokio_tungstenite::tungstenite::Message;
+
+pub const PASSWORD: &str = "ari-password";
+
+/// What the exchange was asked for, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    Call { channel: String, body: Value },
+    Play { channel: String, words: String },
+    StopPlaying,
+    HangUp { channel: String },
+    Join { channels: String },
+}
+
+#[derive(Clone)]
+pub struct AsteriskDouble {
+    address: std::net::SocketAddr,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    channels: Mutex<BTreeSet<String>>,
+    variables: Mutex<BTreeMap<String, Value>>,
+    /// Status codes of the next originations; 0 begins the call and says nothing.
+    answers: Mutex<VecDeque<u16>>,
+    asked: mpsc::UnboundedSender<Asked>,
+    heard: tokio::sync::Mutex<mpsc::UnboundedReceiver<Asked>>,
+    events: broadcast::Sender<String>,
+    listeners: tokio::sync::Semaphore,
+}
+
+impl AsteriskDouble {
+    pub async fn start() -> Self {
+        let (asked, heard) = mpsc::unbounded_channel();
+        let inner = Arc::new(Inner {
+            channels: Mutex::default(),
+            variables: Mutex::default(),
+            answers: Mutex::default(),
+            asked,
+            heard: tokio::sync::Mutex::new(heard),
+            events: broadcast::channel(64).0,
+            listeners: tokio::sync::Semaphore::new(0),
+        });
+        let router = Router::new()
+            .route("/ari/channels/{id}", post(originate).delete(hang_up))
+            .route("/ari/channels/{id}/play/{playback}", post(play))
+            .route("/ari/channels/{id}/variable", get(variable))
+            .route("/ari/playbacks/{id}", delete(stop_playing))
+            .route("/ari/bridges/{id}", post(async || "{}").delete(async || ""))
+            .route("/ari/bridges/{id}/addChannel", post(join))
+            .route("/ari/asterisk/info", get(async || "{}"))
+            .with_state(Arc::clone(&inner));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let serving = Arc::clone(&inner);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, router.clone(), Arc::clone(&serving)));
+            }
+        });
+        Self { address, inner }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/ari", self.address)
+    }
+
+    pub fn will(&self, answers: impl IntoIterator<Item = u16>) {
+        self.inner.answers.lock().expect("lock").extend(answers);
+    }
+
+    /// Waits until somebody listens to the events.
+    pub async fn listened_to(&self) {
+        self.inner.listeners.acquire().await.expect("open").forget();
+    }
+
+    /// What it is asked for next.
+    pub async fn next(&self) -> Asked {
+        self.inner.heard.lock().await.recv().await.expect("asked")
+    }
+
+    /// Waits until this channel is told words with `part` in them, playing all that comes
+    /// before to its end. The words up to there.
+    pub async fn plays_until(&self, channel: &str, part: &str) -> String {
+        let mut all = String::new();
+        loop {
+            match self.next().await {
+                Asked::Play { channel: on, words } => {
+                    assert_eq!(on, channel, "{words}");
+                    all.push_str(&words);
+                    all.push('\n');
+                    if words.contains(part) {
+                        return all;
+                    }
+                    self.played(channel);
+                }
+                Asked::StopPlaying => {}
+                other => panic!("{other:?} before {part:?}: {all}"),
+            }
+        }
+    }
+
+    /// The last sound of a channel is over.
+    pub fn played(&self, channel: &str) {
+        let last = self.inner.variables.lock().expect("lock")[channel]["playing"].clone();
+        self.tell(&json!({"type": "PlaybackFinished", "playback": {"id": last, "state": "done"}}));
+    }
+
+    pub fn picks_up(&self, channel: &str, more: &[&str]) {
+        let args = self.inner.variables.lock().expect("lock")[channel]["args"].clone();
+        let mut args: Vec<String> =
+            args.as_str().expect("text").split(',').map(str::to_owned).collect();
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        self.tell(&json!({"type": "StasisStart", "application": "tidings", "args": args,
+            "channel": {"id": channel, "state": "Up"}}));
+    }
+
+    pub fn presses(&self, channel: &str, key: &str) {
+        self.tell(&json!({"type": "ChannelDtmfReceived", "digit": key, "duration_ms": 100,
+            "channel": {"id": channel}}));
+    }
+
+    pub fn ends(&self, channel: &str, cause: u16, text: &str) {
+        self.inner.channels.lock().expect("lock").remove(channel);
+        self.tell(&json!({"type": "ChannelDestroyed", "cause": cause, "cause_txt": text,
+            "channel": {"id": channel}}));
+    }
+
+    fn tell(&self, event: &Value) {
+        self.inner.events.send(event.to_string()).expect("somebody listens");
+    }
+}
+
+/// A connection: the events' WebSocket, or HTTP.
+async fn serve(stream: TcpStream, router: Router, inner: Arc<Inner>) {
+    let mut head = [0; 64];
+    let length = stream.peek(&mut head).await.unwrap_or(0);
+    let head = String::from_utf8_lossy(&head[..length]).into_owned();
+    if !head.starts_with("GET /ari/events?app=tidings&subscribeAll=false") {
+        let service = TowerToHyperService::new(router);
+        let http = hyper::server::conn::http1::Builder::new();
+        let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        return;
+    }
+    let socket = tokio_tungstenite::accept_async(stream).await.expect("a WebSocket");
+    let (mut out, mut back) = socket.split();
+    let mut events = inner.events.subscribe();
+    inner.listeners.add_permits(1);
+    loop {
+        tokio::select! {
+            event = events.recv() => {
+                let Ok(event) = event else { return };
+                if out.send(Message::text(event)).await.is_err() { return }
+            }
+            closed = back.next() => if closed.is_none() { return },
+        }
+    }
+}
+
+fn welcome(headers: &HeaderMap) {
+    let basic = data_encoding::BASE64.encode(format!("tidings:{PASSWORD}").as_bytes());
+    assert_eq!(headers["authorization"], format!("Basic {basic}"));
+}
+
+async fn originate(
+    State(inner): State<Arc<Inner>>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    welcome(&headers);
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    for name in body.as_object().expect("an object").keys() {
+        let known = ["endpoint", "app", "appArgs", "callerId", "timeout", "variables"];
+        assert!(known.contains(&name.as_str()), "{name}");
+    }
+    assert_eq!(body["app"], "tidings");
+    assert!(body["timeout"].is_u64() && body["endpoint"].is_string(), "{body}");
+    if !inner.channels.lock().expect("lock").insert(channel.clone()) {
+        let body = r#"{"message":"Channel with given unique ID already exists"}"#;
+        return (StatusCode::CONFLICT, body).into_response();
+    }
+    let answer = inner.answers.lock().expect("lock").pop_front().unwrap_or(200);
+    let kept = json!({"args": body["appArgs"], "letter": body["variables"]["TIDINGS_LETTER"]});
+    inner.variables.lock().expect("lock").insert(channel.clone(), kept);
+    inner.asked.send(Asked::Call { channel: channel.clone(), body }).expect("kept");
+    match answer {
+        // A panic closes the connection: no answer at all.
+        0 => std::panic::resume_unwind(Box::new("vanished")),
+        status if status >= 400 => {
+            inner.channels.lock().expect("lock").remove(&channel);
+            StatusCode::from_u16(status).expect("a status").into_response()
+        }
+        _ => json!({"id": channel, "state": "Down"}).to_string().into_response(),
+    }
+}
+
+async fn play(
+    State(inner): State<Arc<Inner>>,
+    Path((channel, playback)): Path<(String, String)>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> StatusCode {
+    welcome(&headers);
+    let sound = query["media"].strip_prefix("sound:").expect("a sound").to_owned();
+    // The test's own voice writes the words down.
+    let words = std::fs::read_to_string(format!("{sound}.wav")).expect("a sound that is there");
+    inner.variables.lock().expect("lock").get_mut(&channel).expect("a channel")["playing"] =
+        playback.into();
+    inner.asked.send(Asked::Play { channel, words }).expect("kept");
+    StatusCode::CREATED
+}
+
+async fn variable(
+    State(inner): State<Arc<Inner>>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+) -> String {
+    welcome(&headers);
+    json!({"value": inner.variables.lock().expect("lock")[&channel]["letter"]}).to_string()
+}
+
+async fn stop_playing(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> StatusCode {
+    welcome(&headers);
+    inner.asked.send(Asked::StopPlaying).expect("kept");
+    StatusCode::NO_CONTENT
+}
+
+async fn hang_up(
+    State(inner): State<Arc<Inner>>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+) -> StatusCode {
+    welcome(&headers);
+    inner.asked.send(Asked::HangUp { channel }).expect("kept");
+    StatusCode::NO_CONTENT
+}
+
+async fn join(
+    State(inner): State<Arc<Inner>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> StatusCode {
+    welcome(&headers);
+    inner.asked.send(Asked::Join { channels: query["channel"].clone() }).expect("kept");
+    StatusCode::NO_CONTENT
+}

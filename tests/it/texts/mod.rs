@@ -1,0 +1,12 @@
+//! Text messages by each provider: what leaves, what comes back, and who may say so.
+
+mod accounts;
+mod caps;
+mod inbound;
+mod kannel;
+mod parts;
+mod reports;
+mod requests;
+mod senders;
+mod settings;
+mod twilio;
