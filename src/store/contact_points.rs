@@ -7,7 +7,7 @@ use crate::domain::{Channel, Customer, CustomerId};
 
 use super::consent::{Act, NewConsent, note};
 use super::customers::{load, write_version};
-use super::row_locks::{Lock, lock};
+use super::row_locks::{Lock, lock, lock_customer};
 use super::sql::Tx;
 use super::{Result, Store, StoreError, ids, in_tx, query};
 
@@ -85,7 +85,7 @@ impl Store {
 
 /// The customer, locked until the transaction ends.
 async fn locked(tx: &mut Tx, id: &CustomerId, now: Instant) -> Result<Customer> {
-    lock(tx, Lock::Customers, ids([id])).await?;
+    lock_customer(tx, id).await?;
     load(&mut *tx, [id], now.timestamp_millis())
         .await?
         .remove(id)

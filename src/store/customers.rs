@@ -11,7 +11,7 @@ use crate::domain::{Channel, ContactPoint, Customer, CustomerId, Preferences};
 
 use super::consent::{Act, NewConsent, difference, note};
 use super::facts;
-use super::row_locks::{Lock, lock};
+use super::row_locks::{Lock, lock, lock_customer};
 use super::rows::{ContactPointRow, CustomerRow, json};
 use super::sql::{On, Tx};
 use super::{Result, Store, StoreError, batch, ids, in_tx, query};
@@ -334,7 +334,7 @@ impl Store {
         let id = id.clone();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            lock(tx, Lock::Customers, ids([&id])).await?;
+            lock_customer(tx, &id).await?;
             let mut customers = load(&mut *tx, [&id], now_ms).await?;
             let mut customer = customers
                 .remove(&id)
@@ -407,10 +407,10 @@ impl Store {
     /// # Errors
     /// `NotFound` when nobody told us about the customer.
     pub async fn erase(&self, id: &CustomerId, who: &str, now: Instant) -> Result<()> {
-        let (id, who) = (id.0.clone(), who.to_owned());
+        let (customer, id, who) = (id.clone(), id.0.clone(), who.to_owned());
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            lock(tx, Lock::Customers, ids([&id])).await?;
+            lock_customer(tx, &customer).await?;
             lock(tx, Lock::CasesOf, ids([&id])).await?;
             lock(tx, Lock::NotificationsOf, ids([&id])).await?;
             let erased = query(

@@ -6,8 +6,10 @@
 //! statement's snapshot is older than the wait), always in the order counts, names, customers, cases,
 //! notifications, and by id within each, so that no two wait for each other.
 
+use crate::domain::CustomerId;
+
 use super::sql::{Tx, Value, query};
-use super::{Result, Store};
+use super::{Result, Store, StoreError};
 
 /// Rows that are compared with and must not change before the commit.
 const SHARE_CUSTOMERS: &str = "
@@ -95,6 +97,17 @@ pub(super) async fn lock(tx: &mut Tx, what: Lock, ids: Value) -> Result<()> {
     };
     statement.execute(tx).await?;
     Ok(())
+}
+
+/// Locks one customer until the transaction ends. Who is not there now stays not there for this
+/// transaction: a row that comes after the lock would be changed without it.
+pub(super) async fn lock_customer(tx: &mut Tx, id: &CustomerId) -> Result<()> {
+    let one = match tx {
+        Tx::Sqlite(_) => "SELECT id FROM customer WHERE id = $1",
+        Tx::Postgres(_) => "SELECT id FROM customer WHERE id = $1 FOR UPDATE",
+    };
+    let found: Option<(String,)> = query(one).bind(id.as_str()).fetch_optional(tx).await?;
+    found.map(drop).ok_or_else(|| StoreError::NotFound { what: format!("the customer {id}") })
 }
 
 /// A text for SQLite, and the same with a lock for PostgreSQL, where takers that come at once

@@ -122,7 +122,8 @@ impl Store {
         let by = by.to_owned();
         let now_ms = now.timestamp_millis();
         in_tx!(self, |tx| {
-            // A task and the call it is about are written by who holds their customer.
+            // A task and the call it is about are written by who holds their customer; where the
+            // customer is not known here, the call comes before the task, as everywhere.
             let about: Option<(Option<String>,)> =
                 query("SELECT customer_id FROM task WHERE seq = $1")
                     .bind(seq)
@@ -130,18 +131,18 @@ impl Store {
                     .await?;
             let customer = about.and_then(|(customer,)| customer);
             lock(tx, Lock::Customers, ids(customer.iter())).await?;
+            query(END_CALLBACK).bind(seq).bind(now_ms).execute(&mut *tx).await?;
             let done = query(
                 "UPDATE task SET done_at_ms = $2, done_by = $3 WHERE seq = $1 AND done_at_ms IS NULL",
             )
             .bind(seq)
             .bind(now_ms)
             .bind(by)
-            .execute(&mut *tx)
+            .execute(tx)
             .await?;
             if done == 0 {
                 return Err(StoreError::NotFound { what: format!("an open task {seq}") });
             }
-            query(END_CALLBACK).bind(seq).bind(now_ms).execute(tx).await?;
             Ok(())
         })
     }

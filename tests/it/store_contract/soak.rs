@@ -286,11 +286,18 @@ async fn soak(bed: &Bed, seed: u64, writes: i64) {
     }
 }
 
+/// A short set; with `SOAK_SEEDS=100..200` that long one, on PostgreSQL.
+fn rounds() -> Vec<(Engine, u64, i64)> {
+    let short = [(Engine::Postgres, 1, 60), (Engine::Postgres, 2, 60), (Engine::Sqlite, 3, 30)];
+    let Ok(seeds) = std::env::var("SOAK_SEEDS") else { return short.to_vec() };
+    let (from, to) = seeds.split_once("..").expect("SOAK_SEEDS=100..200");
+    let [from, to] = [from, to].map(|n| n.parse().expect("SOAK_SEEDS=100..200"));
+    (from..to).map(|seed: u64| (Engine::Postgres, seed, 60)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_writers_do_to_one_another_none_gives_way_and_the_sums_add_up() {
-    for (engine, seed, writes) in
-        [(Engine::Postgres, 1, 60), (Engine::Postgres, 2, 60), (Engine::Sqlite, 3, 30)]
-    {
+    for (engine, seed, writes) in rounds() {
         println!("on {engine:?}, seed {seed}");
         let bed = Bed::new(engine).await;
         soak(&bed, seed, writes).await;
