@@ -19,7 +19,6 @@ use crate::domain::{CaseEvent, Channel, CustomerId, Notification, NotificationId
 use crate::store::consent::Act;
 use crate::store::intake::{Accepted, Incoming};
 use crate::store::{Result, StoreError};
-use crate::worker::receipts;
 
 use super::App;
 
@@ -151,7 +150,7 @@ async fn report(app: &App, traces: &Traces, recipients: &[Fate], now: Instant) -
             ask_people(app, fate, now).await?;
         }
         let attempt = (found.notification, found.no);
-        receipts::take(&app.engine, attempt, PROVIDER, "dsn".into(), word).await?;
+        app.engine.take_receipt(attempt, PROVIDER, "dsn".into(), word).await?;
         let detail = format!("{}, attempt {}: {}", found.notification, found.no, fate.detail);
         taken = Taken { result: Kind::Receipt, detail };
     }

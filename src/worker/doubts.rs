@@ -19,7 +19,7 @@ use crate::store::Result;
 use crate::store::leases::InDoubt;
 
 use super::seams::Seam;
-use super::{Engine, Stopping, receipts, stopped};
+use super::{Engine, Stopping, stopped};
 
 /// Doubts looked at in one go, and providers asked at once.
 const AT_ONCE: i64 = 500;
@@ -134,7 +134,7 @@ async fn told(engine: &Engine, doubt: &InDoubt, provider_ref: String, word: Word
     let Some(kind) = wire(engine, doubt).map(crate::channel::Wire::name) else { return Ok(()) };
     let of = (doubt.notification.id, doubt.notification.attempts);
     let word = if word == Word::Nothing { Word::Taken } else { word };
-    receipts::take(engine, of, kind, provider_ref, word).await
+    engine.take_receipt(of, kind, provider_ref, word).await
 }
 
 async fn by_policy(engine: &Engine, doubt: &InDoubt, now: Instant) -> Result<()> {

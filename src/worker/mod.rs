@@ -19,7 +19,7 @@ pub mod outcome;
 mod patience;
 pub mod plan;
 mod promises;
-pub mod receipts;
+mod receipts;
 pub mod reconcile;
 pub mod resolve;
 mod roads;

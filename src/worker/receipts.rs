@@ -14,43 +14,53 @@ use crate::store::{Result, StoreError};
 use super::Engine;
 use super::seams::Seam;
 
-/// Keeps what a provider says of an attempt, then applies it.
-///
-/// # Errors
-/// `Unavailable` when it cannot be kept.
-pub async fn take(
-    engine: &Engine,
-    (notification, no): (NotificationId, i64),
-    provider: &'static str,
-    provider_ref: String,
-    word: Word,
-) -> Result<()> {
-    let now = engine.clock.now();
-    let mut again_at = None;
-    let (outcome, detail, suppress) = match word {
-        Word::Nothing => return Ok(()),
-        Word::Taken => (ReceiptOutcome::Taken, String::new(), None),
-        Word::Delivered => (ReceiptOutcome::Delivered, String::new(), None),
-        Word::Undelivered { detail, address } => (ReceiptOutcome::Undelivered, detail, address),
-        Word::NotReached { detail } => {
-            again_at = try_again(engine, notification, no, now).await?;
-            (ReceiptOutcome::Undelivered, detail, None)
+impl Engine {
+    /// Keeps what a provider says of an attempt, then applies it.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be kept.
+    pub async fn take_receipt(
+        &self,
+        (notification, no): (NotificationId, i64),
+        provider: &'static str,
+        provider_ref: String,
+        word: Word,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        let mut again_at = None;
+        let (outcome, detail, suppress) = match word {
+            Word::Nothing => return Ok(()),
+            Word::Taken => (ReceiptOutcome::Taken, String::new(), None),
+            Word::Delivered => (ReceiptOutcome::Delivered, String::new(), None),
+            Word::Undelivered { detail, address } => (ReceiptOutcome::Undelivered, detail, address),
+            Word::NotReached { detail } => {
+                again_at = try_again(self, notification, no, now).await?;
+                (ReceiptOutcome::Undelivered, detail, None)
+            }
+            Word::CallOver { by } => {
+                let (outcome, detail) = over(self, notification, no, by).await?;
+                (outcome, detail, None)
+            }
+        };
+        let receipt = Receipt {
+            notification,
+            no,
+            provider,
+            provider_ref,
+            outcome,
+            detail,
+            suppress,
+            again_at,
+        };
+        self.seams.pass(Seam::ReceiptBeforeCommit).await;
+        if self.store.keep_receipt(receipt, now).await? {
+            self.seams.pass(Seam::AfterReceiptCommit).await;
+            if self.store.apply_receipts(now).await? {
+                self.wake.notify_one();
+            }
         }
-        Word::CallOver { by } => {
-            let (outcome, detail) = over(engine, notification, no, by).await?;
-            (outcome, detail, None)
-        }
-    };
-    let receipt =
-        Receipt { notification, no, provider, provider_ref, outcome, detail, suppress, again_at };
-    engine.seams.pass(Seam::ReceiptBeforeCommit).await;
-    if engine.store.keep_receipt(receipt, now).await? {
-        engine.seams.pass(Seam::AfterReceiptCommit).await;
-        if engine.store.apply_receipts(now).await? {
-            engine.wake.notify_one();
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// When a call is tried again that reached nobody, as `[retry.voice]` says.

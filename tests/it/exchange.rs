@@ -10,12 +10,18 @@ use crate::support::{TestApp, ada};
 
 /// An app that calls by the exchange, and its ear; Ada is not called yet.
 async fn connected() -> (TestApp, AsteriskDouble, watch::Sender<bool>, tempfile::TempDir) {
+    connected_with("").await
+}
+
+async fn connected_with(
+    more: &str,
+) -> (TestApp, AsteriskDouble, watch::Sender<bool>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let exchange = AsteriskDouble::start().await;
     let password = folder.path().join("password");
     std::fs::write(&password, PASSWORD).expect("a file");
     let app = TestApp::with(&format!(
-        "[channels.voice]\nprovider = \"asterisk\"\nbase_url = \"{}\"\naccount = \"tidings\"\ntoken_file = \"{}\"\napplication = \"tidings\"\nendpoint = \"PJSIP/{{number}}@trunk\"\nfrom = \"+442079460001\"\nspeak = \"cat > $TIDINGS_FILE\"\nsounds = \"{}\"\n[contact_centre]\nphone = \"+442079460099\"",
+        "[channels.voice]\nprovider = \"asterisk\"\nbase_url = \"{}\"\naccount = \"tidings\"\ntoken_file = \"{}\"\napplication = \"tidings\"\nendpoint = \"PJSIP/{{number}}@trunk\"\nfrom = \"+442079460001\"\nspeak = \"cat > $TIDINGS_FILE\"\nsounds = \"{}\"\n{more}\n[contact_centre]\nphone = \"+442079460099\"",
         exchange.url(),
         password.display(),
         folder.path().join("sounds").display(),
@@ -84,7 +90,7 @@ async fn a_call_says_who_calls_then_what_and_a_key_breaks_in_at_any_time() {
     let channel = called(&exchange).await;
     let id = app.of("out-of-stock").await.id;
     assert_eq!(channel, format!("{id}.1"), "the attempt's own id");
-    exchange.picks_up(&channel, &[]);
+    exchange.picks_up(&channel);
     let greeting = exchange.plays_until(&channel, "To hear the message, press 2.").await;
     assert!(greeting.contains("Hello, this is Example Shop"), "{greeting}");
     assert!(!greeting.contains("trousers"), "{greeting}");
@@ -120,7 +126,7 @@ async fn key_1_calls_the_contact_centre_which_hears_a_summary_and_is_connected()
     let (app, exchange, _stop, _folder) = connected().await;
     call_ada(&app).await;
     let channel = called(&exchange).await;
-    exchange.picks_up(&channel, &[]);
+    exchange.picks_up(&channel);
     exchange.plays_until(&channel, "press 1.").await;
     exchange.presses(&channel, "1");
     exchange.plays_until(&channel, "We connect you now.").await;
@@ -132,7 +138,7 @@ async fn key_1_calls_the_contact_centre_which_hears_a_summary_and_is_connected()
         }
         other => panic!("{other:?}"),
     };
-    exchange.picks_up(&desk, &[]);
+    exchange.picks_up(&desk);
     exchange.plays_until(&desk, "Call with Ada Byron about case R, 1, 0, 0, 1.").await;
     exchange.played(&desk);
     let joined = loop {
@@ -155,7 +161,7 @@ async fn when_nobody_at_the_contact_centre_answers_a_call_back_is_offered() {
     let (app, exchange, _stop, _folder) = connected().await;
     call_ada(&app).await;
     let channel = called(&exchange).await;
-    exchange.picks_up(&channel, &[]);
+    exchange.picks_up(&channel);
     exchange.plays_until(&channel, "press 1.").await;
     exchange.presses(&channel, "1");
     exchange.plays_until(&channel, "We connect you now.").await;
@@ -171,10 +177,10 @@ async fn when_nobody_at_the_contact_centre_answers_a_call_back_is_offered() {
 
 #[tokio::test]
 async fn a_machine_the_dialplan_knows_hears_who_called_alone() {
-    let (app, exchange, _stop, _folder) = connected().await;
+    let (app, exchange, _stop, _folder) = connected_with("context = \"screened\"").await;
     call_ada(&app).await;
     let channel = called(&exchange).await;
-    exchange.picks_up(&channel, &["MACHINE"]);
+    exchange.dialplan_finds(&channel, "MACHINE");
     let left = exchange.plays_until(&channel, "call the same number.").await;
     assert!(!left.contains("Ada") && !left.contains("R, 1"), "{left}");
     exchange.played(&channel);

@@ -23,7 +23,6 @@ use crate::worker::{Stopping, stopped};
 use super::super::App;
 use super::synthesis::Synthesis;
 use super::turn;
-use crate::worker::receipts;
 
 /// How long silence lasts before it is an answer.
 const LISTEN: Duration = Duration::from_secs(6);
@@ -301,7 +300,7 @@ impl Switchboard {
             self.exchange.hang_up(&desk_of(channel)).await;
             self.exchange.leave(channel).await;
         }
-        let kept = receipts::take(&self.app.engine, of, NAME, channel.to_owned(), word).await;
+        let kept = self.app.engine.take_receipt(of, NAME, channel.to_owned(), word).await;
         if let Err(error) = kept {
             tracing::warn!(%error, "the end of a call was not kept");
         }

@@ -15,7 +15,6 @@ use crate::channel::receipt::Word;
 use crate::config::{Telephone, TelephoneProvider};
 use crate::domain::NotificationId;
 use crate::domain::token::Grant;
-use crate::worker::receipts;
 
 use super::Web;
 use super::error::{Problem, Result};
@@ -45,7 +44,7 @@ pub async fn take(
     provider_ref: String,
     word: Word,
 ) -> Result<StatusCode> {
-    receipts::take(&web.app.engine, of, provider, provider_ref, word).await?;
+    web.app.engine.take_receipt(of, provider, provider_ref, word).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,7 +2,8 @@
 //! Asterisk has them. Strict about what it is asked for; a channel that is there is a 409.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -16,6 +17,12 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
 use tokio_tungstenite::tungstenite::Message;
+
+/// How long a test waits before it says that it was asked for nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How an application begins that was set up as `tidings`: each process has one of its own.
+const APPLICATION: &str = "tidings-";
 
 pub const PASSWORD: &str = "ari-password";
 
@@ -36,6 +43,8 @@ pub struct AsteriskDouble {
 }
 
 struct Inner {
+    /// The application whose events are read.
+    application: OnceLock<String>,
     channels: Mutex<BTreeSet<String>>,
     variables: Mutex<BTreeMap<String, Value>>,
     /// Status codes of the next originations; 0 begins the call and says nothing.
@@ -50,6 +59,7 @@ impl AsteriskDouble {
     pub async fn start() -> Self {
         let (asked, heard) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
+            application: OnceLock::new(),
             channels: Mutex::default(),
             variables: Mutex::default(),
             answers: Mutex::default(),
@@ -88,12 +98,15 @@ impl AsteriskDouble {
 
     /// Waits until somebody listens to the events.
     pub async fn listened_to(&self) {
-        self.inner.listeners.acquire().await.expect("open").forget();
+        let listener = tokio::time::timeout(PATIENCE, self.inner.listeners.acquire()).await;
+        listener.expect("nobody listens").expect("open").forget();
     }
 
     /// What it is asked for next.
     pub async fn next(&self) -> Asked {
-        self.inner.heard.lock().await.recv().await.expect("asked")
+        let mut heard = self.inner.heard.lock().await;
+        let asked = tokio::time::timeout(PATIENCE, heard.recv()).await;
+        asked.expect("asked for nothing").expect("asked")
     }
 
     /// Waits until this channel is told words with `part` in them, playing all that comes
@@ -123,13 +136,28 @@ impl AsteriskDouble {
         self.tell(&json!({"type": "PlaybackFinished", "playback": {"id": last, "state": "done"}}));
     }
 
-    pub fn picks_up(&self, channel: &str, more: &[&str]) {
+    /// A call without a part of the dialplan: the application gets what it was begun with.
+    pub fn picks_up(&self, channel: &str) {
         let args = self.inner.variables.lock().expect("lock")[channel]["args"].clone();
-        let mut args: Vec<String> =
-            args.as_str().expect("text").split(',').map(str::to_owned).collect();
-        args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        self.tell(&json!({"type": "StasisStart", "application": "tidings", "args": args,
-            "channel": {"id": channel, "state": "Up"}}));
+        let args = args.as_str().expect("no context").split(',').map(str::to_owned).collect();
+        self.starts(channel, args);
+    }
+
+    /// A call that goes through the dialplan, which ends in `Stasis(${TIDINGS_APP},call,MACHINE)`.
+    pub fn dialplan_finds(&self, channel: &str, machine: &str) {
+        let variables = self.inner.variables.lock().expect("lock")[channel].clone();
+        assert_eq!(variables["context"], "screened");
+        assert_eq!(variables["app"], self.application());
+        self.starts(channel, vec!["call".to_owned(), machine.to_owned()]);
+    }
+
+    fn starts(&self, channel: &str, args: Vec<String>) {
+        self.tell(&json!({"type": "StasisStart", "application": self.application(),
+            "args": args, "channel": {"id": channel, "state": "Up"}}));
+    }
+
+    fn application(&self) -> String {
+        self.inner.application.get().expect("somebody listens").clone()
     }
 
     pub fn presses(&self, channel: &str, key: &str) {
@@ -150,15 +178,21 @@ impl AsteriskDouble {
 
 /// A connection: the events' WebSocket, or HTTP.
 async fn serve(stream: TcpStream, router: Router, inner: Arc<Inner>) {
-    let mut head = [0; 64];
+    let mut head = [0; 128];
     let length = stream.peek(&mut head).await.unwrap_or(0);
     let head = String::from_utf8_lossy(&head[..length]).into_owned();
-    if !head.starts_with("GET /ari/events?app=tidings&subscribeAll=false") {
+    let Some(asked) = head.strip_prefix("GET /ari/events?app=") else {
         let service = TowerToHyperService::new(router);
         let http = hyper::server::conn::http1::Builder::new();
         let _ = http.serve_connection(TokioIo::new(stream), service).await;
         return;
-    }
+    };
+    let (application, rest) = asked.split_once('&').expect("app, then subscribeAll");
+    assert!(
+        application.starts_with(APPLICATION) && rest.starts_with("subscribeAll=false"),
+        "{asked}"
+    );
+    inner.application.get_or_init(|| application.to_owned());
     let socket = tokio_tungstenite::accept_async(stream).await.expect("a WebSocket");
     let (mut out, mut back) = socket.split();
     let mut events = inner.events.subscribe();
@@ -188,17 +222,23 @@ async fn originate(
     welcome(&headers);
     let body: Value = serde_json::from_str(&body).expect("JSON");
     for name in body.as_object().expect("an object").keys() {
-        let known = ["endpoint", "app", "appArgs", "callerId", "timeout", "variables"];
-        assert!(known.contains(&name.as_str()), "{name}");
+        let by_application = ["app", "appArgs"].contains(&name.as_str());
+        let by_dialplan = ["context", "extension", "priority"].contains(&name.as_str());
+        let known = ["endpoint", "callerId", "timeout", "variables"].contains(&name.as_str());
+        // ARI takes one of the two.
+        assert!(known || by_application == body["app"].is_string(), "{name}");
+        assert!(known || by_dialplan == body["context"].is_string(), "{name}");
     }
-    assert_eq!(body["app"], "tidings");
+    let application = inner.application.get().expect("somebody listens");
+    assert!(body["context"].is_string() || body["app"] == application.as_str(), "{body}");
     assert!(body["timeout"].is_u64() && body["endpoint"].is_string(), "{body}");
     if !inner.channels.lock().expect("lock").insert(channel.clone()) {
         let body = r#"{"message":"Channel with given unique ID already exists"}"#;
         return (StatusCode::CONFLICT, body).into_response();
     }
     let answer = inner.answers.lock().expect("lock").pop_front().unwrap_or(200);
-    let kept = json!({"args": body["appArgs"], "letter": body["variables"]["TIDINGS_LETTER"]});
+    let kept = json!({"args": body["appArgs"], "letter": body["variables"]["TIDINGS_LETTER"],
+        "context": body["context"], "app": body["variables"]["TIDINGS_APP"]});
     inner.variables.lock().expect("lock").insert(channel.clone(), kept);
     inner.asked.send(Asked::Call { channel: channel.clone(), body }).expect("kept");
     match answer {
