@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
 
 use super::window::{TooLate, WindowedBody};
 use super::{HandOverWindow, SendError};
@@ -70,6 +71,19 @@ pub async fn account_answers(request: RequestBuilder) -> Result<String, String> 
         StatusCode::UNAUTHORIZED => Err("the account or its token is wrong".into()),
         status => Err(format!("answers {status}")),
     }
+}
+
+/// Asks a provider for something it lists.
+///
+/// # Errors
+/// Why there is no list.
+pub async fn list<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, String> {
+    let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
+    if !answer.status().is_success() {
+        return Err(format!("answers {}", answer.status()));
+    }
+    let body = answer.bytes().await.map_err(|error| error.without_url().to_string())?;
+    serde_json::from_slice(&body).map_err(|error| format!("the list cannot be read: {error}"))
 }
 
 /// Is anybody there? Providers without a door of their own for the question.

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
 
-use crate::domain::Channel;
 use crate::domain::customer::Address;
 use crate::domain::time::Instant;
+use crate::domain::{Channel, NotificationId};
 
 use super::receipt::Word;
 
@@ -17,6 +17,9 @@ pub const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(150);
 /// A message nobody knows about, as it was handed over.
 #[derive(Debug, Clone)]
 pub struct Doubt {
+    pub notification: NotificationId,
+    /// Its attempt, from 1.
+    pub no: i64,
     pub channel: Channel,
     pub to: Address,
     /// [`crate::domain::message::Shaped::hash`] of what was sent.
@@ -26,6 +29,20 @@ pub struct Doubt {
     pub known: Vec<String>,
 }
 
+impl Doubt {
+    /// What the attempt was called where the provider has a field for a name of ours.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        reference(self.notification, self.no)
+    }
+}
+
+/// Our own name for an attempt.
+#[must_use]
+pub fn reference(notification: NotificationId, no: i64) -> String {
+    format!("{notification}-{no}")
+}
+
 /// What the provider knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -33,6 +50,8 @@ pub enum Found {
     Taken { provider_ref: String, word: Word },
     /// It never heard of it.
     Absent,
+    /// It does not have it now, and would not say whether it ever had.
+    Unknown,
 }
 
 /// The answer to a look-up, or why there is none.

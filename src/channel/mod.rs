@@ -89,7 +89,7 @@ impl Outgoing {
     /// Our own name for this attempt, where a provider has a field for one.
     #[must_use]
     pub fn reference(&self) -> String {
-        format!("{}-{}", self.notification, self.no)
+        lookup::reference(self.notification, self.no)
     }
 
     /// Where a report is to come, where anybody waits for one.
@@ -213,13 +213,14 @@ pub trait Wire: std::fmt::Debug + Send + Sync {
         true
     }
 
-    /// Can it be asked for a message it never answered for?
-    fn can_be_asked(&self) -> bool {
-        false
+    /// How long after a hand-over it never answered for it is first asked about it; `None` where
+    /// it documents no way to find a message without its own name for it.
+    fn asked_after(&self) -> Option<TimeDelta> {
+        None
     }
 
     /// What does it know of a message it never answered for? Only where it
-    /// [can be asked](Wire::can_be_asked).
+    /// [can be asked](Wire::asked_after).
     fn settle<'a>(&'a self, _doubt: &'a lookup::Doubt, _now: Instant) -> lookup::Asking<'a> {
         Box::pin(std::future::ready(Err("this provider cannot be asked".to_owned())))
     }

@@ -81,11 +81,11 @@ pub async fn settle(engine: &Engine, now: Instant) -> Result<()> {
                 engine.store.never_taken(&doubt.notification, why, now).await?;
             }
             // Its receipt may still come, or an answer, until its time is up.
-            Some(Found::Absent) | None if now < ends_at => {
+            Some(Found::Absent | Found::Unknown) | None if now < ends_at => {
                 let again_at = (now + ASK_AGAIN).min(ends_at);
                 engine.store.ask_again(&doubt.notification, again_at).await?;
             }
-            Some(Found::Absent) | None => by_policy(engine, &doubt, now).await?,
+            Some(Found::Absent | Found::Unknown) | None => by_policy(engine, &doubt, now).await?,
         }
         engine.wake.notify_one();
     }
@@ -106,12 +106,15 @@ async fn ask(
     now: Instant,
 ) -> Result<Option<Found>> {
     let is_mute = || mute.lock().expect("no panic while held").contains(&doubt.provider);
-    let Some(wire) = wire(engine, doubt).filter(|wire| wire.can_be_asked() && !is_mute()) else {
+    let Some(wire) = wire(engine, doubt).filter(|wire| wire.asked_after().is_some() && !is_mute())
+    else {
         return Ok(None);
     };
     let provider = doubt.provider.clone();
     let known = engine.store.references_of(&doubt.notification.customer, doubt.opened_at).await?;
     let doubt = Doubt {
+        notification: doubt.notification.id,
+        no: doubt.notification.attempts,
         channel: doubt.channel,
         to: doubt.address.clone(),
         body_hash: doubt.body_hash.clone(),

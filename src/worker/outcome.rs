@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use chrono::TimeDelta;
 
 use crate::channel::health::Call;
-use crate::channel::lookup::SETTLED_AFTER;
 use crate::channel::{SendError, Taken};
 use crate::domain::customer::AddressFault;
 use crate::domain::plan::{Created, NewTask, TaskKind};
@@ -77,12 +76,9 @@ pub fn closing(
             closing.attempt = AttemptState::InDoubt;
             closing.status = Status::InDoubt;
             let gateway = engine.gateways.get(channel).get(message.way.place);
-            let settle_after = match gateway {
-                Some(gateway) if gateway.provider.can_be_asked() => {
-                    engine.behaviour.settle_doubt_after.min(SETTLED_AFTER)
-                }
-                _ => engine.behaviour.settle_doubt_after,
-            };
+            let asked_after = gateway.and_then(|gateway| gateway.provider.asked_after());
+            let settle_after = engine.behaviour.settle_doubt_after;
+            let settle_after = asked_after.map_or(settle_after, |asked| asked.min(settle_after));
             closing.next_at = now + settle_after;
             closing.detail.clone_from(&reason);
             closing.reasons.push(Reason::Unanswered { channel, detail: reason });

@@ -122,6 +122,35 @@ async fn a_call_whose_begin_was_not_answered_is_asked_for_again_and_rings_once()
 }
 
 #[tokio::test]
+async fn a_call_in_doubt_is_found_by_its_own_id_while_it_rings() {
+    let (app, exchange, _stop, _folder) = connected().await;
+    exchange.goes_mute(true);
+    call_ada(&app).await;
+    called(&exchange).await;
+    assert_eq!(app.of("out-of-stock").await.status, "in_doubt");
+    app.advance_to("2026-11-23T10:00:09Z").await;
+    assert_eq!(app.of("out-of-stock").await.status, "in_doubt");
+    app.advance_to("2026-11-23T10:00:11Z").await;
+    assert_eq!(app.of("out-of-stock").await.status, "sent", "it rings");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_gone_proves_nothing_and_nobody_is_rung_twice() {
+    let (app, exchange, _stop, _folder) = connected().await;
+    exchange.goes_mute(true);
+    call_ada(&app).await;
+    let channel = called(&exchange).await;
+    exchange.forgets(&channel);
+    exchange.goes_mute(false);
+    app.advance_to("2026-11-23T10:05:00Z").await;
+    assert_eq!(app.of("out-of-stock").await.status, "in_doubt");
+    app.advance_to("2026-11-23T10:20:00Z").await;
+    assert_eq!(app.of("out-of-stock").await.status, "unknown", "the topic's rule");
+    app.end().await;
+}
+
+#[tokio::test]
 async fn key_1_calls_the_contact_centre_which_hears_a_summary_and_is_connected() {
     let (app, exchange, _stop, _folder) = connected().await;
     call_ada(&app).await;

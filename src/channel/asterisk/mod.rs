@@ -1,7 +1,8 @@
 //! Asterisk: phone calls through one's own exchange (Asterisk REST Interface, "Channels").
 //!
 //! The channel's id is the attempt's: a call begun a second time is a 409, never a second
-//! ring, so that a request without an answer is simply made again.
+//! ring, so that a request without an answer is simply made again. Where that stays without
+//! one too, the exchange is asked for the channel while it may ring.
 
 pub mod event;
 
@@ -15,9 +16,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::domain::message::Shaped;
+use crate::domain::time::Instant;
 use crate::domain::{NotificationId, Secret};
 
 use super::http::{self, Answer};
+use super::lookup::{Asking, Doubt, Found};
+use super::receipt::Word;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
 /// The name attempts are recorded under.
@@ -26,6 +30,9 @@ pub const NAME: &str = "asterisk";
 /// How long a call rings, in seconds: the person called, and the other party.
 const RING_S: u8 = 25;
 const DESK_RING_S: u8 = 20;
+
+/// How long after its begin was not answered a call is looked for: it rings still.
+const ASKED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// What a call is begun with that somebody can answer.
 const CALL: &str = "call";
@@ -231,6 +238,21 @@ impl Asterisk {
         }
     }
 
+    /// Is the attempt's channel there? Only live ones are known (ARI, "Channels: get"): a call
+    /// that is over is a 404 like one that never began.
+    async fn look_up(&self, doubt: &Doubt) -> Result<Found, String> {
+        let channel = channel_of(doubt.notification, doubt.no);
+        let request = self.request(Method::GET, &format!("channels/{channel}"));
+        let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
+        match answer.status() {
+            status if status.is_success() => {
+                Ok(Found::Taken { provider_ref: channel, word: Word::Taken })
+            }
+            StatusCode::NOT_FOUND => Ok(Found::Unknown),
+            status => Err(format!("answers {status}")),
+        }
+    }
+
     async fn exchange_answers(&self) -> Result<String, String> {
         let request = self.request(Method::GET, "asterisk/info").query(&[("only", "system")]);
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
@@ -275,6 +297,14 @@ impl Wire for Asterisk {
         window: HandOverWindow,
     ) -> BoxFuture<'a, Result<Taken, SendError>> {
         self.begin(outgoing, window).boxed()
+    }
+
+    fn asked_after(&self) -> Option<TimeDelta> {
+        Some(ASKED_AFTER)
+    }
+
+    fn settle<'a>(&'a self, doubt: &'a Doubt, _now: Instant) -> Asking<'a> {
+        self.look_up(doubt).boxed()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<String, String>> {

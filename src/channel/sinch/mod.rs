@@ -1,10 +1,12 @@
 //! Sinch: text messages (`POST /xms/v1/{service plan}/batches`).
 //!
 //! Its batches take no idempotency key, so a request without an answer is in doubt; the
-//! attempt's own tag in `callback_url` settles it.
+//! attempt's own tag in `callback_url` settles it, or the list of batches under the attempt's
+//! name (Sinch, "Batches: list", `client_reference`).
 
 pub mod receipt;
 
+use chrono::{SecondsFormat, TimeDelta};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::header::CONTENT_TYPE;
@@ -14,10 +16,13 @@ use serde_json::json;
 use crate::domain::Secret;
 use crate::domain::customer::Address;
 use crate::domain::message::SmsText;
+use crate::domain::time::Instant;
 
 use super::account::{Account, Senders};
 use super::codes::{Class, look_up, refusal};
 use super::http::{self, Answer};
+use super::lookup::{Asking, Doubt, Found, SETTLED_AFTER};
+use super::receipt::Word;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
 pub const NAME: &str = "sinch";
@@ -50,6 +55,19 @@ pub struct Sinch {
 #[derive(Deserialize)]
 struct Created {
     id: String,
+}
+
+/// A page of the batches asked for.
+#[derive(Deserialize)]
+struct Batches {
+    batches: Vec<Batch>,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    id: String,
+    #[serde(default)]
+    client_reference: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -122,6 +140,19 @@ impl Sinch {
         self.post(&body, window).await
     }
 
+    /// A batch of the attempt's own name, among those made since.
+    async fn look_up(&self, doubt: &Doubt) -> Result<Found, String> {
+        let reference = doubt.reference();
+        // Without a day it lists the last 24 hours; the clocks may differ.
+        let since = doubt.opened_at - TimeDelta::hours(1);
+        let request = self.client.get(self.door()).bearer_auth(self.token.expose()).query(&[
+            ("client_reference", reference.as_str()),
+            ("start_date", &since.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        ]);
+        let page: Batches = http::list(request).await?;
+        find(&reference, page)
+    }
+
     async fn say(&self, to: &Address, sms: &SmsText) -> Result<(), SendError> {
         let window = HandOverWindow::open(super::REPLY_WINDOW);
         self.post(&self.message(to, sms), window).await.map(drop)
@@ -149,10 +180,29 @@ impl Wire for Sinch {
         self.say(to, sms).boxed()
     }
 
+    fn asked_after(&self) -> Option<TimeDelta> {
+        Some(SETTLED_AFTER)
+    }
+
+    fn settle<'a>(&'a self, doubt: &'a Doubt, _now: Instant) -> Asking<'a> {
+        self.look_up(doubt).boxed()
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
         let request = self.client.get(self.door()).query(&[("page_size", "1")]);
         http::account_answers(request.bearer_auth(self.token.expose())).boxed()
     }
+}
+
+/// What became of it comes by its report.
+fn find(reference: &str, page: Batches) -> Result<Found, String> {
+    if page.batches.is_empty() {
+        return Ok(Found::Absent);
+    }
+    let is_it = |batch: &Batch| batch.client_reference.as_deref() == Some(reference);
+    let batch = page.batches.into_iter().find(is_it);
+    let taken = |batch: Batch| Found::Taken { provider_ref: batch.id, word: Word::Taken };
+    batch.map(taken).ok_or_else(|| "it lists batches that were not asked for".to_owned())
 }
 
 fn class_of(code: &str) -> Option<Class> {

@@ -96,11 +96,14 @@ pub fn find(doubt: &Doubt, page: &Page) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::NotificationId;
     use crate::domain::customer::Address;
     use crate::domain::time::parse_instant;
 
     fn doubt(channel: Channel) -> Doubt {
         Doubt {
+            notification: NotificationId::derive("R-1", "received", "e1", 0),
+            no: 1,
             channel,
             to: Address::stored("+447911123456".into()),
             body_hash: text_hash("Your return arrived."),

@@ -22,7 +22,7 @@ use crate::domain::time::Instant;
 use super::account::{Account, Senders};
 use super::codes::{Class, look_up, refusal};
 use super::http::{self, Answer};
-use super::lookup::{Asking, Doubt, Found};
+use super::lookup::{Asking, Doubt, Found, SETTLED_AFTER};
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
 pub const NAME: &str = "twilio";
@@ -194,13 +194,7 @@ impl Twilio {
         for _ in 0..MAX_PAGES {
             let request =
                 self.client.get(url.clone()).basic_auth(&self.account, Some(self.token.expose()));
-            let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
-            if !answer.status().is_success() {
-                return Err(format!("answers {}", answer.status()));
-            }
-            let body = answer.bytes().await.map_err(|error| error.without_url().to_string())?;
-            let page: list::Page = serde_json::from_slice(&body)
-                .map_err(|error| format!("the list cannot be read: {error}"))?;
+            let page: list::Page = http::list(request).await?;
             // Later pages are older: the last that fits is the attempt's own.
             found = list::find(doubt, &page).or(found);
             let Some(next) = page.next_page_uri else {
@@ -231,8 +225,8 @@ impl Wire for Twilio {
         self.post(outgoing, window).boxed()
     }
 
-    fn can_be_asked(&self) -> bool {
-        true
+    fn asked_after(&self) -> Option<TimeDelta> {
+        Some(SETTLED_AFTER)
     }
 
     fn settle<'a>(&'a self, doubt: &'a Doubt, _now: Instant) -> Asking<'a> {

@@ -2,6 +2,7 @@
 //! Asterisk has them. Strict about what it is asked for; a channel that is there is a 409.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ struct Inner {
     variables: Mutex<BTreeMap<String, Value>>,
     /// Status codes of the next originations; 0 begins the call and says nothing.
     answers: Mutex<VecDeque<u16>>,
+    /// Begins calls and answers no origination.
+    mute: AtomicBool,
     asked: mpsc::UnboundedSender<Asked>,
     heard: tokio::sync::Mutex<mpsc::UnboundedReceiver<Asked>>,
     events: broadcast::Sender<String>,
@@ -63,13 +66,14 @@ impl AsteriskDouble {
             channels: Mutex::default(),
             variables: Mutex::default(),
             answers: Mutex::default(),
+            mute: AtomicBool::new(false),
             asked,
             heard: tokio::sync::Mutex::new(heard),
             events: broadcast::channel(64).0,
             listeners: tokio::sync::Semaphore::new(0),
         });
         let router = Router::new()
-            .route("/ari/channels/{id}", post(originate).delete(hang_up))
+            .route("/ari/channels/{id}", post(originate).get(one).delete(hang_up))
             .route("/ari/channels/{id}/play/{playback}", post(play))
             .route("/ari/channels/{id}/variable", get(variable))
             .route("/ari/playbacks/{id}", delete(stop_playing))
@@ -94,6 +98,11 @@ impl AsteriskDouble {
 
     pub fn will(&self, answers: impl IntoIterator<Item = u16>) {
         self.inner.answers.lock().expect("lock").extend(answers);
+    }
+
+    /// Answers no origination while `mute`; calls begin all the same.
+    pub fn goes_mute(&self, mute: bool) {
+        self.inner.mute.store(mute, Ordering::SeqCst);
     }
 
     /// Waits until somebody listens to the events.
@@ -171,6 +180,11 @@ impl AsteriskDouble {
             "channel": {"id": channel}}));
     }
 
+    /// A call ends and nobody hears of it.
+    pub fn forgets(&self, channel: &str) {
+        self.inner.channels.lock().expect("lock").remove(channel);
+    }
+
     fn tell(&self, event: &Value) {
         self.inner.events.send(event.to_string()).expect("somebody listens");
     }
@@ -232,7 +246,11 @@ async fn originate(
     let application = inner.application.get().expect("somebody listens");
     assert!(body["context"].is_string() || body["app"] == application.as_str(), "{body}");
     assert!(body["timeout"].is_u64() && body["endpoint"].is_string(), "{body}");
+    let is_mute = inner.mute.load(Ordering::SeqCst);
     if !inner.channels.lock().expect("lock").insert(channel.clone()) {
+        if is_mute {
+            std::panic::resume_unwind(Box::new("vanished"));
+        }
         let body = r#"{"message":"Channel with given unique ID already exists"}"#;
         return (StatusCode::CONFLICT, body).into_response();
     }
@@ -242,6 +260,7 @@ async fn originate(
     inner.variables.lock().expect("lock").insert(channel.clone(), kept);
     inner.asked.send(Asked::Call { channel: channel.clone(), body }).expect("kept");
     match answer {
+        _ if is_mute => std::panic::resume_unwind(Box::new("vanished")),
         // A panic closes the connection: no answer at all.
         0 => std::panic::resume_unwind(Box::new("vanished")),
         status if status >= 400 => {
@@ -250,6 +269,19 @@ async fn originate(
         }
         _ => json!({"id": channel, "state": "Down"}).to_string().into_response(),
     }
+}
+
+async fn one(
+    State(inner): State<Arc<Inner>>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    welcome(&headers);
+    if !inner.channels.lock().expect("lock").contains(&channel) {
+        let body = r#"{"message":"Channel not found"}"#;
+        return (StatusCode::NOT_FOUND, body).into_response();
+    }
+    json!({"id": channel, "state": "Ringing"}).to_string().into_response()
 }
 
 async fn play(

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod caps;
+mod in_doubt;
 mod inbound;
 mod kannel;
 mod parts;
