@@ -32,6 +32,7 @@ pub mod sources;
 pub mod staff;
 pub mod stream;
 pub mod texted;
+pub mod times_by_text;
 pub mod webhooks;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

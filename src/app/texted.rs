@@ -1,13 +1,12 @@
-//! What people write to our number beyond answers and STOP: where their matters stand, a call,
-//! and free words, which go to the case they were told about last and to case systems.
+//! What people write to our number beyond answers, STOP and CALL: where their matters stand, and
+//! free words, which go to the case they were told about last and to case systems.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::app::App;
-use crate::app::centre::{calls, matters, person};
+use crate::app::centre::{matters, person};
 use crate::domain::case::{OWN_SOURCE, WROTE};
 use crate::domain::customer::Address;
 use crate::domain::time::Instant;
@@ -61,19 +60,6 @@ pub async fn status(app: &App, from: &Address, now: Instant) -> Result<Status> {
     let named = overview.cases.iter().filter(|_| !discreet).take(MAX_NAMED);
     let named = named.map(|case| format!("{}: {}", case.id, case.title)).collect();
     Ok(Status::Open { count: overview.cases.len(), named })
-}
-
-/// Asks for a call to whoever has this number. False where we do not know them.
-///
-/// # Errors
-/// `Unavailable` when the store is away.
-pub async fn call(app: &Arc<App>, from: &Address, now: Instant) -> Result<bool> {
-    let Some(id) = customer_of(app, from, now).await? else { return Ok(false) };
-    if app.engine.store.open_callback(&id).await?.is_none() {
-        let person = person(app, &id, now).await?;
-        calls::ask(app, &person, "soon", now).await?;
-    }
-    Ok(true)
 }
 
 /// Keeps free words: an event of the case its number was told about last, once per message.

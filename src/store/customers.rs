@@ -83,6 +83,7 @@ const ERASE: &[&str] = &[
     "UPDATE customer_action SET detail = '' WHERE customer_id = $1",
     "DELETE FROM contact_code WHERE customer_id = $1",
     "DELETE FROM source_link WHERE customer_id = $1",
+    "DELETE FROM call_offer WHERE customer_id = $1",
     "UPDATE callback SET status = 'cancelled' WHERE customer_id = $1 AND status = 'open'",
     "UPDATE webhook_event SET data = '{\"erased\":true}' WHERE customer_id = $1",
     "UPDATE webhook_delivery SET said = NULL WHERE event_seq IN

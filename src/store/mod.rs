@@ -19,6 +19,7 @@ pub mod audit;
 mod auto_answers;
 pub mod backup;
 pub mod balance;
+pub mod call_offers;
 pub mod callbacks;
 pub mod calls;
 mod case_choice;

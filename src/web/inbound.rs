@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use crate::app::answers::{self, Standing};
 use crate::app::texted;
+use crate::app::times_by_text::{self, Chosen};
 use crate::channel::Gateway;
 use crate::channel::receipt::{InboundText, with_plus};
 use crate::config::Telephone;
@@ -40,6 +41,12 @@ async fn follow(web: &Web, from: &Address, text: &InboundText) -> Result<Option<
         let words = words(web, &locale_of(web, from).await?);
         return Ok(stops::follow(web, from, wish, at_carrier.is_some(), &words).await?);
     }
+    let words = words(web, &locale_of(web, from).await?);
+    match times_by_text::choose(&web.app, from, &text.text, &words, now).await? {
+        Chosen::Said(said) => return Ok(Some(said)),
+        Chosen::Unheard => return Ok(None),
+        Chosen::Nothing => {}
+    }
     // Two machines that answer each other are silent after one word each.
     let once = async || web.app.engine.store.may_answer(from, now).await;
     let id = if text.id.is_empty() { now.timestamp_millis().to_string() } else { text.id.clone() };
@@ -54,7 +61,6 @@ async fn follow(web: &Web, from: &Address, text: &InboundText) -> Result<Option<
     if !once().await? {
         return Ok(None);
     }
-    let words = words(web, &locale_of(web, from).await?);
     let phone = web.app.settings.sender.phone.as_deref();
     let call = phone.map(|phone| format!(" {} {phone}", word(&words, "call_us")));
     Ok(Some(format!("{}{}", word(&words, "no_question"), call.unwrap_or_default())))

@@ -3,6 +3,7 @@
 
 use crate::app::barrier;
 use crate::app::texted::{self, Status};
+use crate::app::times_by_text;
 use crate::domain::Channel;
 use crate::domain::customer::Address;
 use crate::store::StoreError;
@@ -114,16 +115,10 @@ pub async fn follow(
         }
         Wish::Help => help(web, words),
         Wish::Status => status(web, from, words).await?,
-        Wish::Call => {
-            let noted = texted::call(&web.app, from, engine.clock.now()).await?;
-            let key = if noted { "call_noted" } else { "call_unknown" };
-            match &web.app.settings.sender.phone {
-                Some(phone) if !noted => {
-                    format!("{} {} {phone}", word(words, key), word(words, "call_us"))
-                }
-                _ => word(words, key),
-            }
-        }
+        Wish::Call => match call(web, from, words).await? {
+            Some(said) => said,
+            None => return Ok(None),
+        },
     };
     Ok((!by_carrier).then_some(said))
 }
@@ -131,6 +126,21 @@ pub async fn follow(
 fn confirmed(words: &Words, key: &str, pending: bool) -> String {
     let said = word(words, key);
     if pending { format!("{said} {}", word(words, "pending")) } else { said }
+}
+
+/// Times for a call; whom we do not know is told so once an hour.
+async fn call(web: &Web, from: &Address, words: &Words) -> Result<Option<String>, StoreError> {
+    let (app, now) = (&web.app, web.app.engine.clock.now());
+    if let Some(said) = times_by_text::call(app, from, words, now).await? {
+        return Ok(Some(said));
+    }
+    if !app.engine.store.may_answer(from, now).await? {
+        return Ok(None);
+    }
+    let said = word(words, "call_unknown");
+    let phone = app.settings.sender.phone.as_deref();
+    let us = phone.map(|phone| format!(" {} {phone}", word(words, "call_us")));
+    Ok(Some(format!("{said}{}", us.unwrap_or_default())))
 }
 
 /// How many matters are open and, unless the customer asked for discretion, where each stands.

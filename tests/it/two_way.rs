@@ -7,10 +7,10 @@ use tidings::domain::Channel;
 use crate::support::TestApp;
 use crate::support::twilio::sign;
 
-const ADA: &str = "+447911123456";
+pub const ADA: &str = "+447911123456";
 
 /// What our number answers to a text; empty for nothing.
-async fn text(app: &TestApp, from: &str, body: &str, sid: &str) -> String {
+pub async fn text(app: &TestApp, from: &str, body: &str, sid: &str) -> String {
     let fields = [("From", from), ("Body", body), ("MessageSid", sid)];
     let signature = sign("https://tidings.example.com/v1/inbound/twilio", &fields);
     let (status, said) = app.post_form("/v1/inbound/twilio", &fields, Some(signature)).await;
@@ -20,7 +20,7 @@ async fn text(app: &TestApp, from: &str, body: &str, sid: &str) -> String {
         .map_or_else(String::new, |(words, _)| words.to_owned())
 }
 
-async fn told_by_text() -> TestApp {
+pub async fn told_by_text() -> TestApp {
     let app = TestApp::start().await;
     app.ada().await;
     app.choose(|chosen| chosen.channel_order = Some(vec![Channel::Sms])).await;

@@ -75,11 +75,11 @@ pub async fn calls(app: &App, person: &Person, now: Instant) -> Result<Calls> {
     let open = store.open_callback(&person.customer.id).await?;
     let wait = store.wait_time(Channel::Voice, now).await?;
     let kept = store.kept_callbacks().await?;
-    let windows = free_windows(app, now).await?;
+    let windows = offered_windows(app, now).await?;
     let points = &person.customer.contact_points;
     Ok(Calls {
         open: open.map(open_call),
-        windows: offered(&windows, &house_zone(app)).into_iter().map(line).collect(),
+        windows: windows.into_iter().map(line).collect(),
         wait: wait.map(|wait| wait.minutes()),
         kept_percent: (kept.ended >= MIN_ENDED).then(|| kept.kept * 100 / kept.ended.max(1)),
         reachable: points.iter().any(|point| point.channel != Channel::Email),
@@ -110,6 +110,11 @@ fn offered(free: &[Instant], zone: &jiff::tz::TimeZone) -> Vec<Instant> {
         day.iter().step_by(day.len().div_ceil(WINDOWS_A_DAY)).copied().collect()
     };
     days.take(DAYS_OFFERED).flat_map(spread).collect()
+}
+
+/// The windows that are offered, soonest first.
+pub(in crate::app) async fn offered_windows(app: &App, now: Instant) -> Result<Vec<Instant>> {
+    Ok(offered(&free_windows(app, now).await?, &house_zone(app)))
 }
 
 /// The windows that have room, soonest first.
@@ -177,29 +182,27 @@ async fn promised_by(app: &App, from: Option<Instant>, now: Instant) -> Result<I
     })
 }
 
-/// Takes a wish for a call back that was made during a call of ours about `case`. One that was
-/// asked for before moves.
+/// Takes a wish for a call back that was not made on a page; `how` it was, for the person who
+/// calls. One that was asked for before moves.
 ///
 /// # Errors
 /// `Refused` when the window is full.
 pub(in crate::app) async fn book(
     app: &App,
     id: &CustomerId,
-    case: &CaseId,
+    case: Option<&CaseId>,
     slot: Slot,
+    how: &str,
     now: Instant,
 ) -> Result<()> {
     let from = slot.from();
     let to = promised_by(app, from, now).await?;
     let wish = Wish {
         customer: id.clone(),
-        case: Some(case.clone()),
+        case: case.cloned(),
         from,
         to,
-        detail: format!(
-            "Call the customer {id} {}: they asked for it during our call about case {case}.",
-            on_the_clock(app, from, to)
-        ),
+        detail: format!("Call the customer {id} {}: {how}.", on_the_clock(app, from, to)),
         room: i64::from(app.settings.callback.per_window),
     };
     app.engine.store.ask_for_callback(wish, now).await

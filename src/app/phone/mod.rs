@@ -178,7 +178,8 @@ async fn carry_out(app: &Arc<App>, matter: &Matter, act: Act) -> Result<Done> {
         }
         Act::Book(slot) => {
             let (customer, case) = (&matter.customer.id, &matter.notification.case);
-            match calls::book(app, customer, case, slot, matter.now).await {
+            let how = format!("they asked for it during our call about case {case}");
+            match calls::book(app, customer, Some(case), slot, &how, matter.now).await {
                 Ok(()) => Ok(Done::Booked(slot)),
                 Err(StoreError::Refused(_)) => Ok(Done::SlotGone),
                 Err(error) => Err(error),

@@ -5,6 +5,7 @@ mod attempts;
 mod audit;
 mod balance;
 mod bed;
+mod call_offers;
 mod calls;
 mod centre;
 mod console;
