@@ -40,6 +40,9 @@ pub const STOP: &str = "stop";
 /// The same, told by the carrier: it lets nothing through to them.
 pub const STOP_AT_CARRIER: &str = "carrier";
 
+/// The source of a refusal by somebody who got a message there and says it is not theirs.
+pub const NOT_MINE: &str = "not mine";
+
 /// The source under which an address is refused that a provider tells of.
 pub(super) const fn refused_by(fault: AddressFault, provider: &'static str) -> &'static str {
     match fault {

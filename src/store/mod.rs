@@ -42,6 +42,7 @@ pub mod intake;
 pub mod journeys;
 pub mod kept_answers;
 pub mod leases;
+mod lifting;
 pub mod listing;
 mod lock;
 pub mod moving;

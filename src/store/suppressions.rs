@@ -4,11 +4,11 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::domain::Channel;
 use crate::domain::customer::Address;
 use crate::domain::time::Instant;
+use crate::domain::{Channel, CustomerId};
 
-use super::consent::{Act, STOP, STOP_AT_CARRIER, note_owners};
+use super::consent::{Act, NOT_MINE, STOP, STOP_AT_CARRIER, note_owners};
 use super::row_locks::{Lock, lock};
 use super::sql::Tx;
 use super::{Result, Store, ids, in_tx, query};
@@ -43,6 +43,12 @@ impl Suppressed {
     pub fn is_own_word(&self) -> bool {
         [STOP, STOP_AT_CARRIER].contains(&self.source.as_str())
     }
+
+    /// Did a provider find that nothing arrives there? Then its owner may show that it does.
+    #[must_use]
+    pub fn was_found(&self) -> bool {
+        !self.is_own_word() && self.source != NOT_MINE
+    }
 }
 
 /// In force at $1, since $2 and before; newest first, without the first $3.
@@ -71,46 +77,22 @@ impl Store {
             .await?)
     }
 
-    /// An operator lets an address be used again that a provider found unusable. What its
-    /// owner refused stays. Answers whether there was anything to lift.
+    /// Everything that keeps the addresses of a customer from being used at `now`, newest first.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
-    pub async fn lift_found(
-        &self,
-        channel: Channel,
-        address: &Address,
-        who: &str,
-        now: Instant,
-    ) -> Result<bool> {
-        let key = address.compare_key();
-        let act = Act { who: who.into(), source: "console".into(), text_version: String::new() };
-        let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| {
-            lock_owners(tx, &[(channel, key.clone())]).await?;
-            let lifted = query(
-                "UPDATE suppression SET until_ms = $3
-                 WHERE channel = $1 AND address_key = $2 AND source NOT IN ('stop', 'carrier')
-                   AND until_ms > $3",
-            )
-            .bind(channel.as_str())
-            .bind(&key)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            if lifted == 0 {
-                return Ok(false);
-            }
-            query("DELETE FROM address_fault WHERE channel = $1 AND address_key = $2")
-                .bind(channel.as_str())
-                .bind(&key)
-                .execute(&mut *tx)
-                .await?;
-            let what = serde_json::json!({ "usable": channel });
-            note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
-            touch_owners(tx, channel, &key).await?;
-            Ok(true)
-        })
+    pub async fn suppressions_of(&self, id: &CustomerId, now: Instant) -> Result<Vec<Suppressed>> {
+        Ok(query(
+            "SELECT s.channel, s.address_key AS address, s.since_ms, s.reason, s.source
+             FROM contact_point AS c JOIN suppression AS s
+               ON s.channel = c.channel AND s.address_key = c.address_key
+             WHERE c.customer_id = $1 AND NOT c.removed AND s.since_ms <= $2 AND s.until_ms > $2
+             ORDER BY s.since_ms DESC, s.channel, s.address_key, s.source",
+        )
+        .bind(id.as_str())
+        .bind(now.timestamp_millis())
+        .fetch_all(&self.readers)
+        .await?)
     }
 
     /// Notes that an address must not be used. Every customer who has it is decided anew.
@@ -130,43 +112,6 @@ impl Store {
         let now_ms = now.timestamp_millis();
         let times = (now_ms, self.found_for_ms);
         in_tx!(self, |tx| { suppress_in(tx, channel, &key, &reason, &source, times).await })
-    }
-
-    /// Lifts what the owner of an address asked for, here or at the carrier: START after STOP.
-    /// `source` says by which door they take it back. What a provider found stays.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store is away.
-    pub async fn lift_suppression(
-        &self,
-        channel: Channel,
-        address: &Address,
-        source: &str,
-        now: Instant,
-    ) -> Result<()> {
-        let key = address.compare_key();
-        let source = source.to_owned();
-        let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| {
-            lock_owners(tx, &[(channel, key.clone())]).await?;
-            let lifted = query(
-                "UPDATE suppression SET until_ms = $3
-                 WHERE channel = $1 AND address_key = $2 AND source IN ('stop', 'carrier')
-                   AND until_ms > $3",
-            )
-            .bind(channel.as_str())
-            .bind(&key)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await?;
-            if lifted == 0 {
-                return Ok(());
-            }
-            let what = serde_json::json!({ "started": channel });
-            let act = Act { who: "customer".into(), source, text_version: String::new() };
-            note_owners(tx, (channel.as_str(), &key), &what, &act, now_ms).await?;
-            touch_owners(tx, channel, &key).await
-        })
     }
 
     /// Every address of a channel that its owner refuses at `now`, in the order of addresses.
@@ -208,7 +153,7 @@ pub(super) async fn lock_owners(tx: &mut Tx, addresses: &[(Channel, String)]) ->
 }
 
 /// Everyone who has this address is decided anew.
-async fn touch_owners(tx: &mut Tx, channel: Channel, key: &str) -> Result<()> {
+pub(super) async fn touch_owners(tx: &mut Tx, channel: Channel, key: &str) -> Result<()> {
     query(
         "UPDATE customer SET revision = revision + 1 WHERE id IN
             (SELECT customer_id FROM contact_point WHERE channel = $1 AND address_key = $2)",

@@ -17,7 +17,7 @@ use crate::domain::time::from_ms;
 use crate::domain::token::Grant;
 use crate::domain::{Channel, CustomerId, NotificationId, Preferences};
 use crate::store::StoreError;
-use crate::store::consent::Act;
+use crate::store::consent::{Act, NOT_MINE};
 use crate::store::console::NotificationView;
 
 use super::Web;
@@ -287,7 +287,7 @@ async fn not_mine(web: &Web, view: &NotificationView) -> Result<(), StoreError> 
     let Ok(channel) = attempt.channel.parse::<Channel>() else { return Ok(()) };
     let address = crate::domain::customer::Address::stored(attempt.address.clone());
     let why = "whoever reads it says that it is not theirs";
-    engine.store.suppress(channel, &address, why, "not mine", now).await?;
+    engine.store.suppress(channel, &address, why, NOT_MINE, now).await?;
     let task = NewTask {
         key: format!("not_mine/{}/{channel}", view.customer_id),
         kind: TaskKind::NotTold,

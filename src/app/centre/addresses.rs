@@ -1,13 +1,15 @@
 //! A customer's addresses: shown masked, added after six digits were read there, removed with
-//! a word to the address that goes. And the proof that the visitor reads what we send.
+//! a word to the address that goes, opened again where nothing arrived. And the proof that the
+//! visitor reads what we send.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::domain::customer::Address;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Channel, ContactPoint};
+use crate::store::suppressions::Suppressed;
 use crate::store::{Result, StoreError};
 
 use super::letters::{Letter, receipt, send};
@@ -25,6 +27,9 @@ pub struct AddressLine {
     pub masked: String,
     pub verified: bool,
     pub suppressed: bool,
+    /// RFC 3339, where nothing but a provider's word keeps it from being used: since when
+    /// nothing arrives. Its owner may show that it does.
+    pub undelivered_since: Option<String>,
     /// A code can be sent there to prove who is here.
     pub usable: bool,
 }
@@ -39,17 +44,30 @@ pub enum Entered {
 }
 
 /// The customer's addresses.
-#[must_use]
-pub fn addresses(app: &App, person: &Person) -> Vec<AddressLine> {
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn addresses(app: &App, person: &Person, now: Instant) -> Result<Vec<AddressLine>> {
+    let closed = app.engine.store.suppressions_of(&person.customer.id, now).await?;
     let line = |point: &ContactPoint| AddressLine {
         key: key(app, point),
         channel: point.channel,
         masked: point.address.to_string(),
         verified: point.verified,
         suppressed: point.suppressed.is_some(),
+        undelivered_since: undelivered_since(&closed, point).map(|at| at.to_rfc3339()),
         usable: person.usable(point.channel).any(|known| known.address == point.address),
     };
-    person.customer.contact_points.iter().map(line).collect()
+    Ok(person.customer.contact_points.iter().map(line).collect())
+}
+
+/// Since when nothing arrives at an address; `None` where it may be used, or somebody refused it.
+fn undelivered_since(closed: &[Suppressed], point: &ContactPoint) -> Option<Instant> {
+    let key = point.address.compare_key();
+    let its = |row: &&Suppressed| row.channel == point.channel.as_str() && row.address == key;
+    let rows: Vec<_> = closed.iter().filter(its).collect();
+    let since = rows.iter().map(|row| row.since_ms).min().map(from_ms);
+    since.filter(|_| rows.iter().all(|row| row.was_found()))
 }
 
 fn key(app: &App, point: &ContactPoint) -> String {
@@ -130,6 +148,58 @@ pub async fn finish_proof(
     enter(app, person, "prove", entered, now).await
 }
 
+/// Is there a way for a code to this address?
+fn offered(app: &App, channel: Channel, address: &Address) -> Result<()> {
+    let live = app.engine.live.load_full();
+    let caps = live.rules.caps.get(channel).as_ref();
+    let closed = caps.is_some_and(|caps| caps.open(address, &live.rules.countries).is_err());
+    if closed || app.engine.gateways.get(channel).is_empty() {
+        return Err(StoreError::Refused("locked_not_offered".into()));
+    }
+    Ok(())
+}
+
+/// Sends digits to an address of the customer's where nothing arrived, so that they show that
+/// something does.
+///
+/// # Errors
+/// `NotFound` when it is not theirs, `Refused` when it is open, or somebody refused it.
+pub async fn begin_again(app: &Arc<App>, person: &Person, key: &str, now: Instant) -> Result<()> {
+    let point = find(app, person, key)?;
+    let closed = app.engine.store.suppressions_of(&person.customer.id, now).await?;
+    if undelivered_since(&closed, point).is_none() {
+        return Err(StoreError::Refused("fault_address_unusable".into()));
+    }
+    offered(app, point.channel, &point.address)?;
+    send_code(app, person, "again", (point.channel, &point.address), now).await
+}
+
+/// Uses the address again whose digits these are. What somebody said of it stays.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn finish_again(
+    app: &App,
+    person: &Person,
+    entered: &str,
+    now: Instant,
+) -> Result<Entered> {
+    let done = enter(app, person, "again", entered, now).await?;
+    let Entered::Right(channel, address) = &done else { return Ok(done) };
+    let its = |point: &&ContactPoint| point.channel == *channel && point.address == *address;
+    let Some(point) = person.customer.contact_points.iter().find(its) else {
+        return Ok(Entered::Over);
+    };
+    let (store, act) = (&app.engine.store, act(app, "centre"));
+    store.lift_mended(*channel, address, &act, now).await?;
+    if !point.verified {
+        store.add_contact_point(&person.customer.id, *channel, address, &act, now).await?;
+    }
+    // What waited for an address may go now.
+    app.engine.wake.notify_one();
+    Ok(done)
+}
+
 /// Sends digits to a new address.
 ///
 /// # Errors
@@ -145,14 +215,7 @@ pub async fn begin_add(
     let address = Address::parse(channel, text.trim()).map_err(|_| {
         refused(if channel == Channel::Email { "fault_email" } else { "fault_phone" })
     })?;
-    if app.engine.gateways.get(channel).is_empty() {
-        return Err(refused("locked_not_offered"));
-    }
-    let live = app.engine.live.load_full();
-    let caps = live.rules.caps.get(channel).as_ref();
-    if caps.is_some_and(|caps| caps.open(&address, &live.rules.countries).is_err()) {
-        return Err(refused("locked_not_offered"));
-    }
+    offered(app, channel, &address)?;
     let points = &person.customer.contact_points;
     if points.len() >= MAX_ADDRESSES {
         return Err(refused("fault_too_many_addresses"));

@@ -79,7 +79,7 @@ impl Room {
             }
             Self::Choices => Value::from(Serde(choices::choices(app, person, now).await?)),
             Self::Addresses | Self::Data => {
-                context! { addresses => Serde(addresses::addresses(app, person)) }
+                context! { addresses => Serde(addresses::addresses(app, person, now).await?) }
             }
             Self::Call => Value::from(Serde(calls::calls(app, person, now).await?)),
         })
@@ -325,12 +325,31 @@ async fn with_proof(web: &Web, visitor: Visitor, form: &Form) -> (Visitor, Optio
                 Err(error) => (visitor, Some(Err(error))),
             }
         }
+        // The digits prove what they would have to prove before.
+        "again" | "works" => {
+            let done = opened_again(web, &visitor, form).await;
+            (visitor, Some(done))
+        }
         _ if !visitor.proven => {
             let said = vec![Said::fault(web, &visitor, "fault_prove_first")];
             (visitor, Some(Ok(said)))
         }
         _ => (visitor, None),
     }
+}
+
+/// An address where nothing arrived: digits are sent there, or were read there.
+async fn opened_again(web: &Web, visitor: &Visitor, form: &Form) -> Done {
+    let (app, person, now) = (&web.app, &visitor.person, visitor.now);
+    if form.field("do") == "again" {
+        addresses::begin_again(app, person, form.field("key"), now).await?;
+        return Ok(vec![Said::done(web, visitor, "code_sent")]);
+    }
+    let said = match addresses::finish_again(app, person, form.field("digits"), now).await? {
+        Entered::Right(..) => Said::done(web, visitor, "address_open_again"),
+        entered => Said::fault(web, visitor, wrong_digits(&entered)),
+    };
+    Ok(vec![said])
 }
 
 const fn wrong_digits(entered: &Entered) -> &'static str {

@@ -1,4 +1,6 @@
 use tidings::domain::Channel;
+use tidings::domain::customer::Address;
+use tidings::store::visits::MAX_CODES_PER_HOUR;
 
 use crate::support::visitor::{Browser, value_of};
 use crate::support::{TestApp, ada};
@@ -126,5 +128,99 @@ async fn what_is_no_address_or_known_already_is_said() {
         let page = browser.post("/centre/addresses", &form).await.body;
         assert!(page.contains(says), "{address} {page}");
     }
+    app.end().await;
+}
+
+/// Ada, whose mail came back on Monday.
+async fn bounced() -> TestApp {
+    let app = TestApp::start().await;
+    app.ada().await;
+    let address = email("ada@example.com");
+    let why = "550 5.1.1 no such user";
+    app.store().suppress(Channel::Email, &address, why, "smtp", app.now()).await.expect("kept");
+    app
+}
+
+fn email(text: &str) -> Address {
+    Address::parse(Channel::Email, text).expect("an address")
+}
+
+/// The key of the form that tries an address again.
+fn again_key(page: &str) -> Option<String> {
+    let before = page.split_once("value=\"again\"")?.0;
+    value_of(&before[before.rfind("name=\"key\"")?..], "value=\"")
+}
+
+#[tokio::test]
+async fn an_address_that_bounced_is_opened_again_by_the_digits_read_there() {
+    let app = bounced().await;
+    let browser = Browser::visiting(&app).await;
+    let page = browser.get("/centre/addresses").await.body;
+    assert!(page.contains("Closed: we could not deliver to it on 23 November 2026."), "{page}");
+    let key = again_key(&page).expect("a form");
+    let page = browser.post("/centre/addresses", &[("do", "again"), ("key", &key)]).await.body;
+    assert!(page.contains("A code is on its way"), "{page}");
+    let digits = app.digits().await;
+    assert_eq!(app.smtp.taken().last().expect("a mail").to, "ada@example.com");
+    let wrong = if digits == "000000" { "000001" } else { "000000" };
+    let enter = async |digits: &str| {
+        browser.post("/centre/addresses", &[("do", "works"), ("digits", digits)]).await.body
+    };
+    assert!(enter(wrong).await.contains("These are not the digits."));
+    assert!(app.customer_now().await.contact_points[0].suppressed.is_some());
+    let page = enter(&digits).await;
+    assert!(page.contains("We use this address again."), "{page}");
+    assert!(again_key(&page).is_none(), "{page}");
+    assert!(app.customer_now().await.contact_points[0].suppressed.is_none());
+    let line = app.store().last_consent(&"C-1".into()).await.expect("there").expect("a line");
+    assert_eq!((line.source.as_str(), line.what.as_str()), ("centre", r#"{"usable":"email"}"#));
+    assert!(!line.text_version.is_empty(), "which words they saw");
+    assert!(enter(&digits).await.contains("This code is over."), "it counts once");
+    app.event("take_in_charge_ticket").await;
+    app.drain().await;
+    assert_eq!(app.of("taken-in-charge").await.channel.as_deref(), Some("email"));
+    app.end().await;
+}
+
+#[tokio::test]
+async fn what_somebody_said_of_an_address_is_not_opened_by_a_code() {
+    for source in ["stop", "carrier", "not mine"] {
+        let app = bounced().await;
+        let browser = Browser::visiting(&app).await;
+        let key = again_key(&browser.get("/centre/addresses").await.body).expect("a form");
+        let address = email("ada@example.com");
+        browser.post("/centre/addresses", &[("do", "again"), ("key", &key)]).await;
+        let digits = app.digits().await;
+        // Said while the code was on its way.
+        let (store, now) = (app.store(), app.now() + chrono::TimeDelta::milliseconds(1));
+        store.suppress(Channel::Email, &address, "said so", source, now).await.expect("kept");
+        app.advance_to("2026-11-23T10:00:01Z").await;
+        browser.post("/centre/addresses", &[("do", "works"), ("digits", &digits)]).await;
+        let suppressed = app.customer_now().await.contact_points[0].suppressed.clone();
+        assert_eq!(suppressed.as_deref(), Some("said so"), "{source}");
+        let page = browser.get("/centre/addresses").await.body;
+        assert!(again_key(&page).is_none() && page.contains("said no"), "{source} {page}");
+        let page = browser.post("/centre/addresses", &[("do", "again"), ("key", &key)]).await.body;
+        assert!(page.contains("This address cannot be used for a code."), "{source} {page}");
+        app.end().await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_opens_an_address_that_is_not_theirs_and_few_codes_go_there() {
+    let app = bounced().await;
+    let browser = Browser::visiting(&app).await;
+    let key = again_key(&browser.get("/centre/addresses").await.body).expect("a form");
+    let page = browser.post("/centre/addresses", &[("do", "again"), ("key", "made up")]).await.body;
+    assert!(page.contains("notice-fault") || page.contains("fault"), "{page}");
+    let page =
+        browser.post("/centre/addresses", &[("do", "works"), ("digits", "123456")]).await.body;
+    assert!(page.contains("This code is over."), "none was sent: {page}");
+    for _ in 0..10 {
+        browser.post("/centre/addresses", &[("do", "again"), ("key", &key)]).await;
+    }
+    app.drain().await;
+    let sent = app.smtp.taken().len();
+    assert!(sent <= usize::try_from(MAX_CODES_PER_HOUR).expect("few"), "{sent}");
     app.end().await;
 }

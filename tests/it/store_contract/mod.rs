@@ -15,6 +15,7 @@ mod drafts;
 mod faults;
 mod intake;
 mod leases;
+mod lifting;
 mod locks;
 mod moving;
 mod notifications;
