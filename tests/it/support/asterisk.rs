@@ -148,8 +148,8 @@ impl AsteriskDouble {
     /// A call without a part of the dialplan: the application gets what it was begun with.
     pub fn picks_up(&self, channel: &str) {
         let args = self.inner.variables.lock().expect("lock")[channel]["args"].clone();
-        let args = args.as_str().expect("no context").split(',').map(str::to_owned).collect();
-        self.starts(channel, args);
+        let args: Vec<&str> = args.as_str().expect("no context").split(',').collect();
+        self.starts(channel, &args);
     }
 
     /// A call that goes through the dialplan, which ends in `Stasis(${TIDINGS_APP},call,MACHINE)`.
@@ -157,10 +157,10 @@ impl AsteriskDouble {
         let variables = self.inner.variables.lock().expect("lock")[channel].clone();
         assert_eq!(variables["context"], "screened");
         assert_eq!(variables["app"], self.application());
-        self.starts(channel, vec!["call".to_owned(), machine.to_owned()]);
+        self.starts(channel, &["call", machine]);
     }
 
-    fn starts(&self, channel: &str, args: Vec<String>) {
+    fn starts(&self, channel: &str, args: &[&str]) {
         self.tell(&json!({"type": "StasisStart", "application": self.application(),
             "args": args, "channel": {"id": channel, "state": "Up"}}));
     }
