@@ -73,16 +73,16 @@ pub async fn answered_by_wire(
     let Some(text) = text else { return Ok(StatusCode::NO_CONTENT) };
     let to = Address::parse(Channel::Sms, &text.from);
     let us = with_plus(&text.to);
-    if let (Some(reply), Ok(to)) = (hear(web, provider, text).await?, to) {
-        if let Some(gateway) = by_which(web, provider, &us) {
-            let sms = answers::as_text(&reply);
-            tokio::spawn(async move {
-                // What a provider says may hold the number.
-                if gateway.provider.reply(&to, &sms).await.is_err() {
-                    tracing::warn!(provider, %to, "a text that came in was not answered");
-                }
-            });
-        }
+    if let (Some(reply), Ok(to)) = (hear(web, provider, text).await?, to)
+        && let Some(gateway) = by_which(web, provider, &us)
+    {
+        let sms = answers::as_text(&reply);
+        tokio::spawn(async move {
+            // What a provider says may hold the number.
+            if gateway.provider.reply(&to, &sms).await.is_err() {
+                tracing::warn!(provider, %to, "a text that came in was not answered");
+            }
+        });
     }
     Ok(StatusCode::NO_CONTENT)
 }

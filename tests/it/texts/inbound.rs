@@ -18,7 +18,7 @@ async fn stop_by_text_stops_texts_and_is_confirmed_once() {
         if kind.answers_by_wire() {
             app.http(kind.text(ADA, "HELP", "t-9", SECRET, app.now())).await;
             let third = kind.reply(&double.wait_for(3).await[2]);
-            assert!(!third.contains("no more texts"), "{kind:?}: confirmed once: {third}");
+            assert!(!third.contains("You get no more"), "{kind:?}: confirmed once: {third}");
         }
         let before = double.seen().len();
         app.event_of(serde_json::json!({"state": "wait", "case": "T-2"})).await;
@@ -82,6 +82,25 @@ async fn help_says_who_we_are() {
             said.contains("Example Shop") && said.contains("+442079460000"),
             "{kind:?}: {said}"
         );
+        app.end().await;
+    }
+}
+
+/// An id is part of an index, whose entries PostgreSQL bounds.
+#[tokio::test]
+async fn a_text_with_an_id_of_any_length_is_kept_under_its_beginning() {
+    // No two letters alike for long, so that nothing is won by packing it.
+    let long: String = (0..1_300_u32)
+        .filter_map(|n| char::from_u32(0x4E00 + n.wrapping_mul(2_654_435_761) % 20_000))
+        .collect();
+    for kind in ALL {
+        let (app, _double, _) = texted(kind).await;
+        let text = kind.text(ADA, "Where is it?", &long, SECRET, app.now());
+        let (status, body) = app.http(text).await;
+        assert!(matches!(status, 200 | 204), "{kind:?}: {status} {body}");
+        let kept: String = format!("text-{long}").chars().take(200).collect();
+        let events = app.store().events_named(&kept).await.expect("the store is there");
+        assert_eq!(events.len(), 1, "{kind:?}");
         app.end().await;
     }
 }
