@@ -10,6 +10,7 @@ mod api_keys;
 mod backup_and_restore;
 mod balance;
 mod calendars;
+mod carrier_story;
 mod case_moves_on;
 mod centre;
 mod chaos;
