@@ -20,6 +20,7 @@ mod consent;
 mod console;
 mod content_of_a_mail;
 mod crash_and_recover;
+mod damaged;
 mod deploy;
 mod erase;
 mod events_in_order;
