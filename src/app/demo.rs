@@ -1,8 +1,8 @@
 //! The demo: sample customers and cases on a temporary store and a virtual clock, with
 //! captured sends; each message and each silence is told as it happens.
 
-mod captured;
-mod story;
+pub mod captured;
+pub mod story;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,10 +27,10 @@ use super::files::import_customers;
 use super::play::{Script, Step, play_with};
 use super::{App, AppError, Workers};
 
-pub use story::{Action, Deed};
-use story::{By, Story};
+pub use story::{Action, By, Deed, Story};
 
-const CUSTOMERS: &str = include_str!("../../config/demo/customers.jsonl");
+/// Who lives through the story, a line each.
+pub const CUSTOMERS: &str = include_str!("../../config/demo/customers.jsonl");
 
 /// The settings of the demo: everything captured, nothing leaves.
 const SETTINGS: &str = r#"

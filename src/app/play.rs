@@ -140,6 +140,11 @@ impl Steps<'_> {
         self.stops = instants;
     }
 
+    /// What the caller did may have made something due: the next step looks before it moves.
+    pub const fn look_again(&mut self) {
+        self.begun = false;
+    }
+
     /// Moves to the next instant at which an event happens or something falls due, and works
     /// until nothing is left to do there.
     ///
@@ -163,8 +168,8 @@ impl Steps<'_> {
             engine.clock.advance_to(stop);
             self.last = self.last.max(stop);
             engine.run_until_idle().await?;
-            // What the caller does now may make something due.
-            self.begun = false;
+            // The caller does something now.
+            self.look_again();
             return Ok(Step::Stopped);
         }
         let end = event.is_none().then(|| {

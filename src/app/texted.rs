@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::app::centre::{matters, person};
 use crate::domain::case::{OWN_SOURCE, WROTE};
 use crate::domain::customer::Address;
+use crate::domain::id::MAX_ID_CHARS;
 use crate::domain::time::Instant;
 use crate::domain::{CaseEvent, Channel, CustomerId};
 use crate::store::Result;
@@ -82,8 +83,10 @@ pub async fn wrote(
         return Ok(());
     }
     let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect();
+    // Part of an index, like every id: no longer than others may be.
+    let plain = message.chars().filter(|c| !c.is_control());
     let event = CaseEvent {
-        id: format!("{WROTE}{message}"),
+        id: WROTE.chars().chain(plain).take(MAX_ID_CHARS).collect(),
         source: OWN_SOURCE.into(),
         case: about.case.clone(),
         case_type: about.case_type.clone(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::customer::AddressFault;
 
 use super::SendError;
-use super::receipt::Word;
+use super::receipt::{Word, said};
 
 /// How far a message has come, whatever its provider calls that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,8 +97,8 @@ pub fn word(stage: Option<Stage>, code: &str, class: Option<Class>) -> Word {
         Some(Stage::Queued | Stage::Sent) => Word::Taken,
         Some(Stage::Delivered) => Word::Delivered,
         Some(Stage::Failed) => {
-            let said = class.map(Class::words);
-            let detail = match (code, said) {
+            let (code, said) = (said(code), class.map(Class::words));
+            let detail = match (code.as_str(), said) {
                 ("", said) => said.unwrap_or_default().to_owned(),
                 (code, None) => format!("code {code}"),
                 (code, Some(said)) => format!("code {code}: {said}"),

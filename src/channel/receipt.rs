@@ -25,6 +25,15 @@ pub enum Word {
     Nothing,
 }
 
+/// The longest that is kept of what a provider says of a failure, in characters.
+const MAX_SAID: usize = 200;
+
+/// What a provider says of a failure, as it is kept.
+#[must_use]
+pub fn said(text: &str) -> String {
+    text.chars().take(MAX_SAID).collect()
+}
+
 /// A text that somebody sent to a number of ours, whoever brought it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundText {

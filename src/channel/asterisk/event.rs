@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::channel::receipt::Word;
+use crate::channel::receipt::{Word, said};
 use crate::domain::customer::AddressFault;
 
 /// An event of a channel.
@@ -43,6 +43,7 @@ pub struct Playback {
 /// What became of a call that nobody picked up, by its cause (ITU-T Q.850, Table 1).
 #[must_use]
 pub fn not_picked_up(cause: u16, text: &str) -> Word {
+    let text = said(text);
     let undelivered =
         |address| Word::Undelivered { detail: format!("cause {cause}, {text}"), address };
     match cause {

@@ -35,8 +35,7 @@ pub fn read(callback: &Callback, receipts: &Receipts) -> Word {
         Told::Failed => Stage::Failed,
     });
     let detail = receipts.detail.as_ref().and_then(|place| callback.at(place));
-    let detail: String = detail.unwrap_or_default().chars().take(200).collect();
-    word(stage, &detail, None)
+    word(stage, &detail.unwrap_or_default(), None)
 }
 
 /// Reads a text that came in.

@@ -4,7 +4,7 @@
 use subtle::ConstantTimeEq;
 
 use crate::channel::codes::{Stage, look_up, word};
-use crate::channel::receipt::{InboundText, Word, with_plus};
+use crate::channel::receipt::{InboundText, Word, said, with_plus};
 
 use super::NAME;
 
@@ -30,8 +30,8 @@ pub fn read(field: impl Fn(&str) -> Option<String>) -> Word {
     let stage = look_up(NAME, &TYPES, field("d").unwrap_or_default().as_str());
     match word(stage, "", None) {
         Word::Undelivered { address, .. } => {
-            let said: String = field("said").unwrap_or_default().chars().take(200).collect();
-            Word::Undelivered { detail: said.replace('/', " ").trim().to_owned(), address }
+            let told = said(&field("said").unwrap_or_default());
+            Word::Undelivered { detail: told.replace('/', " ").trim().to_owned(), address }
         }
         other => other,
     }

@@ -15,7 +15,7 @@ use crate::domain::time::Instant;
 use super::{NAME, class_of};
 
 /// How old a callback may be. Vonage names no window.
-const WINDOW_S: i64 = 300;
+const WINDOW_S: u64 = 300;
 
 /// Statuses (Vonage, "Message status webhook"; `accepted`, `buffered`, `failed` and `expired`
 /// are those of the older API).
@@ -54,7 +54,7 @@ pub fn verify(secret: &str, authorization: Option<&str>, body: &[u8], now: Insta
         return false;
     };
     let claims = token.claims;
-    if (now.timestamp() - claims.iat).abs() > WINDOW_S {
+    if now.timestamp().abs_diff(claims.iat) > WINDOW_S {
         return false;
     }
     let hash = HEXLOWER.encode(&Sha256::digest(body));

@@ -7,6 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::TestApp;
 
 /// How long a word of Kannel's is waited for. Longer than it ever takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,6 +74,7 @@ pub struct KannelServer {
     _smsbox: Said,
     _bearerbox: Said,
     sendsms: u16,
+    smsc: u16,
     _folder: TempDir,
 }
 
@@ -97,6 +101,50 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no port is free");
+}
+
+/// A network that lets this text in, and takes what is sent.
+fn network(smsc: u16, comes_in: &str) -> Said {
+    let mut fake = Command::new(FAKESMSC);
+    fake.args(["-H", "127.0.0.1", "-r", &smsc.to_string(), "-m", "1", comes_in]);
+    let fake = Said::start(&mut fake);
+    fake.wait_for("sent message 1");
+    fake
+}
+
+/// The app behind a port of its own, and what it answered: `204 /v1/…`, a line for each request.
+pub struct Served(UnboundedReceiver<String>);
+
+impl Served {
+    pub async fn start(app: &TestApp, port: u16) -> Self {
+        let (sender, receiver) = unbounded_channel();
+        let tell = move |request: axum::extract::Request, next: axum::middleware::Next| {
+            let sender = sender.clone();
+            async move {
+                let path = request.uri().to_string();
+                let answer = next.run(request).await;
+                let _ = sender.send(format!("{} {path}", answer.status().as_u16()));
+                answer
+            }
+        };
+        let router = app.router().layer(axum::middleware::from_fn(tell));
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self(receiver)
+    }
+
+    /// The next answer to a request with this in its path.
+    pub async fn next(&mut self, path: &str) -> String {
+        let found = async {
+            loop {
+                let line = self.0.recv().await.expect("served");
+                if line.contains(path) {
+                    return line;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("nobody asks {path}"))
+    }
 }
 
 impl KannelServer {
@@ -128,11 +176,16 @@ impl KannelServer {
         bearerbox.wait_for("Start-up done");
         let smsbox = Said::start(&mut program("/usr/sbin/smsbox"));
         smsbox.wait_for("Connected to bearerbox");
-        let mut fake = Command::new(FAKESMSC);
-        fake.args(["-H", "127.0.0.1", "-r", &smsc.to_string(), "-m", "1", comes_in]);
-        let fake = Said::start(&mut fake);
-        fake.wait_for("sent message 1");
-        Self { fake, _smsbox: smsbox, _bearerbox: bearerbox, sendsms, _folder: folder }
+        let fake = network(smsc, comes_in);
+        Self { fake, _smsbox: smsbox, _bearerbox: bearerbox, sendsms, smsc, _folder: folder }
+    }
+
+    /// The network begins anew and lets another text in.
+    pub fn lets_in(&mut self, comes_in: &str) {
+        // There is room for one at the port.
+        let _ = self.fake.child.kill();
+        let _ = self.fake.child.wait();
+        self.fake = network(self.smsc, comes_in);
     }
 
     pub fn url(&self) -> String {

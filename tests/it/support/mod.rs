@@ -58,6 +58,18 @@ pub async fn damage(url: &str, statement: &'static str) {
     }
 }
 
+/// A number that a store is asked for, past the program.
+pub async fn counted(url: &str, statement: &'static str) -> i64 {
+    use sqlx::Connection;
+    if url.starts_with("postgres") {
+        let mut connection = sqlx::PgConnection::connect(url).await.expect("a connection");
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("read")
+    } else {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.expect("a connection");
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("read")
+    }
+}
+
 pub fn at(text: &str) -> Instant {
     parse_instant(text).expect(text)
 }
@@ -109,6 +121,11 @@ pub fn settings(folder: &Path, smtp: &SmtpSink, twilio: &TwilioDouble, more: &st
         token.display()
     );
     let voice = if more.contains("[channels.voice]") { "" } else { voice.as_str() };
+    let relay = if email.contains("url = ") {
+        String::new()
+    } else {
+        format!("url = \"{}\"\n", smtp.url())
+    };
     let text = format!(
         r#"
 [store]
@@ -121,13 +138,11 @@ reply_to = "service@example.com"
 phone = "+442079460000"
 [channels.email]
 provider = "smtp"
-url = "{smtp}"
-{email}{twilio_texts}
+{relay}{email}{twilio_texts}
 {voice}
 {more}
 "#,
         store = fresh_store(folder),
-        smtp = smtp.url(),
     );
     Settings::read("test settings", &text, []).unwrap_or_else(|finding| panic!("{finding}"))
 }

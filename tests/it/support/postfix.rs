@@ -1,5 +1,6 @@
 //! A real Postfix on loopback, all of it in a temporary folder: takes mail for example.com, where
-//! it knows nobody, and pipes what is sent to bounce.example.com into a FIFO.
+//! it knows nobody but those who have a mailbox, and pipes what is sent to bounce.example.com into
+//! a FIFO.
 //!
 //! Postfix starts as root and gives that up by itself; tests that are run as somebody else start
 //! it by sudo.
@@ -26,6 +27,12 @@ fn as_root(program: &str) -> Command {
     command
 }
 
+/// Who reads them here: whoever runs the tests, but never root, as whom Postfix delivers nothing.
+fn mailboxes_belong_to() -> (u32, u32) {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    if user.is_root() { (65_534, 65_534) } else { (user.as_raw(), group.as_raw()) }
+}
+
 fn done(command: &mut Command) -> String {
     let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said =
@@ -36,6 +43,11 @@ fn done(command: &mut Command) -> String {
 
 impl Postfix {
     pub fn start() -> Self {
+        Self::with_mailboxes(&[])
+    }
+
+    /// One at which these addresses have a mailbox.
+    pub fn with_mailboxes(addresses: &[&str]) -> Self {
         assert!(
             Path::new("/usr/sbin/postfix").exists(),
             "Postfix is not there; tests/run installs it (Debian package postfix)"
@@ -44,13 +56,20 @@ impl Postfix {
         let at = folder.path().display().to_string();
         let port = free_port();
         let path = |name: &str| folder.path().join(name);
-        for name in ["etc", "queue", "data"] {
+        for name in ["etc", "queue", "data", "mail"] {
             std::fs::create_dir(path(name)).expect("a folder");
         }
         // Its processes run as other people.
         done(Command::new("chmod").args(["-R", "755", &at]));
         done(as_root("chown").args(["postfix:postfix", &format!("{at}/data")]));
         done(as_root("chown").args(["root:root", &format!("{at}/queue"), &format!("{at}/etc")]));
+        let (user, group) = mailboxes_belong_to();
+        done(as_root("chown").args([format!("{user}:{group}"), format!("{at}/mail")]));
+        let each = |entry: &dyn Fn(&str) -> String| -> String {
+            addresses.iter().map(|address| entry(address)).collect()
+        };
+        let delivered_here = each(&|address| format!(" {address}=virtual:"));
+        let mailboxes = each(&|address| format!(" {address}={address}/"));
         done(Command::new("mkfifo").args(["-m", "666", &format!("{at}/came-back")]));
         let script = format!("#!/bin/sh\n{{ echo \"$1\"; cat; }} >{at}/came-back\n");
         std::fs::write(path("pipe"), script).expect("a file");
@@ -77,7 +96,12 @@ local_recipient_maps =
 alias_maps =
 alias_database =
 recipient_delimiter = +
-transport_maps = inline:{{ bounce.example.com=pipe: }}
+transport_maps = inline:{{ bounce.example.com=pipe:{delivered_here} }}
+virtual_mailbox_base = {at}/mail
+virtual_mailbox_maps = inline:{{ nobody@example.com=nobody/{mailboxes} }}
+virtual_minimum_uid = 1
+virtual_uid_maps = static:{user}
+virtual_gid_maps = static:{group}
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {at}/cert.pem
 smtpd_tls_key_file = {at}/key.pem
@@ -101,6 +125,7 @@ smtpd_tls_key_file = {at}/key.pem
             "retry unix - - n - - error",
             "discard unix - - n - - discard",
             "local unix - n n - - local",
+            "virtual unix - n n - - virtual",
             "anvil unix - - n - 1 anvil",
             "scache unix - - n - 1 scache",
             "postlog unix-dgram n - n - 1 postlogd",
@@ -135,6 +160,23 @@ smtpd_tls_key_file = {at}/key.pem
         self.folder.path().join(name)
     }
 
+    /// The mails in a mailbox, in no order.
+    pub fn mails(&self, address: &str) -> Vec<Vec<u8>> {
+        let Ok(mails) = std::fs::read_dir(self.path("mail").join(address).join("new")) else {
+            return Vec::new();
+        };
+        let read = |mail: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read(mail.expect("a mail").path()).expect("read")
+        };
+        mails.map(read).collect()
+    }
+
+    /// What it wrote down of all that it did.
+    pub fn log(&self) -> String {
+        let log = as_root("cat").arg(self.path("data/log")).output().expect("a log").stdout;
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Waits for the next mail to bounce.example.com: the address it was sent to, and its bytes.
     pub async fn came_back(&self) -> (String, Vec<u8>) {
         let fifo = self.path("came-back");
@@ -143,8 +185,7 @@ smtpd_tls_key_file = {at}/key.pem
         let Ok(read) = tokio::time::timeout(soon, reading).await else {
             // The reader is let go, or the runtime would wait for it.
             let _ = std::fs::OpenOptions::new().write(true).open(self.path("came-back"));
-            let log = as_root("cat").arg(self.path("data/log")).output().expect("a log").stdout;
-            panic!("nothing came back: {}", String::from_utf8_lossy(&log));
+            panic!("nothing came back: {}", self.log());
         };
         let bytes = read.expect("read").expect("a mail");
         let end = bytes.iter().position(|byte| *byte == b'\n').expect("an address");

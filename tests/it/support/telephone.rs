@@ -134,7 +134,8 @@ impl<'a> Telephone<'a> {
 
     /// Posts as the provider does; what is answered, whatever it is.
     pub async fn posts(&self, url: &str, fields: &[(&str, &str)], body: &Value) -> (u16, String) {
-        let path = url.strip_prefix("https://tidings.example.com").expect("our address");
+        let public_url = &self.app.app.settings.http.public_url;
+        let path = url.strip_prefix(public_url.as_str()).expect("our address");
         match self.by {
             By::Twilio => {
                 let fields = [&[("CallSid", self.id.as_str())], fields].concat();

@@ -12,6 +12,7 @@ use tidings::domain::time::Instant;
 
 use crate::support::TestApp;
 use crate::support::gateway::{GatewayDouble, Seen};
+use crate::support::twilio::pairs;
 
 pub const SECRET: &str = "s3cret";
 pub const PUBLIC: &str = "https://tidings.example.com";
@@ -91,40 +92,59 @@ impl Kind {
     /// A report as the provider signs it. Each says something in particular: `delivered`,
     /// `underway` or `failed`.
     pub fn report(self, url: &str, word: &str, secret: &str, at: Instant) -> Request<Body> {
-        let said = |of: [&str; 3]| match word {
-            "delivered" => of[0].to_owned(),
-            "underway" => of[1].to_owned(),
-            "failed" => of[2].to_owned(),
-            other => panic!("{other}"),
+        if self == Self::Kannel {
+            let url = url.replace("%d", &self.said(word)).replace("%A", "ok");
+            // The tag is all that proves it: another secret is another tag.
+            let url = if secret == SECRET { url } else { url.replace("a=v1.", "a=v1.x") };
+            return Request::get(path_of(&url)).body(Body::empty()).expect("a request");
+        }
+        self.signed(url, self.report_body(word), secret, at)
+    }
+
+    /// How the provider writes `delivered`, `underway` and `failed`.
+    fn said(self, word: &str) -> String {
+        let words = match self {
+            Self::Vonage => ["delivered", "submitted", "rejected"],
+            Self::Plivo => ["delivered", "sent", "undelivered"],
+            Self::Sinch => ["Delivered", "Dispatched", "Failed"],
+            Self::Kannel => ["1", "8", "2"],
+            Self::Http => ["DELIVRD", "ACCEPTD", "UNDELIV"],
         };
-        match self {
-            Self::Vonage => {
-                let status = said(["delivered", "submitted", "rejected"]);
-                let body = json!({"message_uuid": "m-1", "status": status, "channel": "sms"});
-                vonage(url, &body, secret, at)
-            }
-            Self::Plivo => {
-                let status = said(["delivered", "sent", "undelivered"]);
+        let place = ["delivered", "underway", "failed"].iter().position(|known| *known == word);
+        words[place.expect("a word we know")].to_owned()
+    }
+
+    /// The body of a report; Kannel's has its query instead.
+    pub fn report_body(self, word: &str) -> Vec<u8> {
+        let status = self.said(word);
+        let body = match self {
+            Self::Vonage => json!({"message_uuid": "m-1", "status": status, "channel": "sms"}),
+            Self::Sinch => json!({"type": "recipient_delivery_report_sms", "batch_id": "m-1",
+                "recipient": "447911123456", "code": 0, "status": status}),
+            Self::Http => json!({"state": status, "why": "absent"}),
+            Self::Plivo | Self::Kannel => {
                 let fields =
                     [("Status", status.as_str()), ("MessageUUID", "m-1"), ("ErrorCode", "80")];
-                plivo(url, &fields, secret)
+                return form(&fields).into_bytes();
             }
-            Self::Sinch => {
-                let status = said(["Delivered", "Dispatched", "Failed"]);
-                let body = json!({"type": "recipient_delivery_report_sms", "batch_id": "m-1",
-                    "recipient": "447911123456", "code": 0, "status": status});
-                sinch(url, &body, secret, at)
-            }
+        };
+        body.to_string().into_bytes()
+    }
+
+    /// What a body is sent with, as the provider signs it. Kannel's is its query, with the word
+    /// of our own in it.
+    pub fn signed(self, url: &str, body: Vec<u8>, secret: &str, at: Instant) -> Request<Body> {
+        match self {
+            Self::Vonage => vonage(url, body, secret, at),
+            Self::Plivo => plivo(url, body, secret),
+            Self::Sinch => sinch(url, body, secret, at),
+            Self::Http => http(url, body, secret),
             Self::Kannel => {
-                let url = url.replace("%d", &said(["1", "8", "2"])).replace("%A", "ok");
-                // The tag is all that proves it: another secret is another tag.
-                let url = if secret == SECRET { url } else { url.replace("a=v1.", "a=v1.x") };
-                Request::get(path_of(&url)).body(Body::empty()).expect("a request")
-            }
-            Self::Http => {
-                let body =
-                    json!({"state": said(["DELIVRD", "ACCEPTD", "UNDELIV"]), "why": "absent"});
-                http(url, &body, secret)
+                let joint = if url.contains('?') { '&' } else { '?' };
+                let query = String::from_utf8(body).expect("a query");
+                let path =
+                    format!("{}{joint}{}&{query}", path_of(url), form(&[("secret", secret)]));
+                Request::get(path).body(Body::empty()).expect("a request")
             }
         }
     }
@@ -138,14 +158,22 @@ impl Kind {
         secret: &str,
         at: Instant,
     ) -> Request<Body> {
-        let url = format!("{PUBLIC}/v1/inbound/{}", self.name());
+        self.signed(&self.text_url(), self.text_body(from, text, id), secret, at)
+    }
+
+    /// The address a text comes to.
+    pub fn text_url(self) -> String {
+        format!("{PUBLIC}/v1/inbound/{}", self.name())
+    }
+
+    pub fn text_body(self, from: &str, text: &str, id: &str) -> Vec<u8> {
         let bare = from.trim_start_matches('+');
-        match self {
-            Self::Vonage => {
-                let body = json!({"channel": "sms", "message_uuid": id, "to": "442079460001",
-                    "from": bare, "text": text, "sms": {"num_messages": "1"}});
-                vonage(&url, &body, secret, at)
-            }
+        let body = match self {
+            Self::Vonage => json!({"channel": "sms", "message_uuid": id, "to": "442079460001",
+                "from": bare, "text": text, "sms": {"num_messages": "1"}}),
+            Self::Sinch => json!({"type": "mo_text", "id": id, "from": bare,
+                "to": "442079460001", "body": text, "received_at": "2026-11-23T10:00:00Z"}),
+            Self::Http => json!({"msisdn": bare, "message": text, "ref": id}),
             Self::Plivo => {
                 let fields = [
                     ("From", bare),
@@ -154,26 +182,14 @@ impl Kind {
                     ("Type", "sms"),
                     ("MessageUUID", id),
                 ];
-                plivo(&url, &fields, secret)
-            }
-            Self::Sinch => {
-                let body = json!({"type": "mo_text", "id": id, "from": bare,
-                    "to": "442079460001", "body": text, "received_at": "2026-11-23T10:00:00Z"});
-                sinch(&url, &body, secret, at)
+                return form(&fields).into_bytes();
             }
             Self::Kannel => {
-                let fields = [
-                    ("secret", secret),
-                    ("from", from),
-                    ("to", "+442079460001"),
-                    ("text", text),
-                    ("id", id),
-                ];
-                let path = format!("/v1/inbound/kannel?{}", form(&fields));
-                Request::get(path).body(Body::empty()).expect("a request")
+                let fields = [("from", from), ("to", "+442079460001"), ("text", text), ("id", id)];
+                return form(&fields).into_bytes();
             }
-            Self::Http => http(&url, &json!({"msisdn": bare, "message": text, "ref": id}), secret),
-        }
+        };
+        body.to_string().into_bytes()
     }
 
     /// Does a reply leave by the provider's own door?
@@ -213,36 +229,41 @@ fn path_of(url: &str) -> String {
     url.strip_prefix(PUBLIC).unwrap_or_else(|| panic!("not ours: {url}")).to_owned()
 }
 
-fn vonage(url: &str, body: &Value, secret: &str, at: Instant) -> Request<Body> {
-    let body = body.to_string();
-    let part = |value: Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
-    let head = part(json!({"alg": "HS256", "typ": "JWT"}));
-    let claims = part(json!({"iat": at.timestamp(), "jti": "j", "iss": "Vonage",
-        "payload_hash": HEXLOWER.encode(&Sha256::digest(&body)), "api_key": "acc1"}));
-    let signature = BASE64URL_NOPAD.encode(&mac(secret, format!("{head}.{claims}").as_bytes()));
+fn vonage(url: &str, body: Vec<u8>, secret: &str, at: Instant) -> Request<Body> {
+    let claims = json!({"iat": at.timestamp(), "jti": "j", "iss": "Vonage",
+        "payload_hash": HEXLOWER.encode(&Sha256::digest(&body)), "api_key": "acc1"});
     Request::post(path_of(url))
-        .header("authorization", format!("Bearer {head}.{claims}.{signature}"))
+        .header("authorization", bearer(&claims, secret))
         .header("content-type", "application/json")
         .body(body.into())
         .expect("a request")
 }
 
-fn plivo(url: &str, fields: &[(&str, &str)], secret: &str) -> Request<Body> {
-    let mut sorted = fields.to_vec();
+/// `Bearer` and a token over these claims, put together by hand as RFC 7519 says.
+pub fn bearer(claims: &Value, secret: &str) -> String {
+    let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let (head, claims) = (part(&json!({"alg": "HS256", "typ": "JWT"})), part(claims));
+    let signature = BASE64URL_NOPAD.encode(&mac(secret, format!("{head}.{claims}").as_bytes()));
+    format!("Bearer {head}.{claims}.{signature}")
+}
+
+fn plivo(url: &str, body: Vec<u8>, secret: &str) -> Request<Body> {
+    let mut sorted = pairs(&String::from_utf8_lossy(&body));
     sorted.sort_unstable();
-    let said: String = sorted.iter().flat_map(|(name, value)| [*name, *value]).collect();
-    let signed = mac(secret, format!("{url}.{said}.nonce1").as_bytes());
+    let said: String = sorted.iter().flat_map(|(name, value)| [&**name, &**value]).collect();
+    let joint = if sorted.is_empty() { "" } else { "." };
+    let signed = mac(secret, format!("{url}{joint}{said}.nonce1").as_bytes());
     Request::post(path_of(url))
         .header("x-plivo-signature-v3", BASE64.encode(&signed))
         .header("x-plivo-signature-v3-nonce", "nonce1")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(form(fields).into())
+        .body(body.into())
         .expect("a request")
 }
 
-fn sinch(url: &str, body: &Value, secret: &str, at: Instant) -> Request<Body> {
-    let body = body.to_string();
-    let signed = mac(secret, format!("{body}.nonce1.{}", at.timestamp()).as_bytes());
+fn sinch(url: &str, body: Vec<u8>, secret: &str, at: Instant) -> Request<Body> {
+    let beside = format!(".nonce1.{}", at.timestamp());
+    let signed = mac(secret, &[body.as_slice(), beside.as_bytes()].concat());
     Request::post(path_of(url))
         .header("x-sinch-webhook-signature", BASE64.encode(&signed))
         .header("x-sinch-webhook-signature-nonce", "nonce1")
@@ -251,9 +272,8 @@ fn sinch(url: &str, body: &Value, secret: &str, at: Instant) -> Request<Body> {
         .expect("a request")
 }
 
-fn http(url: &str, body: &Value, secret: &str) -> Request<Body> {
-    let body = body.to_string();
-    let signed = HEXLOWER.encode(&mac(secret, body.as_bytes()));
+fn http(url: &str, body: Vec<u8>, secret: &str) -> Request<Body> {
+    let signed = HEXLOWER.encode(&mac(secret, &body));
     Request::post(path_of(url))
         .header("x-signature", format!("sha256={signed}"))
         .body(body.into())

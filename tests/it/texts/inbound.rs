@@ -85,3 +85,22 @@ async fn help_says_who_we_are() {
         app.end().await;
     }
 }
+
+/// An id is part of an index, whose entries PostgreSQL bounds.
+#[tokio::test]
+async fn a_text_with_an_id_of_any_length_is_kept_under_its_beginning() {
+    // No two letters alike for long, so that nothing is won by packing it.
+    let long: String = (0..1_300_u32)
+        .filter_map(|n| char::from_u32(0x4E00 + n.wrapping_mul(2_654_435_761) % 20_000))
+        .collect();
+    for kind in ALL {
+        let (app, _double, _) = texted(kind).await;
+        let text = kind.text(ADA, "Where is it?", &long, SECRET, app.now());
+        let (status, body) = app.http(text).await;
+        assert!(matches!(status, 200 | 204), "{kind:?}: {status} {body}");
+        let kept: String = format!("text-{long}").chars().take(200).collect();
+        let events = app.store().events_named(&kept).await.expect("the store is there");
+        assert_eq!(events.len(), 1, "{kind:?}");
+        app.end().await;
+    }
+}

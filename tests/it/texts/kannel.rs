@@ -7,10 +7,9 @@ use tidings::domain::customer::Address;
 use tidings::domain::message::{Shaped, SmsText};
 use tidings::domain::{CaseId, Channel, NotificationId, Secret};
 use tidings::render::sms::count;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::TestApp;
-use crate::support::kannel::{KannelServer, free_port};
+use crate::support::kannel::{KannelServer, Served, free_port};
 
 const ADA: &str = "+447911123456";
 const WAIT: std::time::Duration = std::time::Duration::from_secs(30);
@@ -82,28 +81,6 @@ async fn every_character_reaches_the_network_in_the_coding_that_holds_it() {
     assert!(parts.iter().all(|part| part.kind == "udh"), "{parts:?}");
 }
 
-/// The app behind a port of its own, and the path of each request it has answered.
-async fn served(app: &TestApp, port: u16) -> UnboundedReceiver<String> {
-    let (sender, receiver) = unbounded_channel();
-    let tell = move |request: axum::extract::Request, next: axum::middleware::Next| {
-        let sender = sender.clone();
-        async move {
-            let path = request.uri().to_string();
-            let answer = next.run(request).await;
-            let _ = sender.send(format!("{} {path}", answer.status().as_u16()));
-            answer
-        }
-    };
-    let router = app.router().layer(axum::middleware::from_fn(tell));
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    receiver
-}
-
-async fn next(answered: &mut UnboundedReceiver<String>) -> String {
-    tokio::time::timeout(WAIT, answered.recv()).await.expect("in time").expect("served")
-}
-
 #[tokio::test]
 async fn a_report_of_kannel_is_applied_and_a_stop_from_its_network_is_followed() {
     let port = free_port();
@@ -117,7 +94,7 @@ async fn a_report_of_kannel_is_applied_and_a_stop_from_its_network_is_followed()
     };
     let server = KannelServer::start(&inbound, "100 200 text hello");
     let app = TestApp::with(&app_settings(&server.url())).await;
-    let mut answered = served(&app, port).await;
+    let mut served = Served::start(&app, port).await;
     app.ada().await;
     app.choose(|chosen| chosen.channel_order = Some(vec![Channel::Sms])).await;
     app.event("take_in_charge_ticket").await;
@@ -127,10 +104,7 @@ async fn a_report_of_kannel_is_applied_and_a_stop_from_its_network_is_followed()
     // Accepted by the network, and delivered: in whatever order they come.
     let mut reports = Vec::new();
     while reports.len() < 2 {
-        let line = next(&mut answered).await;
-        if line.contains("/v1/receipts/kannel") {
-            reports.push(line);
-        }
+        reports.push(served.next("/v1/receipts/kannel").await);
     }
     assert!(reports.iter().all(|line| line.starts_with("204 ")), "{reports:?}");
     assert!(reports.iter().any(|line| line.contains("d=1&")), "{reports:?}");
@@ -139,12 +113,7 @@ async fn a_report_of_kannel_is_applied_and_a_stop_from_its_network_is_followed()
     drop(server);
 
     let server = KannelServer::start(&inbound, &format!("{ADA} +442079460001 text STOP"));
-    let line = loop {
-        let line = next(&mut answered).await;
-        if line.contains("text=STOP") {
-            break line;
-        }
-    };
+    let line = served.next("text=STOP").await;
     assert!(line.starts_with("200 "), "{line}");
     assert!(app.customer_now().await.contact_points[1].suppressed.is_some());
     let reply = server.next();

@@ -1,6 +1,6 @@
 //! Text messages by each provider: what leaves, what comes back, and who may say so.
 
-mod accounts;
+pub mod accounts;
 mod caps;
 mod in_doubt;
 mod inbound;
