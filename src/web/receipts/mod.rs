@@ -11,11 +11,11 @@ pub mod vonage_voice;
 
 use axum::http::{HeaderMap, StatusCode};
 
+use crate::app::receipts;
 use crate::channel::receipt::Word;
 use crate::config::{Telephone, TelephoneProvider};
 use crate::domain::NotificationId;
 use crate::domain::token::Grant;
-use crate::worker::receipts;
 
 use super::Web;
 use super::error::{Problem, Result};
