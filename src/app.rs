@@ -53,7 +53,6 @@ use crate::domain::{ChannelMap, Finding, RedisUrl, Zones};
 use crate::queue::Receivers;
 use crate::store::{DispatchLock, Store, StoreError};
 use crate::worker::lane::{self, LaneEnd, LaneHandle};
-pub use crate::worker::receipts;
 pub use crate::worker::seams::Seam;
 use crate::worker::seams::Seams;
 use crate::worker::webhooks::Outlet;

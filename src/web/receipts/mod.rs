@@ -11,7 +11,6 @@ pub mod vonage_voice;
 
 use axum::http::{HeaderMap, StatusCode};
 
-use crate::app::receipts;
 use crate::channel::receipt::Word;
 use crate::config::{Telephone, TelephoneProvider};
 use crate::domain::NotificationId;
