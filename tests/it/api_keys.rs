@@ -3,7 +3,7 @@ use axum::http::Request;
 use tidings::web::auth::new_key;
 use tower::ServiceExt;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, forged};
 
 async fn ask(app: &TestApp, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
     let web = tidings::web::Web {
@@ -29,7 +29,7 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
     .await;
     app.ada().await;
     let (ingest, read) = (format!("Bearer {ingest}"), format!("Bearer {read}"));
-    let wrong_tail = format!("{}x", &ingest[..ingest.len() - 1]);
+    let wrong_tail = forged(&ingest);
     for (method, path, key, status) in [
         ("POST", "/v1/events", Some(ingest.as_str()), 202),
         ("POST", "/v1/events", Some(read.as_str()), 403),

@@ -3,7 +3,7 @@ use axum::http::Request;
 use tidings::domain::Channel;
 use tower::ServiceExt;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, forged};
 
 async fn call(app: &TestApp, request: Request<Body>) -> (u16, String) {
     let web = tidings::web::Web {
@@ -53,7 +53,7 @@ async fn one_click_stops_the_topic_on_the_channel_and_a_scanner_changes_nothing(
     let multipart = "multipart/form-data; boundary=x";
     let body = "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--x--\r\n";
     assert_eq!(call(&app, post(&link, multipart, body)).await.0, 200, "twice is like once");
-    let forged = format!("{}x", &link[..link.len() - 1]);
+    let forged = forged(&link);
     assert_eq!(call(&app, post(&forged, form, "List-Unsubscribe=One-Click")).await.0, 404);
     app.event("resolve_ticket").await;
     app.drain().await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidings::domain::Channel;
 
 use crate::support::telephone::{BOTH, By, Next, Telephone, Turn};
-use crate::support::{TestApp, ada};
+use crate::support::{TestApp, ada, forged};
 
 /// The settings by which calls go out.
 fn settings(by: By) -> &'static str {
@@ -370,7 +370,7 @@ async fn forged_requests_hear_nothing_and_do_nothing() {
     let path = url.strip_prefix("https://tidings.example.com").expect("ours");
     let unsigned = app.post_form(path, &[("Digits", "9")], None).await;
     assert_eq!(unsigned.0, 401);
-    let forged = format!("{}x", &url[..url.len() - 1]);
+    let forged = forged(url);
     assert_eq!(phone.posts(&forged, &[("Digits", "9")], &json!({})).await.0, 404, "not our token");
     assert!(app.customer_now().await.contact_points[2].suppressed.is_none());
     // The address of a call ends.

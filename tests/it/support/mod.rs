@@ -70,6 +70,12 @@ pub async fn counted(url: &str, statement: &'static str) -> i64 {
     }
 }
 
+/// The same text but for its last letter: a token that is not ours, whatever it ends in.
+pub fn forged(token: &str) -> String {
+    let (kept, last) = token.split_at(token.len() - 1);
+    format!("{kept}{}", if last == "A" { "B" } else { "A" })
+}
+
 pub fn at(text: &str) -> Instant {
     parse_instant(text).expect(text)
 }
