@@ -13,6 +13,12 @@ use super::{Place, Result, Store, StoreError, postgres};
 /// The number of the advisory lock ("tidings", in a way).
 const LOCK: i64 = 0x0071_d1d6;
 
+/// The server may hear a little later that a process is gone; its lock goes with it.
+const WAIT_FOR_THE_GONE: &str = "SET lock_timeout = '3s'";
+
+/// `lock_not_available` (PostgreSQL, "Error Codes").
+const NOT_AVAILABLE: &str = "55P03";
+
 /// Beside whom one dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
@@ -101,12 +107,14 @@ async fn lock_session(options: &PgConnectOptions, what: &str, beside: Beside) ->
     let options = options.clone().application_name(&format!("tidings {what}"));
     let mut session = postgres::connect(&options).await?;
     let sql = match beside {
-        Beside::Others => "SELECT pg_try_advisory_lock_shared($1)",
-        Beside::Nobody => "SELECT pg_try_advisory_lock($1)",
+        Beside::Others => "SELECT pg_advisory_lock_shared($1)",
+        Beside::Nobody => "SELECT pg_advisory_lock($1)",
     };
-    let held: bool = sqlx::query_scalar(sql).bind(LOCK).fetch_one(&mut session).await?;
-    if held {
-        return Ok(Held::Session { _session: Box::new(session), beside });
+    sqlx::query(WAIT_FOR_THE_GONE).execute(&mut session).await?;
+    match sqlx::query(sql).bind(LOCK).execute(&mut session).await {
+        Ok(_) => return Ok(Held::Session { _session: Box::new(session), beside }),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_AVAILABLE) => {}
+        Err(error) => return Err(error.into()),
     }
     let holders: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT a.application_name || ' at ' || COALESCE(host(a.client_addr), 'this host')
