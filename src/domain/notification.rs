@@ -165,6 +165,13 @@ impl Status {
     pub const fn is_told(self) -> bool {
         matches!(self, Self::Sent | Self::Delivered)
     }
+
+    /// May the customer have got the word, alone or in another message? Then it is not said
+    /// again by itself.
+    #[must_use]
+    pub const fn may_be_told(self) -> bool {
+        self.is_told() || matches!(self, Self::Folded | Self::Unknown)
+    }
 }
 
 impl std::fmt::Display for Status {

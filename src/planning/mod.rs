@@ -234,7 +234,7 @@ impl Planner<'_> {
                 Some(self.shifted(n.due_at, after, false))
             };
             let holds = |n: &&Notification| again_from(n).is_none_or(|from| due.at < from);
-            if said.iter().any(|n| (n.status.is_open() || n.status.is_told()) && holds(n)) {
+            if said.iter().any(|n| (n.status.is_open() || n.status.may_be_told()) && holds(n)) {
                 let reason = Reason::AlreadySaid { notice: notice.id.clone() };
                 self.plan.skipped.push((notice.id.clone(), reason));
                 return;
@@ -281,7 +281,7 @@ impl Planner<'_> {
         let mine = |n: &&&Notification| n.customer == self.event.customer;
         let pending: Option<Notification> =
             occurrences.iter().filter(mine).find(|n| n.status.is_open()).map(|n| (*n).clone());
-        let told = occurrences.iter().filter(mine).any(|n| n.status.is_told());
+        let told = occurrences.iter().filter(mine).any(|n| n.status.may_be_told());
         let next = u32::try_from(occurrences.len()).expect("bounded by events");
         let known = self.plan.case.facts.get(fact);
         let Some(at) = known.and_then(|value| fact_instant(value, &zone)) else {

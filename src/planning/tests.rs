@@ -264,6 +264,28 @@ fn once_told_a_moved_fact_is_told_again_only_when_it_is_due_ahead() {
 }
 
 #[test]
+fn what_may_have_been_told_counts_as_told_for_a_fact_and_for_what_is_said_once() {
+    for status in [Status::Sent, Status::Delivered, Status::Folded, Status::Unknown] {
+        let mut story = Story::new();
+        let facts = json!({"return_by": "2026-11-24", "amount": "49.90"});
+        story.event(&event(1, "requested", "2026-11-20T10:00:00Z", facts));
+        let id = story.of("window-closing")[0].id;
+        story.get(id).status = status;
+        // Due on 22 Nov 09:00, the fact itself is still ahead.
+        let plan = story.event(&event(2, "requested", "2026-11-22T12:00:00Z", json!({})));
+        assert!(plan.create.iter().all(|n| n.notification.notice != "window-closing"), "{status}");
+        let mut story = Story::new();
+        story.event(&event(1, "closed", "2026-11-20T10:00:00Z", json!({})));
+        let id = story.of("how-did-we-do")[0].id;
+        story.get(id).status = status;
+        story.event(&event(2, "received", "2026-11-22T10:00:00Z", json!({})));
+        let plan = story.event(&event(3, "closed", "2026-11-23T10:00:00Z", json!({})));
+        let said = Reason::AlreadySaid { notice: "how-did-we-do".into() };
+        assert_eq!(plan.silent, Some(said), "{status}");
+    }
+}
+
+#[test]
 fn a_fact_whose_due_time_is_past_is_told_at_once_and_one_that_is_past_itself_is_not() {
     let mut story = Story::new();
     let facts = json!({"return_by": "2026-11-24", "amount": "49.90"});

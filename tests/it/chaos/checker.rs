@@ -195,7 +195,7 @@ pub fn check(evidence: &Evidence) -> Verdict {
         look_at_account(evidence, told, &words, &mut verdict);
     }
     look_for_the_last_word(evidence, &told, &mut verdict);
-    look_for_doubles(&told, &mut verdict);
+    look_for_doubles(&told, &words, &mut verdict);
     verdict.delays_ms = told.values().filter_map(|told| delay_ms(evidence, told)).collect();
     verdict
 }
@@ -432,14 +432,25 @@ fn look_for_the_last_word(
     }
 }
 
-/// One notice of a case under two names.
-fn look_for_doubles(told: &BTreeMap<&str, Told<'_>>, verdict: &mut Verdict) {
-    let mut taken: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for told in told.values().filter(|told| told.hand_overs.iter().any(|h| h.taken)) {
-        let Account { id, case, notice, .. } = told.account;
-        if let Some(other) = taken.insert((case, notice), id) {
-            let what = format!("{case}/{notice} was told as {other} and as {id}");
-            verdict.find(Count::Duplicate, what);
+/// One notice of a case under two names, the first of which was not declared void before.
+fn look_for_doubles(told: &BTreeMap<&str, Told<'_>>, words: &[&Word], verdict: &mut Verdict) {
+    let mut by_notice: BTreeMap<(&str, &str), Vec<(i64, i64, &Account)>> = BTreeMap::new();
+    for Told { account, hand_overs } in told.values() {
+        let mut taken = hand_overs.iter().filter(|hand_over| hand_over.taken);
+        let Some(first) = taken.next() else { continue };
+        let last = taken.next_back().unwrap_or(first);
+        let key = (account.case.as_str(), account.notice.as_str());
+        by_notice.entry(key).or_default().push((first.at_ms, last.at_ms, account));
+    }
+    for ((case, notice), mut names) in by_notice {
+        names.sort_by_key(|(first_ms, ..)| *first_ms);
+        for pair in names.windows(2) {
+            let ((_, last_ms, former), (again_ms, _, other)) = (pair[0], pair[1]);
+            if !undelivered(words, &former.id, last_ms, again_ms + 1_000) {
+                let what =
+                    format!("{case}/{notice} was told as {former:?} and at {again_ms} as {other:?}");
+                verdict.find(Count::Duplicate, what);
+            }
         }
     }
 }

@@ -204,6 +204,16 @@ const WRONG: &[Wrong] = &[
         e.entries.push(Entry::HandOver(other));
         e.accounts.push(Account { id: id("again"), ..account("s1", "sent", 1) });
     }),
+    ("a new one after none of the first was delivered", None, |e| {
+        e.accounts[0].status = "failed".into();
+        wire(e, |hand_over| hand_over.fault = "undelivered");
+        let word = Word { at_ms: WIRE_MS + 100, name: id("s1"), no: 1, says: "undelivered" };
+        e.entries.push(Entry::Word(word));
+        let mut other = hand_over("s1", 1);
+        (other.name, other.at_ms) = (id("again"), WIRE_MS + 2_000);
+        e.entries.push(Entry::HandOver(other));
+        e.accounts.push(Account { id: id("again"), ..account("s1", "sent", 1) });
+    }),
 ];
 
 #[test]
