@@ -26,7 +26,10 @@ use crate::domain::{Channel, ChannelMap, Provider, RedisUrl, Secret};
 use super::AppError;
 
 /// What this process is called among others at an exchange.
-static PROCESS: LazyLock<String> = LazyLock::new(super::random_owner);
+pub fn process() -> &'static str {
+    static PROCESS: LazyLock<String> = LazyLock::new(super::random_owner);
+    &PROCESS
+}
 
 /// Who mail comes from, by one of the ways mail goes.
 pub fn identity(settings: &Settings, email: &Email) -> MailIdentity {
@@ -153,7 +156,7 @@ fn by_telephone(
             Arc::new(vonage_voice(telephone)?)
         }
         TelephoneProvider::Vonage => wire(Vonage::new(account(telephone)))?,
-        TelephoneProvider::Asterisk => Arc::new(exchange(telephone)?),
+        TelephoneProvider::Asterisk => Arc::new(exchange(telephone, process())?),
         TelephoneProvider::Plivo => wire(Plivo::new(account(telephone)))?,
         TelephoneProvider::Sinch => wire(Sinch::new(account(telephone)))?,
         TelephoneProvider::Kannel => wire(Kannel::new(account(telephone)))?,
@@ -168,7 +171,7 @@ fn by_telephone(
 }
 
 /// The exchange that calls go by.
-pub(super) fn exchange(telephone: &Telephone) -> Result<Asterisk, AppError> {
+pub(super) fn exchange(telephone: &Telephone, process: &str) -> Result<Asterisk, AppError> {
     let exchange = Exchange {
         base_url: telephone.base_url.clone(),
         user: telephone.account.clone(),
@@ -176,7 +179,7 @@ pub(super) fn exchange(telephone: &Telephone) -> Result<Asterisk, AppError> {
         application: format!(
             "{}-{}",
             telephone.application.as_deref().unwrap_or_default(),
-            PROCESS.as_str()
+            process
         ),
         context: telephone.context.clone(),
         endpoint: telephone.endpoint.clone(),

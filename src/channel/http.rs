@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::window::{TooLate, WindowedBody};
-use super::{HandOverWindow, SendError};
+use super::{HandOverWindow, SendError, Taken};
 
 /// A client that follows no redirect and gives up after 15 s.
 ///
@@ -33,6 +33,27 @@ pub struct Answer {
     pub retry_after: Option<TimeDelta>,
     /// Empty where it broke off after a yes: taken, its name unknown.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// What was taken, with the id and the word that `taken` finds in its body, or why it was
+    /// not.
+    ///
+    /// # Errors
+    /// What `refused` makes of the status, the provider's fault and its Retry-After.
+    pub fn read<Created: DeserializeOwned, Fault: DeserializeOwned + Default>(
+        self,
+        taken: impl FnOnce(Created) -> (Option<String>, Option<String>),
+        refused: impl FnOnce(StatusCode, Fault, Option<TimeDelta>) -> SendError,
+    ) -> Result<Taken, SendError> {
+        if self.status.is_success() {
+            let created = serde_json::from_slice(&self.body).ok();
+            let (provider_ref, word) = created.map(taken).unwrap_or_default();
+            return Ok(Taken { provider_ref, detail: word.unwrap_or(self.status.to_string()) });
+        }
+        let fault = serde_json::from_slice(&self.body).unwrap_or_default();
+        Err(refused(self.status, fault, self.retry_after))
+    }
 }
 
 /// Sends a request that hands a message over.

@@ -193,7 +193,7 @@ impl Signed {
 }
 
 /// Numbers above this count milliseconds: as seconds they would lie in the year 5138.
-const FIRST_MS: i64 = 100_000_000_000;
+const FIRST_MS: u64 = 100_000_000_000;
 
 /// A moment as senders write it: RFC 3339, or seconds or milliseconds since 1970.
 #[must_use]
@@ -207,7 +207,7 @@ pub fn instant_of(text: &str) -> Option<Instant> {
 /// The same of a number: milliseconds where it is as large as those are.
 #[must_use]
 pub fn since_1970(number: i64) -> Option<Instant> {
-    let ms = if number.abs() < FIRST_MS { number.checked_mul(1_000)? } else { number };
+    let ms = if number.unsigned_abs() < FIRST_MS { number.checked_mul(1_000)? } else { number };
     chrono::DateTime::from_timestamp_millis(ms)
 }
 
@@ -302,6 +302,17 @@ mod tests {
                 let why = check(&scheme, secret, &headers, "2027-01-01T00:00:00Z");
                 assert!(why.expect_err(what).contains("from the clock"), "{what}");
             }
+        }
+    }
+
+    #[test]
+    fn a_moment_is_read_in_every_unit_and_none_lies_beyond_time() {
+        let noon = instant_of("2026-11-23T12:00:00Z");
+        assert!(noon.is_some());
+        assert_eq!(instant_of(" 1795435200 "), noon);
+        assert_eq!(instant_of("1795435200000"), noon);
+        for beyond in [i64::MIN, i64::MIN + 1, i64::MAX] {
+            assert_eq!(since_1970(beyond), None, "{beyond}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Phone calls while they last: what they say, and how far they came.
 
+use std::ops::Range;
+
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -7,8 +9,10 @@ use crate::domain::NotificationId;
 use crate::domain::call::Progress;
 use crate::domain::customer::Address;
 use crate::domain::message::Script;
+use crate::domain::time::Instant;
 
 use super::attempts::Opening;
+use super::rows::parse_id;
 use super::sql::Tx;
 use super::{Result, Store, StoreError, batch, in_tx, query};
 
@@ -85,6 +89,32 @@ impl Store {
             to: Address::stored(row.address),
             on_channel: row.on_channel,
         })
+    }
+
+    /// Calls that were begun by `provider` between two instants and whose end was not told:
+    /// the oldest `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn calls_without_end(
+        &self,
+        provider: &str,
+        between: Range<Instant>,
+        limit: i64,
+    ) -> Result<Vec<(NotificationId, i64)>> {
+        let rows: Vec<(String, i64)> = query(
+            "SELECT notification_id, no FROM attempt
+             WHERE channel = 'voice' AND state = 'sent' AND COALESCE(kind, provider) = $1
+               AND opened_at_ms >= $2 AND opened_at_ms < $3
+             ORDER BY opened_at_ms, seq LIMIT $4",
+        )
+        .bind(provider.to_owned())
+        .bind(between.start.timestamp_millis())
+        .bind(between.end.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|(id, no)| Ok((parse_id(&id)?, no))).collect()
     }
 
     /// Notes how far a call came; nothing takes it back. Answers whether it was news.

@@ -60,6 +60,7 @@ fn pages() -> Vec<(String, String)> {
             all.push((format!("{walk:?} page {look}"), walk.page(look)));
             all.push((format!("{walk:?} edge {look}"), walk.edge(look)));
             all.push((format!("{walk:?} ids {look}"), walk.ids(look)));
+            all.push((format!("{walk:?} reach {look}"), walk.reach(look)));
         }
     }
     all
@@ -106,7 +107,9 @@ async fn no_page_of_the_console_reads_a_table_from_end_to_end() {
         }
     }
     for walk in Walk::ALL {
-        for sql in [walk.page(LOOK), walk.edge(LOOK), walk.ids(LOOK_TO_ACT)] {
+        for sql in
+            [walk.page(LOOK), walk.edge(LOOK), walk.ids(LOOK_TO_ACT), walk.reach(LOOK_TO_ACT)]
+        {
             let steps = plan(&mut connection, "walk", &sql).await;
             let goes = |step: &String| step.contains(&format!("INDEX {}", way(walk)));
             assert!(steps.iter().any(goes), "{walk:?}: {steps:?}");

@@ -92,6 +92,19 @@ pub(super) fn within(statement: &str, first: i64, last: i64, after: i64) -> Stri
     bounds.iter().fold(statement.to_owned(), |text, (name, ms)| text.replace(name, &ms.to_string()))
 }
 
+/// Names every parameter where it says nothing.
+const UNASKED: &str = "($2 IS NULL OR true) AND ($3 IS NULL OR true) AND ($4 IS NULL OR true)
+    AND ($5 IS NULL OR true) AND ($6 IS NULL OR true) AND ($7 IS NULL OR true)
+    AND ($8 IS NULL OR true)";
+
+/// What is read of a row on a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Whole,
+    /// Its place, which the index knows.
+    Instant,
+}
+
 /// Along which index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
@@ -127,41 +140,47 @@ impl Walk {
     }
 
     /// The rows of one condition in the order of the walk, from a position on.
-    fn rows(self, condition: &str, look: usize) -> String {
+    fn rows(self, seen: Seen, condition: &str, look: usize) -> String {
         let (at, order, beyond) = match self.by() {
             By::Planned => ("planned_at_ms", "DESC", "<"),
             By::Due => ("next_at_ms", "ASC", ">"),
             By::Ended => ("next_at_ms", "DESC", "<"),
         };
+        let (columns, then) = match seen {
+            Seen::Whole => (
+                "id, status, reason, channel, case_type, notice, customer_id, case_id, ",
+                format!(", id {order}"),
+            ),
+            Seen::Instant => ("", String::new()),
+        };
         format!(
-            "SELECT id, status, reason, channel, case_type, notice, customer_id, case_id, {at} AS at_ms
+            "SELECT {columns}{at} AS at_ms
              FROM notification WHERE {condition} AND {at} >= {FIRST} AND {at} <= {LAST}
                AND ({at} {beyond} {AFTER} OR id {beyond} $1)
-             ORDER BY {at} {order}, id {order} LIMIT {look}"
+             ORDER BY {at} {order}{then} LIMIT {look}"
         )
     }
 
-    fn looked_at(self, look: usize) -> String {
+    fn looked_at(self, seen: Seen, look: usize) -> String {
+        let rows = |condition: &str| self.rows(seen, condition, look);
         match self {
-            Self::Time => self.rows("true", look),
-            Self::Customer => self.rows("customer_id = $7", look),
-            Self::Case => self.rows("case_id = $8", look),
-            Self::PlannedOfMessage => {
-                self.rows("status = 'planned' AND case_type = $5 AND notice = $6", look)
+            Self::Time => rows("true"),
+            Self::Customer => rows("customer_id = $7"),
+            Self::Case => rows("case_id = $8"),
+            Self::PlannedOfMessage => rows("status = 'planned' AND case_type = $5 AND notice = $6"),
+            Self::Held => rows("status IN ('claimed', 'sending')"),
+            Self::Doubt => rows("status = 'in_doubt'"),
+            Self::Trouble => {
+                rows("status IN ('undelivered', 'failed', 'unknown', 'expired', 'quarantined')")
             }
-            Self::Held => self.rows("status IN ('claimed', 'sending')", look),
-            Self::Doubt => self.rows("status = 'in_doubt'", look),
-            Self::Trouble => self.rows(
-                "status IN ('undelivered', 'failed', 'unknown', 'expired', 'quarantined')",
-                look,
-            ),
             Self::Planned => {
                 let of = |urgency: usize| {
                     let condition = format!("status = 'planned' AND urgency = {urgency}");
-                    format!("SELECT * FROM ({}) AS u{urgency}", self.rows(&condition, look))
+                    format!("SELECT * FROM ({}) AS u{urgency}", rows(&condition))
                 };
                 let all = [0, 1, 2, 3].map(of).join(" UNION ALL ");
-                format!("SELECT * FROM ({all}) AS four ORDER BY at_ms, id LIMIT {look}")
+                let then = if seen == Seen::Whole { ", id" } else { "" };
+                format!("SELECT * FROM ({all}) AS four ORDER BY at_ms{then} LIMIT {look}")
             }
         }
     }
@@ -181,7 +200,7 @@ impl Walk {
                AND ($4 IS NULL OR channel = $4) AND ($5 IS NULL OR case_type = $5)
                AND ($6 IS NULL OR notice = $6) AND ($7 IS NULL OR customer_id = $7)
                AND ($8 IS NULL OR case_id = $8)",
-            self.looked_at(look)
+            self.looked_at(Seen::Whole, look)
         )
     }
 
@@ -199,16 +218,18 @@ impl Walk {
 
     /// The last row looked at, where the look was as far as it may be.
     pub fn edge(self, look: usize) -> String {
-        let fitting = self.looked_at(look);
         format!(
-            "SELECT at_ms, id FROM ({fitting}) AS looked
-             WHERE ($2 IS NULL OR true) AND ($3 IS NULL OR true) AND ($4 IS NULL OR true)
-               AND ($5 IS NULL OR true) AND ($6 IS NULL OR true) AND ($7 IS NULL OR true)
-               AND ($8 IS NULL OR true)
-             ORDER BY {} LIMIT 1 OFFSET {}",
+            "SELECT at_ms, id FROM ({}) AS looked WHERE {UNASKED} ORDER BY {} LIMIT 1 OFFSET {}",
+            self.looked_at(Seen::Whole, look),
             self.order(),
             look - 1
         )
+    }
+
+    /// How many rows a look finds to look at, told by the index alone.
+    pub fn reach(self, look: usize) -> String {
+        let looked = self.looked_at(Seen::Instant, look);
+        format!("SELECT COUNT(*) FROM ({looked}) AS looked WHERE {UNASKED}")
     }
 
     pub fn ids(self, look: usize) -> String {
@@ -335,11 +356,14 @@ impl Store {
     pub async fn find(&self, wanted: &Wanted) -> Result<Found> {
         let found = wanted.ask(&wanted.walk().ids(LOOK_TO_ACT), None);
         let found: Vec<(String,)> = found.fetch_all(&self.readers).await?;
-        let more = if wanted.looks_for() {
-            self.edge(wanted, None, LOOK_TO_ACT).await?.is_some()
+        let looked = if wanted.looks_for() {
+            let reach = wanted.ask(&wanted.walk().reach(LOOK_TO_ACT), None);
+            let (looked,): (i64,) = reach.fetch_one(&self.readers).await?;
+            usize::try_from(looked).unwrap_or(0)
         } else {
-            found.len() == LOOK_TO_ACT
+            found.len()
         };
+        let more = looked == LOOK_TO_ACT;
         Ok(Found { ids: found.into_iter().map(|(id,)| id).collect(), more })
     }
 

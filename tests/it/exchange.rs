@@ -16,6 +16,16 @@ async fn connected() -> (TestApp, AsteriskDouble, watch::Sender<bool>, tempfile:
 async fn connected_with(
     more: &str,
 ) -> (TestApp, AsteriskDouble, watch::Sender<bool>, tempfile::TempDir) {
+    let (app, exchange, folder) = unheard(more).await;
+    let (stop, stopping) = watch::channel(false);
+    let board = switchboard(&app.app).expect("calls go by the exchange");
+    tokio::spawn(board.run(stopping));
+    exchange.listened_to().await;
+    (app, exchange, stop, folder)
+}
+
+/// The same before anybody listens to the exchange.
+pub async fn unheard(more: &str) -> (TestApp, AsteriskDouble, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let exchange = AsteriskDouble::start().await;
     let password = folder.path().join("password");
@@ -27,19 +37,15 @@ async fn connected_with(
         folder.path().join("sounds").display(),
     ))
     .await;
-    let (stop, stopping) = watch::channel(false);
-    let board = switchboard(&app.app).expect("calls go by the exchange");
-    tokio::spawn(board.run(stopping));
-    exchange.listened_to().await;
     let mut customer = ada();
     let points = customer["contact_points"].as_array_mut().expect("a list");
     points.push(json!({"channel": "voice", "address": "+442079460123", "verified": true}));
     app.customer(customer).await;
     app.choose(|chosen| chosen.channel_order = Some(vec![Channel::Voice, Channel::Sms])).await;
-    (app, exchange, stop, folder)
+    (app, exchange, folder)
 }
 
-async fn call_ada(app: &TestApp) {
+pub async fn call_ada(app: &TestApp) {
     let facts = json!({"item": "Blue trousers", "expected_on": "2026-12-10",
         "answer_by": "2026-12-04", "amount": "49.90", "currency": "EUR"});
     app.event_of(json!({"case": "R-1001", "case_type": "return", "state": "out_of_stock",
@@ -48,7 +54,7 @@ async fn call_ada(app: &TestApp) {
     app.drain().await;
 }
 
-async fn called(exchange: &AsteriskDouble) -> String {
+pub async fn called(exchange: &AsteriskDouble) -> String {
     match exchange.next().await {
         Asked::Call { channel, body } => {
             assert_eq!(body["endpoint"], "PJSIP/+442079460123@trunk");
@@ -59,7 +65,7 @@ async fn called(exchange: &AsteriskDouble) -> String {
     }
 }
 
-async fn hung_up(exchange: &AsteriskDouble, which: &str) {
+pub async fn hung_up(exchange: &AsteriskDouble, which: &str) {
     loop {
         match exchange.next().await {
             Asked::HangUp { channel } if channel == which => return,
@@ -71,7 +77,7 @@ async fn hung_up(exchange: &AsteriskDouble, which: &str) {
 }
 
 /// Waits, without a clock, until the notification has this status.
-async fn becomes(app: &TestApp, status: &str, channel: &str) {
+pub async fn becomes(app: &TestApp, status: &str, channel: &str) {
     for _ in 0..10_000 {
         let n = app.of("out-of-stock").await;
         if n.status == status && n.channel.as_deref() == Some(channel) {

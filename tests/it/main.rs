@@ -11,6 +11,7 @@ mod backup_and_restore;
 mod balance;
 mod calendars;
 mod call_by_text;
+mod calls_left_behind;
 mod carrier_story;
 mod case_moves_on;
 mod centre;

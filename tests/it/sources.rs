@@ -19,24 +19,24 @@ use tidings::planning::source::Mapped;
 use crate::support::binary::Installation;
 use crate::support::{TestApp, at};
 
-const NAMES: [&str; 5] = ["chatwoot", "salesforce", "servicenow", "shopify", "zendesk"];
+pub const NAMES: [&str; 5] = ["chatwoot", "salesforce", "servicenow", "shopify", "zendesk"];
 
 /// The clock of every test here, in seconds since 1970: 2026-11-23T10:00:00Z.
-const NOW_S: i64 = 1_795_428_000;
+pub const NOW_S: i64 = 1_795_428_000;
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sources/samples")
 }
 
 /// A sample that ships: its bytes and its headers.
-fn sample(name: &str) -> Payload {
+pub fn sample(name: &str) -> Payload {
     let body = std::fs::read(samples().join(format!("{name}.json"))).expect(name);
     let headers = std::fs::read_to_string(samples().join(format!("{name}.headers")));
     let headers = read_headers(&headers.unwrap_or_default()).expect("headers");
     Payload { body, headers }
 }
 
-fn all_samples() -> Vec<String> {
+pub fn all_samples() -> Vec<String> {
     let entries = std::fs::read_dir(samples()).expect("a folder");
     let names = entries.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> =
@@ -45,7 +45,7 @@ fn all_samples() -> Vec<String> {
     names
 }
 
-fn secrets() -> String {
+pub fn secrets() -> String {
     NAMES.map(|name| format!("[sources.{name}]\nsecret = \"secret-of:{name}\"\n")).concat()
 }
 
@@ -58,7 +58,7 @@ fn mac(secret: &str, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Signs as the vendor's documentation says, at `at_s`.
-fn sign(source: &str, secret: &str, payload: &mut Payload, at_s: i64) {
+pub fn sign(source: &str, secret: &str, payload: &mut Payload, at_s: i64) {
     let body = payload.body.clone();
     let mut set = |name: &str, value: String| drop(payload.headers.insert(name.into(), value));
     match source {

@@ -21,6 +21,7 @@ use crate::domain::token::Grant;
 use crate::worker::{Stopping, stopped};
 
 use super::super::App;
+use super::lookout::{Held, Lookout, Pace};
 use super::synthesis::Synthesis;
 use super::turn;
 
@@ -28,7 +29,13 @@ use super::turn;
 const LISTEN: Duration = Duration::from_secs(6);
 
 /// How long until the exchange is looked for again.
-const AGAIN: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What a call that was left behind comes back with: from its beginning, to a person or to a
+/// machine, or for its end, when the two have talked.
+pub(super) const AGAIN: &str = "again";
+pub(super) const AGAIN_MACHINE: &str = "again,MACHINE";
+pub(super) const TALKED: &str = "talked";
 
 /// One end of a call: what it is being told.
 #[derive(Debug)]
@@ -43,7 +50,8 @@ struct End {
     joined: bool,
     /// A line could not be spoken: what was not said is not told.
     broken: bool,
-    sounds: Vec<PathBuf>,
+    /// It left this process, for its end or for another one.
+    left: bool,
 }
 
 /// The calls of one exchange.
@@ -52,24 +60,45 @@ pub struct Switchboard {
     app: Arc<App>,
     exchange: Asterisk,
     synthesis: Synthesis,
+    pace: Pace,
+    held: Held,
     ends: BTreeMap<String, End>,
     played: u64,
 }
 
 impl Switchboard {
     #[must_use]
-    pub fn new(app: Arc<App>, exchange: Asterisk, synthesis: Synthesis) -> Self {
-        Self { app, exchange, synthesis, ends: BTreeMap::new(), played: 0 }
+    pub fn new(app: Arc<App>, exchange: Asterisk, synthesis: Synthesis, pace: Pace) -> Self {
+        let (held, ends) = (Held::default(), BTreeMap::new());
+        Self { app, exchange, synthesis, pace, held, ends, played: 0 }
     }
 
     /// Reads events until the process is asked to stop; a connection that ends is made again.
-    pub async fn run(mut self, mut stopping: Stopping) {
+    pub async fn run(mut self, stopping: Stopping) {
+        let lookout = Lookout::new(
+            Arc::clone(&self.app),
+            self.exchange.clone(),
+            self.synthesis.clone(),
+            self.held.clone(),
+            self.pace,
+        );
+        tokio::select! {
+            () = self.listen_on(stopping) => {}
+            () = lookout.run() => {}
+        }
+    }
+
+    async fn listen_on(&mut self, mut stopping: Stopping) {
         while !*stopping.borrow() {
             if let Err(why) = self.listen(&mut stopping).await {
                 tracing::warn!(%why, "the exchange cannot be heard");
             }
+            // What happened meanwhile is not told later: the calls are taken up like any that
+            // were left behind.
+            self.ends.clear();
+            self.held.drop_all();
             tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(PAUSE) => {}
                 () = stopped(&mut stopping) => return,
             }
         }
@@ -129,6 +158,12 @@ impl Switchboard {
                     self.go_on(&channel).await;
                 }
             }
+            Event::StasisEnd { channel } => {
+                self.held.drop(&channel.id);
+                if let Some(end) = self.ends.get_mut(&channel.id) {
+                    (end.left, end.silent_at) = (true, None);
+                }
+            }
             Event::ChannelDestroyed { channel, cause, cause_txt } => {
                 self.over(&channel.id, cause, &cause_txt).await;
             }
@@ -136,10 +171,12 @@ impl Switchboard {
         }
     }
 
-    /// `args` are those it was begun with: `call`, `letter`, or `desk` and whose. The dialplan
-    /// of `context`, which knows a machine when it hears one (`AMD()`), adds `MACHINE`.
+    /// `args` are those it was begun with: `call`, `letter`, or `desk` and whose; or those it was
+    /// taken over with. The dialplan of `context`, which knows a machine when it hears one
+    /// (`AMD()`), adds `MACHINE`.
     async fn picked_up(&mut self, channel: &str, args: &[String]) {
         let kind = args.first().map_or("", String::as_str);
+        self.held.add(channel);
         if kind == "desk" {
             let customer = args.get(1).cloned().unwrap_or_default();
             if let Some(of) = attempt_of(&customer) {
@@ -155,6 +192,11 @@ impl Switchboard {
             return;
         }
         let Some(of) = attempt_of(channel) else { return };
+        if kind == TALKED {
+            let talked = Heard::Talked;
+            self.take_turn(channel, of, Stage::Transfer, talked, PickedUp::Person).await;
+            return;
+        }
         let machine = args.iter().any(|arg| arg == "MACHINE");
         let (heard, by) = if machine {
             (Heard::Machine, PickedUp::Machine)
@@ -166,7 +208,7 @@ impl Switchboard {
 
     /// A key, or silence, where one is listened for.
     async fn heard(&mut self, channel: &str, heard: Heard) {
-        let Some(end) = self.ends.get_mut(channel) else { return };
+        let Some(end) = self.ends.get_mut(channel).filter(|end| !end.left) else { return };
         let (Go::Listen { url }, Some(of)) = (&end.then, end.of) else { return };
         let Some(stage) = stage_of(&self.app, url) else { return };
         let by = end.by;
@@ -215,10 +257,6 @@ impl Switchboard {
                 }
             }
         }
-        let mut sounds: Vec<PathBuf> = to_play.iter().cloned().collect();
-        if let Some(before) = self.ends.remove(channel) {
-            sounds.extend(before.sounds);
-        }
         let end = End {
             of: of.map(|(of, _)| of),
             by: of.map_or(PickedUp::Person, |(_, by)| by),
@@ -228,7 +266,7 @@ impl Switchboard {
             silent_at: None,
             joined: false,
             broken,
-            sounds,
+            left: false,
         };
         self.ends.insert(channel.to_owned(), end);
         if broken {
@@ -240,7 +278,7 @@ impl Switchboard {
 
     /// The next line, or what comes after the last.
     async fn go_on(&mut self, channel: &str) {
-        let Some(end) = self.ends.get_mut(channel) else { return };
+        let Some(end) = self.ends.get_mut(channel).filter(|end| !end.left) else { return };
         end.playing = None;
         if let Some(sound) = end.to_play.pop_front() {
             self.played += 1;
@@ -257,6 +295,7 @@ impl Switchboard {
             Go::Listen { .. } => end.silent_at = Some(Monotonic::now() + LISTEN),
             Go::Connect { to, .. } => {
                 let desk = desk_of(channel);
+                self.held.add(&desk);
                 if let Err(why) = self.exchange.call_desk(&desk, &to, channel).await {
                     tracing::warn!(%why, "the contact centre was not called");
                     self.desk_is_over(channel).await;
@@ -281,9 +320,8 @@ impl Switchboard {
 
     async fn over(&mut self, channel: &str, cause: u16, text: &str) {
         let ended = self.ends.remove(channel);
-        for sound in ended.iter().flat_map(|end| &end.sounds) {
-            let _ = tokio::fs::remove_file(sound).await;
-        }
+        self.held.drop(channel);
+        self.synthesis.forget(channel).await;
         if let Some(customer) = channel.strip_suffix(DESK) {
             self.desk_is_over(customer).await;
             return;
@@ -320,10 +358,10 @@ impl Switchboard {
     }
 }
 
-const DESK: &str = ".desk";
+pub(super) const DESK: &str = ".desk";
 
 /// The channel of the other party of a call.
-fn desk_of(channel: &str) -> String {
+pub(super) fn desk_of(channel: &str) -> String {
     format!("{channel}{DESK}")
 }
 

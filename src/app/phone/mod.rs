@@ -4,6 +4,7 @@
 //! words. Every provider's door comes to [`turn`].
 
 mod asterisk;
+mod lookout;
 pub mod promised;
 mod synthesis;
 
@@ -30,8 +31,11 @@ use crate::worker::writing::{Riding, write_message};
 use asterisk::Switchboard;
 use synthesis::Synthesis;
 
+pub use lookout::Pace;
+
 use super::centre::{self, Person, calls, letters};
 use super::gateways::exchange;
+pub use super::gateways::process;
 use super::{App, answers, barrier};
 
 /// Acts one key may lead to; a machine that asks for more is broken.
@@ -91,11 +95,17 @@ async fn read(app: &App, id: NotificationId, no: i64) -> Result<Matter> {
 /// The ear of the exchange that calls go by; `None` where they go by a provider, or nowhere.
 #[must_use]
 pub fn switchboard(app: &Arc<App>) -> Option<Switchboard> {
+    switchboard_as(app, process(), Pace::default())
+}
+
+/// The same for a process of this name, with a pace of its own.
+#[must_use]
+pub fn switchboard_as(app: &Arc<App>, process: &str, pace: Pace) -> Option<Switchboard> {
     let mut voices = app.settings.channels.voice.each().iter();
     let voice = voices.find(|voice| voice.provider == TelephoneProvider::Asterisk)?;
-    let exchange = exchange(voice).ok().filter(|_| !app.engine.behaviour.shadow)?;
+    let exchange = exchange(voice, process).ok().filter(|_| !app.engine.behaviour.shadow)?;
     let synthesis = Synthesis { command: voice.speak.clone(), dir: voice.sounds.clone() };
-    Some(Switchboard::new(Arc::clone(app), exchange, synthesis))
+    Some(Switchboard::new(Arc::clone(app), exchange, synthesis, pace))
 }
 
 /// The contact centre's number, or else the house's own.

@@ -62,6 +62,18 @@ impl Synthesis {
         }
         Ok(file)
     }
+
+    /// Takes away what was spoken for a channel.
+    pub async fn forget(&self, channel: &str) {
+        let Ok(mut sounds) = tokio::fs::read_dir(&self.dir).await else { return };
+        while let Ok(Some(sound)) = sounds.next_entry().await {
+            let name = sound.file_name();
+            let of = name.to_string_lossy();
+            if of.strip_prefix(channel).is_some_and(|rest| rest.starts_with('-')) {
+                let _ = tokio::fs::remove_file(sound.path()).await;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ pub enum Event {
     PlaybackFinished {
         playback: Playback,
     },
+    /// It leaves this application, for its end or for another process.
+    StasisEnd {
+        channel: Channel,
+    },
     ChannelDestroyed {
         channel: Channel,
         cause: u16,

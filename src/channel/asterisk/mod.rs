@@ -5,6 +5,7 @@
 //! one too, the exchange is asked for the channel while it may ring.
 
 pub mod event;
+pub mod left;
 
 use std::collections::BTreeMap;
 
@@ -84,6 +85,12 @@ impl Asterisk {
     /// When no HTTP client can be made.
     pub fn new(exchange: Exchange, connections: usize) -> Result<Self, reqwest::Error> {
         Ok(Self { client: http::client(connections)?, exchange })
+    }
+
+    /// The application of this process.
+    #[must_use]
+    pub fn application(&self) -> &str {
+        &self.exchange.application
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -209,12 +216,7 @@ impl Asterisk {
     /// # Errors
     /// Why the exchange did not say.
     pub async fn letter(&self, channel: &str) -> Result<String, String> {
-        let request = self
-            .request(Method::GET, &format!("channels/{channel}/variable"))
-            .query(&[("variable", LETTER)]);
-        let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
-        let value: Value = answer.json().await.map_err(|error| error.without_url().to_string())?;
-        value["value"].as_str().map(str::to_owned).ok_or_else(|| "there is no script".to_owned())
+        self.variable(channel, LETTER).await?.ok_or_else(|| "there is no script".to_owned())
     }
 
     async fn tell(

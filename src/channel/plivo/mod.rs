@@ -15,7 +15,7 @@ use crate::domain::Secret;
 
 use super::account::{Account, Senders};
 use super::codes::{Class, look_up, refusal};
-use super::http::{self, Answer};
+use super::http;
 use super::receipt::without_plus;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
@@ -97,16 +97,11 @@ impl Plivo {
             .post(self.door("Message/"))
             .basic_auth(&self.account, Some(self.token.expose()))
             .header(CONTENT_TYPE, "application/json");
-        let Answer { status, retry_after, body } =
-            http::hand_over(request, body.to_string(), window).await?;
-        if status.is_success() {
-            let created: Option<Created> = serde_json::from_slice(&body).ok();
-            let provider_ref = created.and_then(|created| created.message_uuid.into_iter().next());
-            return Ok(Taken { provider_ref, detail: status.to_string() });
-        }
-        // Refusals have words and no codes; 402 is an empty account.
-        let fault: Fault = serde_json::from_slice(&body).unwrap_or_default();
-        Err(refusal(status, None, &fault.error, retry_after))
+        http::hand_over(request, body.to_string(), window).await?.read(
+            |created: Created| (created.message_uuid.into_iter().next(), None),
+            // Refusals have words and no codes; 402 is an empty account.
+            |status, fault: Fault, retry_after| refusal(status, None, &fault.error, retry_after),
+        )
     }
 
     async fn account_answers(&self) -> Result<String, String> {

@@ -20,7 +20,7 @@ use crate::domain::time::Instant;
 
 use super::account::{Account, Senders};
 use super::codes::{Class, look_up, refusal};
-use super::http::{self, Answer};
+use super::http;
 use super::lookup::{Asking, Doubt, Found, SETTLED_AFTER};
 use super::receipt::Word;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
@@ -114,16 +114,13 @@ impl Sinch {
             .post(self.door())
             .bearer_auth(self.token.expose())
             .header(CONTENT_TYPE, "application/json");
-        let Answer { status, retry_after, body } =
-            http::hand_over(request, body.to_string(), window).await?;
-        if status.is_success() {
-            let created: Option<Created> = serde_json::from_slice(&body).ok();
-            let provider_ref = created.map(|created| created.id);
-            return Ok(Taken { provider_ref, detail: status.to_string() });
-        }
-        let fault: Fault = serde_json::from_slice(&body).unwrap_or_default();
-        let said = format!("{} {}", fault.code, fault.text);
-        Err(refusal(status, None, said.trim(), retry_after))
+        http::hand_over(request, body.to_string(), window).await?.read(
+            |created: Created| (Some(created.id), None),
+            |status, fault: Fault, retry_after| {
+                let said = format!("{} {}", fault.code, fault.text);
+                refusal(status, None, said.trim(), retry_after)
+            },
+        )
     }
 
     async fn hand_over(

@@ -21,7 +21,7 @@ use crate::domain::time::Instant;
 
 use super::account::{Account, Senders};
 use super::codes::{Class, look_up, refusal};
-use super::http::{self, Answer};
+use super::http;
 use super::lookup::{Asking, Doubt, Found, SETTLED_AFTER};
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
@@ -90,15 +90,13 @@ pub struct Twilio {
 #[derive(Deserialize)]
 struct Created {
     sid: String,
-    #[serde(default)]
-    status: String,
+    status: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Fault {
-    #[serde(default)]
     code: u32,
-    #[serde(default)]
     message: String,
 }
 
@@ -137,16 +135,12 @@ impl Twilio {
             .post(url)
             .basic_auth(&self.account, Some(self.token.expose()))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let Answer { status, retry_after, body } = http::hand_over(request, form, window).await?;
-        if status.is_success() {
-            return Ok(match serde_json::from_slice::<Created>(&body) {
-                Ok(created) => Taken { provider_ref: Some(created.sid), detail: created.status },
-                Err(_) => Taken { provider_ref: None, detail: status.to_string() },
-            });
-        }
-        let fault: Fault =
-            serde_json::from_slice(&body).unwrap_or(Fault { code: 0, message: String::new() });
-        Err(refused(status, fault.code, &fault.message, retry_after))
+        http::hand_over(request, form, window).await?.read(
+            |created: Created| (Some(created.sid), created.status),
+            |status, fault: Fault, retry_after| {
+                refused(status, fault.code, &fault.message, retry_after)
+            },
+        )
     }
 
     fn message(&self, outgoing: &Outgoing, text: &str) -> String {

@@ -21,7 +21,7 @@ use crate::domain::message::{Encoding, SmsText};
 
 use super::account::{Account, Senders};
 use super::codes::{Class, look_up, refusal};
-use super::http::{self, Answer};
+use super::http;
 use super::receipt::without_plus;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
@@ -143,17 +143,14 @@ impl Vonage {
         let body = body.to_string();
         let request = self.client.post(format!("{}/v1/messages", self.base_url));
         let request = self.signed(request, &body)?.header(CONTENT_TYPE, "application/json");
-        let Answer { status, retry_after, body } = http::hand_over(request, body, window).await?;
-        if status.is_success() {
-            let created: Option<Created> = serde_json::from_slice(&body).ok();
-            let provider_ref = created.map(|created| created.message_uuid);
-            return Ok(Taken { provider_ref, detail: status.to_string() });
-        }
-        let fault: Fault = serde_json::from_slice(&body).unwrap_or_default();
-        let code = fault.kind.rsplit_once('#').map_or("", |(_, code)| code);
-        let class = look_up(NAME, &CODES, code);
-        let said = format!("{} {}", fault.title, fault.detail);
-        Err(refusal(status, class, said.trim(), retry_after))
+        http::hand_over(request, body, window).await?.read(
+            |created: Created| (Some(created.message_uuid), None),
+            |status, fault: Fault, retry_after| {
+                let code = fault.kind.rsplit_once('#').map_or("", |(_, code)| code);
+                let said = format!("{} {}", fault.title, fault.detail);
+                refusal(status, class_of(code), said.trim(), retry_after)
+            },
+        )
     }
 
     fn message(&self, to: &Address, sms: &SmsText) -> serde_json::Value {

@@ -20,7 +20,7 @@ use crate::domain::Secret;
 use crate::domain::call::Speech;
 use crate::domain::message::{Script, Shaped};
 
-use super::http::{self, Answer};
+use super::http;
 use super::{HandOverWindow, Outgoing, SendError, Taken, Wire};
 
 /// The name attempts are recorded under, and part of the callback addresses.
@@ -80,8 +80,7 @@ struct Claims<'a> {
 #[derive(Deserialize)]
 struct Created {
     uuid: String,
-    #[serde(default)]
-    status: String,
+    status: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -154,14 +153,10 @@ impl VonageVoice {
             .bearer_auth(self.token(&outgoing.receipt_url)?)
             .header(CONTENT_TYPE, "application/json");
         let body = self.call(outgoing, script).to_string();
-        let Answer { status, retry_after, body } = http::hand_over(request, body, window).await?;
-        if status.is_success() {
-            return Ok(match serde_json::from_slice::<Created>(&body) {
-                Ok(created) => Taken { provider_ref: Some(created.uuid), detail: created.status },
-                Err(_) => Taken { provider_ref: None, detail: status.to_string() },
-            });
-        }
-        Err(refusal(status, &serde_json::from_slice(&body).unwrap_or_default(), retry_after))
+        http::hand_over(request, body, window).await?.read(
+            |created: Created| (Some(created.uuid), created.status),
+            |status, fault, retry_after| refusal(status, &fault, retry_after),
+        )
     }
 
     async fn application_answers(&self) -> Result<String, String> {

@@ -432,9 +432,12 @@ fn look_for_the_last_word(
     }
 }
 
+/// When a notification was first and last taken, in ms since 1970.
+type Taken<'a> = (i64, i64, &'a Account);
+
 /// One notice of a case under two names, the first of which was not declared void before.
 fn look_for_doubles(told: &BTreeMap<&str, Told<'_>>, words: &[&Word], verdict: &mut Verdict) {
-    let mut by_notice: BTreeMap<(&str, &str), Vec<(i64, i64, &Account)>> = BTreeMap::new();
+    let mut by_notice: BTreeMap<(&str, &str), Vec<Taken<'_>>> = BTreeMap::new();
     for Told { account, hand_overs } in told.values() {
         let mut taken = hand_overs.iter().filter(|hand_over| hand_over.taken);
         let Some(first) = taken.next() else { continue };
@@ -447,8 +450,9 @@ fn look_for_doubles(told: &BTreeMap<&str, Told<'_>>, words: &[&Word], verdict: &
         for pair in names.windows(2) {
             let ((_, last_ms, former), (again_ms, _, other)) = (pair[0], pair[1]);
             if !undelivered(words, &former.id, last_ms, again_ms + 1_000) {
-                let what =
-                    format!("{case}/{notice} was told as {former:?} and at {again_ms} as {other:?}");
+                let what = format!(
+                    "{case}/{notice} was told as {former:?} and at {again_ms} as {other:?}"
+                );
                 verdict.find(Count::Duplicate, what);
             }
         }

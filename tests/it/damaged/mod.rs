@@ -1,5 +1,6 @@
-//! What comes from outside, damaged: reports of providers, texts that came in, callbacks of calls
-//! and `CloudEvents` are read without harm, and move nothing but under a signature that holds.
+//! What comes from outside, damaged: reports of providers, texts that came in, callbacks of calls,
+//! help desks' webhooks and `CloudEvents` are read without harm, and move nothing but under a
+//! signature that holds.
 //! (Mail that came in is damaged where it is read.)
 
 mod calls;
@@ -7,6 +8,7 @@ mod doors;
 mod envelopes;
 mod readers;
 mod signatures;
+mod sources;
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
 //! What a call says is kept with its attempt, and how far it came only ever grows.
 
+use tidings::domain::Channel;
 use tidings::domain::call::Progress;
 use tidings::domain::message::{Script, Talk};
 use tidings::store::StoreError;
@@ -55,6 +56,46 @@ async fn how_far_a_call_came_is_never_taken_back_and_is_news_once() {
         let call = store.phone_call(&claimed.id, 1).await.expect("kept");
         assert_eq!(call.progress, Progress::Copied);
         assert!(!store.note_progress(&claimed.id, 2, Progress::Copied).await.expect("there"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_whose_end_nobody_told_is_found_until_it_is_told() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let claimed = claimed(store, "e1", "T-1").await;
+        let opening = Opening {
+            channel: Channel::Voice,
+            provider: "asterisk".into(),
+            script: Some(script()),
+            ..opening(store, &claimed, monday()).await
+        };
+        store.open_attempts(vec![opening], monday()).await.expect("opened");
+        let found = async |provider, from_s, end_s| {
+            let between = after_s(from_s)..after_s(end_s);
+            store.calls_without_end(provider, between, 10).await.expect("the store is there")
+        };
+        assert!(found("asterisk", -60, 60).await.is_empty(), "it is not known to be begun");
+        store.close_attempts(vec![closing(&claimed, 1)], monday()).await.expect("closed");
+        assert_eq!(found("asterisk", -60, 60).await, [(claimed.id, 1)]);
+        assert!(found("asterisk", 1, 60).await.is_empty(), "an older one");
+        assert!(found("asterisk", -60, 0).await.is_empty(), "a newer one");
+        assert!(found("twilio", -60, 60).await.is_empty(), "somebody else's");
+        let receipt = Receipt {
+            notification: claimed.id,
+            no: 1,
+            provider: "asterisk",
+            provider_ref: "ref-1".into(),
+            outcome: ReceiptOutcome::Delivered,
+            detail: String::new(),
+            suppress: None,
+            again_at: None,
+        };
+        assert!(store.keep_receipt(receipt, after_s(5)).await.expect("kept"));
+        store.apply_receipts(after_s(6)).await.expect("applied");
+        assert!(found("asterisk", -60, 60).await.is_empty(), "it was told");
     })
     .await;
 }

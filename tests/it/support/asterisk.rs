@@ -1,9 +1,9 @@
 //! A double of an exchange's REST interface: HTTP and the events' WebSocket on one port, as
 //! Asterisk has them. Strict about what it is asked for; a channel that is there is a 409.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +35,7 @@ pub enum Asked {
     StopPlaying,
     HangUp { channel: String },
     Join { channels: String },
+    Move { channel: String, to: String },
 }
 
 #[derive(Clone)]
@@ -44,17 +45,22 @@ pub struct AsteriskDouble {
 }
 
 struct Inner {
-    /// The application whose events are read.
-    application: OnceLock<String>,
-    channels: Mutex<BTreeSet<String>>,
+    /// The channels that are there, with their state.
+    channels: Mutex<BTreeMap<String, &'static str>>,
+    /// What each was begun with, what it plays, and the application that hears it: `app`.
     variables: Mutex<BTreeMap<String, Value>>,
+    /// Who hears each, as they say themselves.
+    ears: Mutex<BTreeMap<String, String>>,
+    /// Those that are connected, by their bridge.
+    bridges: Mutex<BTreeMap<String, Vec<String>>>,
     /// Status codes of the next originations; 0 begins the call and says nothing.
     answers: Mutex<VecDeque<u16>>,
     /// Begins calls and answers no origination.
     mute: AtomicBool,
     asked: mpsc::UnboundedSender<Asked>,
     heard: tokio::sync::Mutex<mpsc::UnboundedReceiver<Asked>>,
-    events: broadcast::Sender<String>,
+    /// Each for one application.
+    events: broadcast::Sender<(String, String)>,
     listeners: tokio::sync::Semaphore,
 }
 
@@ -62,9 +68,10 @@ impl AsteriskDouble {
     pub async fn start() -> Self {
         let (asked, heard) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
-            application: OnceLock::new(),
             channels: Mutex::default(),
             variables: Mutex::default(),
+            ears: Mutex::default(),
+            bridges: Mutex::default(),
             answers: Mutex::default(),
             mute: AtomicBool::new(false),
             asked,
@@ -73,11 +80,13 @@ impl AsteriskDouble {
             listeners: tokio::sync::Semaphore::new(0),
         });
         let router = Router::new()
+            .route("/ari/channels", get(all))
             .route("/ari/channels/{id}", post(originate).get(one).delete(hang_up))
+            .route("/ari/channels/{id}/move", post(move_to))
             .route("/ari/channels/{id}/play/{playback}", post(play))
-            .route("/ari/channels/{id}/variable", get(variable))
+            .route("/ari/channels/{id}/variable", get(variable).post(set_variable))
             .route("/ari/playbacks/{id}", delete(stop_playing))
-            .route("/ari/bridges/{id}", post(async || "{}").delete(async || ""))
+            .route("/ari/bridges/{id}", post(async || "{}").get(bridge).delete(leave))
             .route("/ari/bridges/{id}/addChannel", post(join))
             .route("/ari/asterisk/info", get(async || "{}"))
             .with_state(Arc::clone(&inner));
@@ -141,43 +150,35 @@ impl AsteriskDouble {
 
     /// The last sound of a channel is over.
     pub fn played(&self, channel: &str) {
-        let last = self.inner.variables.lock().expect("lock")[channel]["playing"].clone();
-        self.tell(&json!({"type": "PlaybackFinished", "playback": {"id": last, "state": "done"}}));
+        let last = self.inner.of(channel, "playing");
+        let event = json!({"type": "PlaybackFinished", "playback": {"id": last, "state": "done"}});
+        self.inner.tell(channel, &event);
     }
 
     /// A call without a part of the dialplan: the application gets what it was begun with.
     pub fn picks_up(&self, channel: &str) {
-        let args = self.inner.variables.lock().expect("lock")[channel]["args"].clone();
-        let args: Vec<&str> = args.as_str().expect("no context").split(',').collect();
-        self.starts(channel, &args);
+        let args = self.inner.of(channel, "args");
+        self.inner.starts(channel, args.as_str().expect("no context"));
     }
 
     /// A call that goes through the dialplan, which ends in `Stasis(${TIDINGS_APP},call,MACHINE)`.
     pub fn dialplan_finds(&self, channel: &str, machine: &str) {
-        let variables = self.inner.variables.lock().expect("lock")[channel].clone();
-        assert_eq!(variables["context"], "screened");
-        assert_eq!(variables["app"], self.application());
-        self.starts(channel, &["call", machine]);
-    }
-
-    fn starts(&self, channel: &str, args: &[&str]) {
-        self.tell(&json!({"type": "StasisStart", "application": self.application(),
-            "args": args, "channel": {"id": channel, "state": "Up"}}));
-    }
-
-    fn application(&self) -> String {
-        self.inner.application.get().expect("somebody listens").clone()
+        assert_eq!(self.inner.of(channel, "context"), "screened");
+        self.inner.starts(channel, &format!("call,{machine}"));
     }
 
     pub fn presses(&self, channel: &str, key: &str) {
-        self.tell(&json!({"type": "ChannelDtmfReceived", "digit": key, "duration_ms": 100,
-            "channel": {"id": channel}}));
+        let event = json!({"type": "ChannelDtmfReceived", "digit": key, "duration_ms": 100,
+            "channel": {"id": channel}});
+        self.inner.tell(channel, &event);
     }
 
     pub fn ends(&self, channel: &str, cause: u16, text: &str) {
-        self.inner.channels.lock().expect("lock").remove(channel);
-        self.tell(&json!({"type": "ChannelDestroyed", "cause": cause, "cause_txt": text,
-            "channel": {"id": channel}}));
+        self.forgets(channel);
+        self.inner.tell(channel, &json!({"type": "StasisEnd", "channel": {"id": channel}}));
+        let event = json!({"type": "ChannelDestroyed", "cause": cause, "cause_txt": text,
+            "channel": {"id": channel}});
+        self.inner.tell(channel, &event);
     }
 
     /// A call ends and nobody hears of it.
@@ -185,8 +186,29 @@ impl AsteriskDouble {
         self.inner.channels.lock().expect("lock").remove(channel);
     }
 
-    fn tell(&self, event: &Value) {
-        self.inner.events.send(event.to_string()).expect("somebody listens");
+    /// Who says that they hear a channel, and how often they said it.
+    pub fn heard_by(&self, channel: &str) -> Option<String> {
+        self.inner.ears.lock().expect("lock").get(channel).cloned()
+    }
+}
+
+impl Inner {
+    fn of(&self, channel: &str, name: &str) -> Value {
+        self.variables.lock().expect("lock")[channel][name].clone()
+    }
+
+    fn starts(&self, channel: &str, args: &str) {
+        self.channels.lock().expect("lock").insert(channel.to_owned(), "Up");
+        let args: Vec<&str> = args.split(',').collect();
+        let event = json!({"type": "StasisStart", "application": self.of(channel, "app"),
+            "args": args, "channel": {"id": channel, "state": "Up"}});
+        self.tell(channel, &event);
+    }
+
+    /// Tells the application that hears this channel, if anybody listens to it.
+    fn tell(&self, channel: &str, event: &Value) {
+        let application = self.of(channel, "app").as_str().expect("an application").to_owned();
+        let _ = self.events.send((application, event.to_string()));
     }
 }
 
@@ -206,7 +228,7 @@ async fn serve(stream: TcpStream, router: Router, inner: Arc<Inner>) {
         application.starts_with(APPLICATION) && rest.starts_with("subscribeAll=false"),
         "{asked}"
     );
-    inner.application.get_or_init(|| application.to_owned());
+    let application = application.to_owned();
     let socket = tokio_tungstenite::accept_async(stream).await.expect("a WebSocket");
     let (mut out, mut back) = socket.split();
     let mut events = inner.events.subscribe();
@@ -214,7 +236,10 @@ async fn serve(stream: TcpStream, router: Router, inner: Arc<Inner>) {
     loop {
         tokio::select! {
             event = events.recv() => {
-                let Ok(event) = event else { return };
+                let Ok((of, event)) = event else { return };
+                if of != application {
+                    continue;
+                }
                 if out.send(Message::text(event)).await.is_err() { return }
             }
             closed = back.next() => if closed.is_none() { return },
@@ -243,20 +268,23 @@ async fn originate(
         assert!(known || by_application == body["app"].is_string(), "{name}");
         assert!(known || by_dialplan == body["context"].is_string(), "{name}");
     }
-    let application = inner.application.get().expect("somebody listens");
-    assert!(body["context"].is_string() || body["app"] == application.as_str(), "{body}");
+    let application =
+        if body["app"].is_string() { &body["app"] } else { &body["variables"]["TIDINGS_APP"] };
+    let ours = application.as_str().is_some_and(|name| name.starts_with(APPLICATION));
+    assert!(ours, "{body}");
     assert!(body["timeout"].is_u64() && body["endpoint"].is_string(), "{body}");
     let is_mute = inner.mute.load(Ordering::SeqCst);
-    if !inner.channels.lock().expect("lock").insert(channel.clone()) {
+    if inner.channels.lock().expect("lock").contains_key(&channel) {
         if is_mute {
             std::panic::resume_unwind(Box::new("vanished"));
         }
         let body = r#"{"message":"Channel with given unique ID already exists"}"#;
         return (StatusCode::CONFLICT, body).into_response();
     }
+    inner.channels.lock().expect("lock").insert(channel.clone(), "Ringing");
     let answer = inner.answers.lock().expect("lock").pop_front().unwrap_or(200);
     let kept = json!({"args": body["appArgs"], "letter": body["variables"]["TIDINGS_LETTER"],
-        "context": body["context"], "app": body["variables"]["TIDINGS_APP"]});
+        "context": body["context"], "app": application});
     inner.variables.lock().expect("lock").insert(channel.clone(), kept);
     inner.asked.send(Asked::Call { channel: channel.clone(), body }).expect("kept");
     match answer {
@@ -277,11 +305,72 @@ async fn one(
     headers: HeaderMap,
 ) -> Response {
     welcome(&headers);
-    if !inner.channels.lock().expect("lock").contains(&channel) {
+    let Some(state) = inner.channels.lock().expect("lock").get(&channel).copied() else {
         let body = r#"{"message":"Channel not found"}"#;
         return (StatusCode::NOT_FOUND, body).into_response();
+    };
+    json!({"id": channel, "state": state}).to_string().into_response()
+}
+
+async fn all(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> String {
+    welcome(&headers);
+    let channels = inner.channels.lock().expect("lock");
+    let listed = channels.iter().map(|(id, state)| json!({"id": id, "state": state}));
+    let elses = json!({"id": "1700000000.12", "state": "Up"});
+    listed.chain([elses]).collect::<Value>().to_string()
+}
+
+async fn move_to(
+    State(inner): State<Arc<Inner>>,
+    Path(channel): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> StatusCode {
+    welcome(&headers);
+    let to = query["app"].clone();
+    inner.tell(&channel, &json!({"type": "StasisEnd", "channel": {"id": channel}}));
+    inner.variables.lock().expect("lock").get_mut(&channel).expect("a channel")["app"] =
+        to.as_str().into();
+    inner.asked.send(Asked::Move { channel: channel.clone(), to }).expect("kept");
+    inner.starts(&channel, &query["appArgs"]);
+    StatusCode::NO_CONTENT
+}
+
+async fn set_variable(
+    State(inner): State<Arc<Inner>>,
+    Path(channel): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> StatusCode {
+    welcome(&headers);
+    assert_eq!(query["variable"], "TIDINGS_HEARD_BY");
+    if !inner.channels.lock().expect("lock").contains_key(&channel) {
+        return StatusCode::NOT_FOUND;
     }
-    json!({"id": channel, "state": "Ringing"}).to_string().into_response()
+    inner.ears.lock().expect("lock").insert(channel, query["value"].clone());
+    StatusCode::NO_CONTENT
+}
+
+async fn bridge(
+    State(inner): State<Arc<Inner>>,
+    Path(bridge): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    welcome(&headers);
+    match inner.bridges.lock().expect("lock").get(&bridge) {
+        Some(channels) => json!({"id": bridge, "channels": channels}).to_string().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn leave(
+    State(inner): State<Arc<Inner>>,
+    Path(bridge): Path<String>,
+    headers: HeaderMap,
+) -> StatusCode {
+    welcome(&headers);
+    inner.bridges.lock().expect("lock").remove(&bridge);
+    StatusCode::NO_CONTENT
 }
 
 async fn play(
@@ -303,10 +392,21 @@ async fn play(
 async fn variable(
     State(inner): State<Arc<Inner>>,
     Path(channel): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
-) -> String {
+) -> Response {
     welcome(&headers);
-    json!({"value": inner.variables.lock().expect("lock")[&channel]["letter"]}).to_string()
+    let value = match query["variable"].as_str() {
+        "TIDINGS_LETTER" => inner.of(&channel, "letter"),
+        "TIDINGS_HEARD_BY" => {
+            inner.ears.lock().expect("lock").get(&channel).map_or(Value::Null, |ear| json!(ear))
+        }
+        other => panic!("{other}"),
+    };
+    if value.is_null() {
+        return (StatusCode::NOT_FOUND, "no such variable").into_response();
+    }
+    json!({ "value": value }).to_string().into_response()
 }
 
 async fn stop_playing(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> StatusCode {
@@ -327,10 +427,14 @@ async fn hang_up(
 
 async fn join(
     State(inner): State<Arc<Inner>>,
+    Path(bridge): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> StatusCode {
     welcome(&headers);
-    inner.asked.send(Asked::Join { channels: query["channel"].clone() }).expect("kept");
+    let channels = query["channel"].clone();
+    let both = channels.split(',').map(str::to_owned).collect();
+    inner.bridges.lock().expect("lock").insert(bridge, both);
+    inner.asked.send(Asked::Join { channels }).expect("kept");
     StatusCode::NO_CONTENT
 }
