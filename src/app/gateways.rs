@@ -46,8 +46,15 @@ pub fn identity(settings: &Settings, email: &Email) -> MailIdentity {
 /// Who signs mails.
 fn signer(email: &Email) -> Result<Option<Signer>, AppError> {
     let Some(dkim) = &email.dkim else { return Ok(None) };
-    let key = dkim.key.as_ref().map(Secret::expose).unwrap_or_default();
-    let signer = Signer::new(&dkim.domain, &dkim.selector, key);
+    let key =
+        |key: &Option<Secret>| key.as_ref().map(Secret::expose).unwrap_or_default().to_owned();
+    let signer = Signer::new(&dkim.domain, &dkim.selector, &key(&dkim.key));
+    let signer = match &dkim.second {
+        Some(second) => {
+            signer.and_then(|one| one.and(&dkim.domain, &second.selector, &key(&second.key)))
+        }
+        None => signer,
+    };
     let wrong = |why| AppError::Settings(format!("[channels.email.dkim] key_file {why}"));
     signer.map(Some).map_err(wrong)
 }

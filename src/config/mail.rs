@@ -19,6 +19,19 @@ pub struct Dkim {
     /// From `key_file`.
     #[serde(default, skip_serializing)]
     pub key: Option<Secret>,
+    /// A second key of the domain, of the other kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondKey>,
+}
+
+/// `[channels.email.dkim.second]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondKey {
+    pub selector: String,
+    /// From `key_file`.
+    #[serde(default, skip_serializing)]
+    pub key: Option<Secret>,
 }
 
 /// `[channels.email.domains."example.com"]`.
@@ -38,6 +51,18 @@ pub type RecipientDomains = BTreeMap<String, RecipientDomain>;
 /// all there may be (RFC 5321 section 4.5.3.1.1).
 const LONGEST_BOUNCE_NAME: usize = 17;
 
+/// What is wrong with a key that signs: the keys below its table, and how to mend it.
+fn key_fault(selector: &str, key: Option<&Secret>) -> Option<(&'static [&'static str], String)> {
+    if !is_domain(selector) {
+        let why = "is no name such as t1, under which the key is published at <selector>._domainkey.<domain>";
+        return Some((&["selector"], why.into()));
+    }
+    let Some(key) = key else {
+        return Some((&[], "needs key_file, a file with the private key".into()));
+    };
+    kind_of(key.expose()).err().map(|why| (&["key_file"][..], why))
+}
+
 /// What is wrong: the keys under `[channels.email]`, and how to mend it.
 pub(super) fn fault(email: &Email) -> Option<(Vec<String>, String)> {
     let fault = |keys: &[&str], why: &str| {
@@ -48,15 +73,17 @@ pub(super) fn fault(email: &Email) -> Option<(Vec<String>, String)> {
         if !is_domain(&dkim.domain) {
             return fault(&["dkim", "domain"], "is no domain such as example.com");
         }
-        if !is_domain(&dkim.selector) {
-            let why = "is no name such as t1, under which the key is published at <selector>._domainkey.<domain>";
-            return fault(&["dkim", "selector"], why);
+        if let Some((key, why)) = key_fault(&dkim.selector, dkim.key.as_ref()) {
+            return fault(&[&["dkim"], key].concat(), &why);
         }
-        let Some(key) = &dkim.key else {
-            return fault(&["dkim"], "needs key_file, a file with the private key");
-        };
-        if let Err(why) = kind_of(key.expose()) {
-            return fault(&["dkim", "key_file"], &why);
+        if let Some(second) = &dkim.second {
+            if let Some((key, why)) = key_fault(&second.selector, second.key.as_ref()) {
+                return fault(&[&["dkim", "second"], key].concat(), &why);
+            }
+            if second.selector == dkim.selector {
+                let why = "is the first key's; each is published under its own";
+                return fault(&["dkim", "second", "selector"], why);
+            }
         }
     }
     if let Some(bounce_to) = &email.bounce_to {

@@ -75,9 +75,7 @@ pub(super) fn read_secrets(table: &mut Table, source: &Source) -> Result<(), Box
                 if let Value::Table(section) = section {
                     read_secrets_of(section, &[folder, name], source)?;
                     read_secrets_of_several(section, &[folder, name], source)?;
-                    if let Some(Value::Table(dkim)) = section.get_mut("dkim") {
-                        read_secrets_of(dkim, &[folder, name, "dkim"], source)?;
-                    }
+                    read_keys_of_dkim(section, &[folder, name], source)?;
                 }
             }
         }
@@ -122,6 +120,18 @@ fn read_signing_secrets(hook: &mut Table, n: usize, source: &Source) -> Result<(
     Ok(())
 }
 
+/// The keys that mail is signed with, one or two.
+fn read_keys_of_dkim(
+    provider: &mut Table,
+    path: &[&str],
+    source: &Source,
+) -> Result<(), Box<Finding>> {
+    let Some(Value::Table(dkim)) = provider.get_mut("dkim") else { return Ok(()) };
+    read_secrets_of(dkim, &[path, &["dkim"]].concat(), source)?;
+    let Some(Value::Table(second)) = dkim.get_mut("second") else { return Ok(()) };
+    read_secrets_of(second, &[path, &["dkim", "second"]].concat(), source)
+}
+
 /// The secrets of each of a channel's several providers.
 fn read_secrets_of_several(
     channel: &mut Table,
@@ -134,10 +144,7 @@ fn read_secrets_of_several(
             let place = place.to_string();
             let path: Vec<&str> = path.iter().copied().chain(["providers", &place]).collect();
             read_secrets_of(provider, &path, source)?;
-            if let Some(Value::Table(dkim)) = provider.get_mut("dkim") {
-                let path: Vec<&str> = path.iter().copied().chain(["dkim"]).collect();
-                read_secrets_of(dkim, &path, source)?;
-            }
+            read_keys_of_dkim(provider, &path, source)?;
         }
     }
     Ok(())

@@ -35,10 +35,13 @@ const SIGNED: [&str; 16] = [
     "Feedback-ID",
 ];
 
-/// Signs mails with one key, relaxed/relaxed. The library keeps one signature a mail: signing
-/// again replaces the first, so a mail cannot carry an RSA and an Ed25519 signature.
+/// Signs mails, relaxed/relaxed: once, or with two keys (RFC 8463 section 3: one of each kind,
+/// so that a receiver who knows only RSA finds a signature, too).
 #[derive(Debug, Clone)]
-pub struct Signer(Arc<DkimConfig>);
+pub struct Signer {
+    first: Arc<DkimConfig>,
+    second: Option<Arc<DkimConfig>>,
+}
 
 impl Signer {
     /// A signer for `domain` whose public half is published at `<selector>._domainkey.<domain>`.
@@ -47,6 +50,18 @@ impl Signer {
     /// # Errors
     /// What the key is instead, and how to make it one of the two.
     pub fn new(domain: &str, selector: &str, key: &str) -> Result<Self, String> {
+        Ok(Self { first: Self::with(domain, selector, key)?, second: None })
+    }
+
+    /// The same with a second key for the same domain.
+    ///
+    /// # Errors
+    /// Those of [`Signer::new`].
+    pub fn and(self, domain: &str, selector: &str, key: &str) -> Result<Self, String> {
+        Ok(Self { second: Some(Self::with(domain, selector, key)?), ..self })
+    }
+
+    fn with(domain: &str, selector: &str, key: &str) -> Result<Arc<DkimConfig>, String> {
         let algorithm = match kind_of(key)? {
             KeyKind::Rsa => DkimSigningAlgorithm::Rsa,
             KeyKind::Ed25519 => DkimSigningAlgorithm::Ed25519,
@@ -59,12 +74,31 @@ impl Signer {
         };
         let headers = SIGNED.map(HeaderName::new_from_ascii_str).to_vec();
         let config = DkimConfig::new(selector.into(), domain.into(), key, headers, relaxed);
-        Ok(Self(Arc::new(config)))
+        Ok(Arc::new(config))
     }
 
-    pub(super) fn sign(&self, message: &mut Message) {
-        message.sign(&self.0);
+    /// The signed mail. The library keeps one signature a mail, and none covers another: the
+    /// second is made on a copy and put before the mail.
+    pub(super) fn signed(&self, mut message: Message) -> Vec<u8> {
+        let mut mail = Vec::new();
+        if let Some(second) = &self.second {
+            let mut copy = message.clone();
+            copy.sign(second);
+            mail.extend(signature(&copy.formatted()));
+        }
+        message.sign(&self.first);
+        mail.extend(message.formatted());
+        mail
     }
+}
+
+/// The lines of the signature of a mail.
+fn signature(mail: &[u8]) -> Vec<u8> {
+    let lines = mail.split_inclusive(|byte| *byte == b'\n');
+    let mut header = lines.skip_while(|line| !line.starts_with(b"DKIM-Signature:"));
+    let first = header.next().into_iter();
+    let folded = header.take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t"));
+    first.chain(folded).flatten().copied().collect()
 }
 
 #[cfg(test)]
@@ -82,5 +116,11 @@ mod tests {
     fn a_seed_of_32_bytes_is_an_ed25519_key() {
         let seed = data_encoding::BASE64.encode(&[7; 32]);
         assert!(Signer::new("example.com", "t1", &format!("{seed}\n")).is_ok());
+    }
+
+    #[test]
+    fn a_signature_is_found_with_its_folded_lines_and_nothing_beside_it() {
+        let mail = b"From: a@example.com\r\nDKIM-Signature: v=1;\r\n a=x;\r\n\tb=y\r\nTo: b\r\n c\r\n\r\nDKIM-Signature: z\r\n";
+        assert_eq!(signature(mail), b"DKIM-Signature: v=1;\r\n a=x;\r\n\tb=y\r\n");
     }
 }

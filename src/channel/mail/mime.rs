@@ -68,16 +68,17 @@ impl MailIdentity {
         let unwritable = |error: &dyn std::fmt::Display| {
             refused(&format!("the mail cannot be written: {error}"), None)
         };
-        let mut message =
+        let message =
             builder.multipart(parts(text, outgoing)).map_err(|error| unwritable(&error))?;
-        if let Some(signer) = &self.signer {
-            signer.sign(&mut message);
-        }
         let recipients = message.envelope().to().to_vec();
         let sender = self.envelope_sender(outgoing).map_err(|error| unwritable(&error))?;
         let envelope =
             Envelope::new(Some(sender), recipients).map_err(|error| unwritable(&error))?;
-        Ok((envelope, message.formatted()))
+        let mail = match &self.signer {
+            Some(signer) => signer.signed(message),
+            None => message.formatted(),
+        };
+        Ok((envelope, mail))
     }
 
     /// Who a bounce goes back to: a variable envelope return path that names notification and

@@ -16,6 +16,10 @@ fn what_is_wrong_with_the_settings_of_mail_is_said_with_its_key() {
     let key = folder.path().join("key.pem");
     std::fs::write(&key, "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n")
         .expect("written");
+    let good = folder.path().join("good.key");
+    std::fs::write(&good, data_encoding::BASE64.encode(&[7; 32])).expect("written");
+    let good_key = format!("key_file = \"{}\"", good.display());
+    let signed = format!("dkim = {{ domain = \"example.com\", selector = \"t1\", {good_key}");
     let minimal = "[sender]\nname = \"Shop\"\nmail_from = \"a@example.com\"\n[channels.email]\n";
     for (line, says) in [
         ("bounce_to = \"nobody\"".to_owned(), "bounce_to"),
@@ -32,6 +36,9 @@ fn what_is_wrong_with_the_settings_of_mail_is_said_with_its_key() {
             ),
             "PKCS#8",
         ),
+        (format!("{signed}, second = {{ selector = \"t2\" }} }}"), "second"),
+        (format!("{signed}, second = {{ selector = \"t1\", {good_key} }} }}"), "its own"),
+        (format!("{signed}, second = {{ selector = \"t 2\", {good_key} }} }}"), "no name"),
     ] {
         let read = tidings::config::Settings::read("t.toml", &format!("{minimal}{line}\n"), []);
         let said = format!("{:?}", read.err().unwrap_or_else(|| panic!("{line} was taken")));
