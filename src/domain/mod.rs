@@ -39,7 +39,7 @@ pub use finding::Finding;
 pub use hours::{Hours, QuietHours, Window};
 pub use id::{CaseId, CustomerId, EventKey, NotificationId};
 pub use message::Message;
-pub use notification::{Held, Notification, Sign, Status, Urgency};
+pub use notification::{Held, Notification, Sign, Status, Step, Urgency};
 pub use one_time::OneTimeSecret;
 pub use operator::{Operator, Role};
 pub use password::PasswordHash;

@@ -264,6 +264,13 @@ impl Held {
     }
 }
 
+/// What a message of a collapse group is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub notice: String,
+    pub state: Option<String>,
+}
+
 /// A notification as planning and dispatch read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {

@@ -12,7 +12,7 @@ use crate::domain::reason::Verdict;
 use crate::domain::time::Instant;
 use crate::domain::{
     Case, CaseChoice, Channel, ChannelMap, Customer, Held, Notification, NotificationId, Reason,
-    Rest, Sign, Status, Urgency, Withdrawn,
+    Rest, Sign, Status, Step, Urgency, Withdrawn,
 };
 
 use super::adaptive::{self, Evidence};
@@ -55,6 +55,8 @@ pub struct Heard {
     pub slots: Vec<String>,
     /// The strongest sign that the message this one escalates reached somebody.
     pub sign: Option<Sign>,
+    /// Newer steps of its collapse group that were said, or are to be said.
+    pub newer: Vec<Step>,
     /// It would ride in another message, which counts for both.
     pub rides: bool,
     /// Nothing was ever said to this customer.
@@ -72,6 +74,7 @@ impl Heard {
         today: 0,
         slots: Vec::new(),
         sign: None,
+        newer: Vec::new(),
         rides: false,
         first: false,
         evidence: None,
@@ -105,6 +108,10 @@ pub fn decide(matter: &Matter<'_>, rules: &Rules, now: Instant) -> Decision {
         Err(why) => return settle(Status::Cancelled, reasons, why),
     };
     reasons.push(Reason::CaseFits { state: matter.case.state.clone() });
+    if let Some(newer) = overtaken(matter, rules) {
+        let by = newer.notice.clone();
+        return settle(Status::Superseded, reasons, Reason::Superseded { by });
+    }
     if let Some(since) = outdated(matter, notice, rules, now) {
         reasons.push(Reason::TextOutdated { since });
         let outcome = Outcome::Settle { status: Status::Expired, task: Some(OUTDATED) };
@@ -158,6 +165,14 @@ fn withdrawn_last(
         });
     }
     candidates.sort_by_key(|candidate| of(candidate.channel).is_some());
+}
+
+/// The step that took its place while it was on its way, or in doubt: an older one that comes
+/// back is not said after it.
+fn overtaken<'m>(matter: &'m Matter<'_>, rules: &Rules) -> Option<&'m Step> {
+    let Matter { notification, journey, heard, .. } = matter;
+    let mut newer = heard.newer.iter().filter(|_| rules.keeps(Guard::Collapse));
+    newer.find(|step| journey.replaces(step.state.as_deref(), notification.state.as_deref()))
 }
 
 /// Since when the text of a notice says what is no longer so, where it does.

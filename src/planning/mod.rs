@@ -186,6 +186,12 @@ fn cancel_for_former(applied: &Applied, file: &CaseFile, plan: &mut Plan) {
     }
 }
 
+/// Is it a repeat of another of them, or one more channel for it?
+fn follows(n: &Notification, all: &[Notification]) -> bool {
+    let repeats = |of: &Notification| of.event_seq == n.event_seq && of.occurrence < n.occurrence;
+    n.escalates.is_some() || all.iter().any(|of| of.escalates.is_none() && repeats(of))
+}
+
 /// Not yet handed over, so that it can still be taken back.
 const fn is_pending(notification: &Notification) -> bool {
     matches!(notification.status, Status::Planned | Status::Claimed)
@@ -234,7 +240,9 @@ impl Planner<'_> {
                 Some(self.shifted(n.due_at, after, false))
             };
             let holds = |n: &&Notification| again_from(n).is_none_or(|from| due.at < from);
-            if said.iter().any(|n| (n.status.is_open() || n.status.may_be_told()) && holds(n)) {
+            let ended = |n: &&Notification| self.plan.settle.iter().any(|s| s.id == n.id);
+            let stands = |n: &&Notification| n.status.is_open() || n.status.may_be_told();
+            if said.iter().any(|n| stands(n) && !ended(n) && holds(n)) {
                 let reason = Reason::AlreadySaid { notice: notice.id.clone() };
                 self.plan.skipped.push((notice.id.clone(), reason));
                 return;
@@ -273,26 +281,23 @@ impl Planner<'_> {
         format!("{}\u{1f}{}", self.event.source, self.event.id)
     }
 
-    /// Facts are looked at with every event: the planned one is made, moved or left, and
-    /// once told, the next occurrence is made only when its new due instant lies ahead.
+    /// Facts are looked at with every event: the planned one is made, moved or left. Once told,
+    /// or on its way, the next occurrence is made only for another instant that lies ahead, and
+    /// what follows the one before ends with it.
     fn look_at_fact(&mut self, notice: &Notice, fact: &str, offset: FactOffset) {
         let zone = self.rules.zone_of(self.customer);
-        let occurrences = self.earlier(notice);
-        let mine = |n: &&&Notification| n.customer == self.event.customer;
-        let pending: Option<Notification> =
-            occurrences.iter().filter(mine).find(|n| n.status.is_open()).map(|n| (*n).clone());
-        let told = occurrences.iter().filter(mine).any(|n| n.status.may_be_told());
-        let next = u32::try_from(occurrences.len()).expect("bounded by events");
+        let earlier = self.earlier(notice);
+        let next = u32::try_from(earlier.len()).expect("bounded by events");
+        let mine: Vec<Notification> =
+            earlier.into_iter().filter(|n| n.customer == self.event.customer).cloned().collect();
+        let (follow, own): (Vec<_>, Vec<_>) = mine.iter().partition(|n| follows(n, &mine));
+        let pending = own.iter().find(|n| is_pending(n));
+        let told: Vec<_> =
+            own.iter().filter(|n| n.status.may_be_told() || n.status.is_open()).collect();
         let known = self.plan.case.facts.get(fact);
         let Some(at) = known.and_then(|value| fact_instant(value, &zone)) else {
-            if let Some(pending) = pending.filter(is_pending) {
-                let reasons = vec![Reason::FactRemoved { fact: fact.to_owned() }];
-                self.plan.settle.push(Settled {
-                    id: pending.id,
-                    status: Status::Cancelled,
-                    reasons,
-                });
-            }
+            let removed = Reason::FactRemoved { fact: fact.to_owned() };
+            self.cancel(pending.into_iter().chain(&follow), &removed);
             return;
         };
         let (span, back) = match offset {
@@ -301,7 +306,7 @@ impl Planner<'_> {
         };
         let due_at = self.shifted(at, span, back);
         if let Some(pending) = pending {
-            if is_pending(&pending) && pending.due_at != due_at {
+            if pending.due_at != due_at {
                 self.plan.moved.push(Moved {
                     id: pending.id,
                     due_at,
@@ -315,13 +320,18 @@ impl Planner<'_> {
         if !notice.fits_state(self.journey, self.plan.case.state.as_deref()) {
             return;
         }
-        if back && at <= self.now || told && due_at <= self.now {
-            if !told {
+        if told.iter().any(|n| n.due_at == due_at) || !told.is_empty() && due_at <= self.now {
+            return;
+        }
+        if back && at <= self.now {
+            if told.is_empty() {
                 let reason = Reason::FactPast { fact: fact.to_owned(), at };
                 self.plan.skipped.push((notice.id.clone(), reason));
             }
             return;
         }
+        let changed = Reason::FactChanged { fact: fact.to_owned(), due: due_at };
+        self.cancel(follow.iter(), &changed);
         let value = match &self.plan.case.facts[fact] {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -331,6 +341,19 @@ impl Planner<'_> {
             notice,
             Due { at: due_at, trigger_key: fact.to_owned(), occurrence: next, why },
         );
+    }
+
+    /// Takes back those that were not handed over yet.
+    fn cancel<'n>(
+        &mut self,
+        those: impl IntoIterator<Item = &'n &'n Notification>,
+        reason: &Reason,
+    ) {
+        for pending in those.into_iter().filter(|n| is_pending(n)) {
+            let reasons = vec![reason.clone()];
+            let settled = Settled { id: pending.id, status: Status::Cancelled, reasons };
+            self.plan.settle.push(settled);
+        }
     }
 
     /// An open case is watched by one planned word of each such notice.
@@ -511,7 +534,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Entering a final state cancels all but the notices it triggers.
+    /// Entering a final state cancels all but the notices it triggers, now or when it was
+    /// entered before.
     fn end_of_case(&mut self) {
         let state = self.plan.case.state.clone();
         let Some(state) = state.filter(|state| self.entered && self.journey.is_final(Some(state)))
@@ -520,7 +544,9 @@ impl Planner<'_> {
         };
         for older in &self.file.notifications {
             let settled = self.plan.settle.iter().any(|settled| settled.id == older.id);
-            if is_pending(older) && !settled && older.case == self.event.case {
+            let said_once = Reason::AlreadySaid { notice: older.notice.clone() };
+            let stands = self.plan.skipped.iter().any(|(_, reason)| *reason == said_once);
+            if is_pending(older) && !settled && !stands && older.case == self.event.case {
                 self.plan.settle.push(Settled {
                     id: older.id,
                     status: Status::Cancelled,

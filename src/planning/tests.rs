@@ -5,6 +5,7 @@ use super::testing::{at, customer, event, rules};
 use super::*;
 use crate::domain::{Channel, Decision, Rest, Withdrawn};
 
+mod again;
 mod learned;
 mod rhythms;
 

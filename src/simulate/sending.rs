@@ -133,6 +133,8 @@ impl World<'_> {
             today: self.counted_today(customer, now),
             slots: digests.map(|(_, slot)| slot.clone()).collect(),
             sign: n.escalates.and_then(|id| self.history.sign(id, now)),
+            // Nothing is in doubt here, and comes back.
+            newer: Vec::new(),
             rides: waits_to_ride(n, now),
             first: got.is_none_or(|got| got.told.is_empty()),
             // What was learned from real outcomes says nothing about simulated ones.

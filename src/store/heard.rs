@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::time::{Instant, from_ms};
-use crate::domain::{CaseId, CustomerId, NotificationId, Sign};
+use crate::domain::{CaseId, CustomerId, NotificationId, Sign, Step};
 
 use super::riders::{COUNT_TODAY, CountRow};
 use super::rows::parse_id;
@@ -75,6 +75,36 @@ impl Store {
         let mut found: HashMap<CustomerId, Vec<String>> = HashMap::new();
         for (customer, slot) in rows {
             found.entry(CustomerId(customer)).or_default().push(slot);
+        }
+        Ok(found)
+    }
+
+    /// For each of these notifications the newer steps of its collapse group that were said, or
+    /// are to be said.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn newer_steps(
+        &self,
+        notifications: impl IntoIterator<Item = &NotificationId>,
+    ) -> Result<HashMap<NotificationId, Vec<Step>>> {
+        let rows: Vec<(String, String, Option<String>)> = query(
+            "SELECT n.id, newer.notice, newer.state
+             FROM jsonb_each($1) AS x
+             JOIN notification AS n ON n.id = x.value->>'id'
+             JOIN notification AS newer ON newer.case_id = n.case_id
+             WHERE newer.case_type = n.case_type AND newer.customer_id = n.customer_id
+               AND newer.collapse = n.collapse AND newer.event_seq > n.event_seq
+               AND newer.status IN ('planned', 'claimed', 'sending', 'in_doubt',
+                                    'sent', 'delivered', 'unknown', 'folded')
+             ORDER BY newer.event_seq, newer.id",
+        )
+        .bind(ids(notifications))
+        .fetch_all(&self.readers)
+        .await?;
+        let mut found: HashMap<NotificationId, Vec<Step>> = HashMap::new();
+        for (id, notice, state) in rows {
+            found.entry(parse_id(&id)?).or_default().push(Step { notice, state });
         }
         Ok(found)
     }

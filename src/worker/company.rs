@@ -72,6 +72,11 @@ pub async fn with_heard(
         claimed.iter().filter_map(|c| c.notification.escalates).collect();
     let signs =
         if before.is_empty() { HashMap::new() } else { engine.store.signs_of(&before).await? };
+    let comes_back =
+        |c: &&Claimed| c.notification.collapse.is_some() && c.notification.attempts > 0;
+    let back: Vec<_> = claimed.iter().filter(comes_back).map(|c| &c.notification.id).collect();
+    let newer =
+        if back.is_empty() { HashMap::new() } else { engine.store.newer_steps(back).await? };
     let everybody: BTreeSet<_> = claimed.iter().map(|c| &c.customer.id).collect();
     let first: BTreeSet<CustomerId> =
         engine.store.never_told(everybody).await?.into_iter().collect();
@@ -84,6 +89,7 @@ pub async fn with_heard(
         today: today.get(&c.customer.id).copied().unwrap_or(0),
         slots: slots.get(&c.customer.id).cloned().unwrap_or_default(),
         sign: c.notification.escalates.and_then(|id| signs.get(&id).copied()),
+        newer: newer.get(&c.notification.id).cloned().unwrap_or_default(),
         rides: carry::waits_to_ride(&c.notification, now),
         first: first.contains(&c.customer.id),
     };

@@ -1,3 +1,4 @@
+use serde_json::json;
 use tidings::domain::Channel;
 
 use crate::support::TestApp;
@@ -42,6 +43,27 @@ async fn a_topic_that_prefers_twice_to_never_is_sent_once_more_and_says_so() {
     let what: Vec<_> =
         app.detail("taken-in-charge").await.decisions.into_iter().map(|d| d.what).collect();
     assert_eq!(what, ["in_doubt", "planned"], "marked before the second");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_step_in_doubt_is_not_said_once_more_after_a_newer_one_was_told() {
+    let app = TestApp::with("[topics.return]\nin_doubt = \"at_least_once\"\n").await;
+    by(&app, Channel::Email).await;
+    app.smtp.will([Reply::TakeAndVanish]);
+    let facts = json!({"item": "Blue trousers", "amount": "49.90", "currency": "EUR"});
+    let case =
+        |state: &str| json!({"case": "R-1", "case_type": "return", "state": state, "facts": facts});
+    app.event_of(case("received")).await;
+    app.drain().await;
+    assert_eq!(app.of("received").await.status, "in_doubt");
+    app.advance_to("2026-11-23T10:01:00Z").await;
+    app.event_of(case("inspected")).await;
+    app.drain().await;
+    assert_eq!(app.of("inspected").await.status, "sent");
+    app.advance_to("2026-11-23T10:30:00Z").await;
+    assert_eq!(app.of("received").await.status, "superseded");
+    assert_eq!(app.smtp.taken().len(), 2, "one of each, and none out of order");
     app.end().await;
 }
 

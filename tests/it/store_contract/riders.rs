@@ -11,7 +11,8 @@ use tidings::store::attempts::{AttemptState, Cap, Closing, Opening, Rider};
 use tidings::store::notifications::EndOfClaim;
 
 use super::bed::{
-    after_s, claimed, closing, know, monday, on_both, opening, planned, status, told,
+    accepted, after_s, claimed, closing, created, know, monday, notice, on_both, opening, pending,
+    plain, planned, planned_case, record, status, told,
 };
 
 async fn carrying(store: &Store, carrier: &Notification, riders: &[&Notification]) -> Opening {
@@ -182,6 +183,40 @@ async fn what_is_held_is_claimed_for_company_and_put_back_as_it_was() {
         let again = claim().await;
         assert_eq!(again[0].next_at, after_s(50_000));
         assert_eq!(again[0].held, Some(Held::Cap));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_newer_steps_of_a_group_are_those_of_the_case_that_stand() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let step = async |id: &str, case: &str, group: Option<&str>| {
+            let seq = accepted(store, plain(id, case)).await;
+            let pending = pending(store, seq).await;
+            let planned = planned_case(&pending, |case, seq| {
+                let mut step = notice(case, id, seq, monday());
+                step.collapse = group.map(str::to_owned);
+                vec![created(step)]
+            });
+            let id = planned.plans[0].1.create[0].notification.id;
+            assert!(record(store, planned).await);
+            id
+        };
+        let older = step("older", "T-1", Some("progress")).await;
+        let newer = step("newer", "T-1", Some("progress")).await;
+        step("beside", "T-1", None).await;
+        step("elsewhere", "T-2", Some("progress")).await;
+        let of = async |id| {
+            let found = store.newer_steps([id]).await.expect("it is there");
+            let steps = found.get(id).into_iter().flatten();
+            steps.map(|step| (step.notice.clone(), step.state.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&older).await, [("newer".to_owned(), Some("open".to_owned()))]);
+        assert_eq!(of(&newer).await, []);
+        store.cancel(&newer, "ops", monday()).await.expect("it is there");
+        assert_eq!(of(&older).await, [], "what is not said takes nobody's place");
     })
     .await;
 }
