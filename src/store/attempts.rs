@@ -27,6 +27,10 @@ use super::suppressions::lock_owners;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
 
+// Statements about the rows of one parameter find each by its id. Their status is looked at in a
+// CASE, and what stands beside them in a subquery of its own: PostgreSQL takes the rows of a
+// status for few, and would else go through all of them for each row of the parameter.
+
 /// Nothing may change between the comparison and the commit: customers and cases are locked
 /// before it. What was due before a restore does not open, whoever claimed it when.
 const OPEN: &str = "
@@ -39,11 +43,12 @@ const OPEN: &str = "
                  CAST(value->>'customer_revision' AS BIGINT) AS customer_seen
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
-      AND notification.status = 'claimed' AND notification.lease_until_ms > $3
-      AND EXISTS (SELECT 1 FROM cases WHERE cases.id = notification.case_id
-                    AND cases.head = x.case_seen AND cases.planned = x.case_seen)
-      AND EXISTS (SELECT 1 FROM customer WHERE customer.id = notification.customer_id
-                    AND customer.revision = x.customer_seen)
+      AND CASE notification.status WHEN 'claimed' THEN notification.lease_until_ms > $3
+               ELSE false END
+      AND x.case_seen = (SELECT cases.head FROM cases WHERE cases.id = notification.case_id
+                           AND cases.planned = cases.head)
+      AND x.customer_seen = (SELECT customer.revision FROM customer
+                              WHERE customer.id = notification.customer_id)
       AND notification.due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
                                               WHERE meta.key = 'restored_at_ms'), -4102444800000)
       AND (x.digest IS NULL OR NOT EXISTS
@@ -64,7 +69,8 @@ const CLOSE: &str = "
     UPDATE notification SET
         status = CASE WHEN x.to_status = 'sent' AND EXISTS
                      (SELECT 1 FROM attempt WHERE attempt.notification_id = x.row_id
-                        AND attempt.no = x.attempt_no AND attempt.state = 'delivered')
+                        AND attempt.no = x.attempt_no
+                        AND CASE attempt.state WHEN 'delivered' THEN true ELSE false END)
                  THEN 'delivered' ELSE x.to_status END,
         reason = x.code, next_at_ms = x.next, failed_channels = x.failed, ring_again_at_ms = 0,
         told_at_ms = COALESCE(x.told, told_at_ms), owner = NULL,
@@ -76,7 +82,7 @@ const CLOSE: &str = "
                  value->>'failed_channels' AS failed, CAST(value->>'told_at_ms' AS BIGINT) AS told
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
-      AND notification.status = 'sending'
+      AND CASE notification.status WHEN 'sending' THEN true ELSE false END
     RETURNING id";
 
 const CLOSE_ATTEMPTS: &str = "
@@ -94,7 +100,7 @@ const CLOSE_UNSENT: &str = "
     WHERE state = 'open' AND notification_id IN
         (SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n
             ON n.id = x.value->>'id' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
-          WHERE n.status = 'sending')";
+          WHERE CASE n.status WHEN 'sending' THEN true ELSE false END)";
 
 const PLAN_AGAIN: &str = "
     UPDATE notification SET status = 'planned', next_at_ms = $2, ring_again_at_ms = 0,
@@ -102,7 +108,7 @@ const PLAN_AGAIN: &str = "
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
-      AND notification.status IN ('claimed', 'sending')";
+      AND CASE WHEN notification.status IN ('claimed', 'sending') THEN true ELSE false END";
 
 /// What an attempt is opened with.
 #[derive(Debug, Clone)]

@@ -26,15 +26,15 @@ const MAX_CLAIMS: i64 = 5;
 pub(super) const RENEW: Either = either!(
     |lock| "
     WITH held AS MATERIALIZED (
-        SELECT id AS held_id FROM notification
-         WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-           AND status IN ('claimed', 'sending') AND lease_until_ms > $3 ",
+        SELECT n.id AS held_id
+          FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch
+                FROM jsonb_each($1)) AS x
+          JOIN notification AS n ON n.id = x.row_id AND n.epoch = x.row_epoch
+         WHERE CASE WHEN n.status IN ('claimed', 'sending') THEN n.lease_until_ms > $3
+                    ELSE false END ",
     lock,
     ")
-    UPDATE notification SET lease_until_ms = $2
-    FROM held, jsonb_each($1) AS x
-    WHERE notification.id = held_id AND x.value->>'id' = held_id
-      AND CAST(x.value->>'epoch' AS BIGINT) = notification.epoch"
+    UPDATE notification SET lease_until_ms = $2 FROM held WHERE notification.id = held_id"
 );
 
 pub(super) const RING_LOST: Either = either!(

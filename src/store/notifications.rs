@@ -59,7 +59,7 @@ pub(super) const CLAIM: Either = either!(
     WITH wanted AS MATERIALIZED (
         SELECT id AS wanted_id FROM notification
          WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-           AND status = 'planned' AND next_at_ms <= $4
+           AND CASE status WHEN 'planned' THEN next_at_ms <= $4 ELSE false END
            AND due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
                                       WHERE meta.key = 'restored_at_ms'), -4102444800000) ",
     lock,
@@ -81,7 +81,7 @@ const END_CLAIMED: &str = "
                  value->>'held' AS holds, CAST(value->>'next_at_ms' AS BIGINT) AS next
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
-      AND notification.status = 'claimed'
+      AND CASE notification.status WHEN 'claimed' THEN true ELSE false END
     RETURNING id";
 
 /// Whether anything is going on.

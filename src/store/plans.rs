@@ -77,7 +77,8 @@ const SETTLE_PENDING: &str = "
     UPDATE notification SET status = x.to_status, reason = x.code, epoch = epoch + 1
     FROM (SELECT value->>'id' AS row_id, value->>'status' AS to_status, value->>'reason' AS code
           FROM jsonb_each($1)) AS x
-    WHERE notification.id = x.row_id AND notification.status IN ('planned', 'claimed')
+    WHERE notification.id = x.row_id
+      AND CASE WHEN notification.status IN ('planned', 'claimed') THEN true ELSE false END
     RETURNING id";
 
 const MOVE_PENDING: &str = "
@@ -87,7 +88,8 @@ const MOVE_PENDING: &str = "
                  CAST(value->>'next' AS BIGINT) AS next,
                  CAST(value->>'expires' AS BIGINT) AS expires
           FROM jsonb_each($1)) AS x
-    WHERE notification.id = x.row_id AND notification.status IN ('planned', 'claimed')
+    WHERE notification.id = x.row_id
+      AND CASE WHEN notification.status IN ('planned', 'claimed') THEN true ELSE false END
     RETURNING id";
 
 pub(super) const INSERT_DECISIONS: &str = "
