@@ -115,6 +115,9 @@ impl Status {
     }
 
     /// May a notification go from here to `next`? The one table of the status machine.
+    ///
+    /// What was planned again after a doubt may still turn out to be with the provider: its
+    /// definite word about the last attempt holds until the next one opens.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
         use Status as S;
@@ -123,6 +126,8 @@ impl Status {
                 next,
                 S::Planned
                     | S::Claimed
+                    | S::Sent
+                    | S::Delivered
                     | S::Cancelled
                     | S::Superseded
                     | S::Folded
@@ -133,6 +138,8 @@ impl Status {
                 next,
                 S::Planned
                     | S::Sending
+                    | S::Sent
+                    | S::Delivered
                     | S::Cancelled
                     | S::Superseded
                     | S::Folded
@@ -147,9 +154,11 @@ impl Status {
                 matches!(next, S::Sent | S::Delivered | S::Undelivered | S::Planned | S::Unknown)
             }
             S::Undelivered => matches!(next, S::Planned | S::Failed),
+            // Its receipt may come late, or somebody may know.
+            S::Unknown => matches!(next, S::Planned | S::Sent | S::Delivered | S::Undelivered),
             // A retry by an operator starts a new attempt.
             // Folded: what carried it did not leave.
-            S::Failed | S::Unknown | S::Quarantined | S::Folded => matches!(next, S::Planned),
+            S::Failed | S::Quarantined | S::Folded => matches!(next, S::Planned),
             S::Delivered | S::Cancelled | S::Superseded | S::Suppressed | S::Expired => false,
         }
     }
@@ -315,6 +324,14 @@ pub struct Notification {
     pub attempts: i64,
 }
 
+impl Notification {
+    /// Does nothing but time bring it: a silence, the calendar?
+    #[must_use]
+    pub const fn is_watch(&self) -> bool {
+        self.event_seq.is_none() && self.escalates.is_none()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,6 +358,18 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(status.may_become(Status::Unknown), status == Status::InDoubt, "{status}");
             assert_eq!(status.may_become(Status::Sending), status == Status::Claimed, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_it_was_taken_counts_until_the_next_attempt_opens_and_a_failure_only_before() {
+        use Status::{Claimed, Delivered, InDoubt, Planned, Sending, Sent, Undelivered, Unknown};
+        for from in Status::ALL {
+            let open = matches!(from, Planned | Claimed | InDoubt | Unknown);
+            assert_eq!(from.may_become(Delivered), open || from == Sent, "{from}");
+            assert_eq!(from.may_become(Sent), open || from == Sending, "{from}");
+            let failed = matches!(from, Sent | InDoubt | Unknown);
+            assert_eq!(from.may_become(Undelivered), failed, "{from}");
         }
     }
 

@@ -40,6 +40,7 @@ pub enum Reason {
     EndOfPlay,
     SpokenSince { at: Instant },
     SignOfLife { sign: String },
+    CameBack,
     ByOperator { who: String },
     NotSinceRestore { who: String },
 
@@ -246,6 +247,10 @@ impl Reason {
             }
             Self::SignOfLife { sign } => {
                 format!("The message before was {sign}; it needs no other channel.")
+            }
+            Self::CameBack => {
+                "The message before came back and goes another way; what follows is planned anew."
+                    .into()
             }
             Self::ByOperator { who } => format!("Decided by {who}."),
             Self::NotSinceRestore { who } => format!(

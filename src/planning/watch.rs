@@ -45,7 +45,7 @@ pub(super) fn next(
 pub enum Ended {
     /// Handed over on this channel.
     Told(Channel),
-    /// Suppressed, expired, or not wanted this time.
+    /// Suppressed, expired, or not wanted this time; or nobody knows.
     Unsaid,
 }
 
@@ -53,7 +53,7 @@ pub enum Ended {
 #[must_use]
 pub fn is_unsaid(status: Status, reasons: &[Reason]) -> bool {
     match status {
-        Status::Suppressed | Status::Expired | Status::Failed => true,
+        Status::Suppressed | Status::Expired | Status::Failed | Status::Unknown => true,
         Status::Cancelled => matches!(reasons.last(), Some(Reason::ConditionFalse { .. })),
         _ => false,
     }

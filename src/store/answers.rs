@@ -64,7 +64,8 @@ impl Store {
         Ok(query(sql).bind(period.start).bind(period.end).fetch_all(&self.readers).await?)
     }
 
-    /// What was handed over to an address, newest first.
+    /// What was handed over to an address, or may have been, newest first: where nobody knows
+    /// when, by when it was planned.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
@@ -82,7 +83,7 @@ impl Store {
               AND EXISTS (SELECT 1 FROM attempt WHERE attempt.notification_id = notification.id
                 AND attempt.channel = $1 AND attempt.address = $3
                 AND attempt.state IN ('sent', 'delivered', 'in_doubt'))
-              ORDER BY told_at_ms DESC, planned_at_ms DESC LIMIT $4"
+              ORDER BY COALESCE(told_at_ms, planned_at_ms) DESC, planned_at_ms DESC, id LIMIT $4"
         ))
         .bind(channel.as_str())
         .bind(address.compare_key())

@@ -3,7 +3,10 @@
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::listing::{LOOK, LOOK_TO_ACT, PAGE, Walk, within};
-use super::{ahead, glance, leases, notifications, schema, searching, suppressions, webhooks};
+use super::{
+    ahead, escalations, followers, glance, leases, notifications, plans, riders, schema, searching,
+    suppressions, webhooks,
+};
 
 #[tokio::test]
 async fn no_statement_of_the_daily_work_reads_every_notification() {
@@ -27,6 +30,25 @@ async fn no_statement_of_the_daily_work_reads_every_notification() {
         let scans =
             |table: &str| steps.iter().any(|step| step.starts_with(&format!("SCAN {table}")));
         assert!(!scans("notification") && !scans("webhook"), "{name}: {steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_from_one_message_is_found_by_an_index() {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("memory");
+    schema::migrator().run(&mut connection).await.expect("the tables");
+    for (name, sql) in [
+        ("following", escalations::FOLLOWING),
+        ("with riders", followers::WITH_RIDERS),
+        ("were aboard", riders::WERE_ABOARD),
+        ("watched", plans::WATCHED),
+    ] {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+        let steps: Vec<String> =
+            rows.expect(name).iter().map(|row| row.get::<String, _>("detail")).collect();
+        let scans = |step: &&String| step.starts_with("SCAN ") && !step.contains("VIRTUAL TABLE");
+        assert_eq!(steps.iter().find(scans), None, "{name}: {steps:?}");
     }
 }
 

@@ -2,14 +2,16 @@
 //! doubts about a hand-over.
 
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::FromRow;
 
 use crate::domain::customer::Address;
+use crate::domain::plan::Created;
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Channel, CustomerId, Notification, NotificationId, Reason, Status};
 
 use super::facts;
-use super::plans::{DecisionRow, INSERT_DECISIONS};
+use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::row_locks::{Either, either};
 use super::rows::{NotificationRow, json, notification_columns, notifications, parse_channel};
 use super::sql::Tx;
@@ -76,6 +78,11 @@ pub(super) const TAKE_BACK: Either = either!(
     RETURNING ",
     notification_columns!()
 );
+
+/// The case and notice of what rides in a message.
+const ABOARD: &str = "
+    SELECT case_id, notice FROM notification WHERE carrier = $1 AND status = 'folded'
+    ORDER BY case_id, notice";
 
 /// A notification that is in doubt, with its last attempt.
 #[derive(Debug, Clone)]
@@ -235,8 +242,8 @@ impl Store {
             .collect()
     }
 
-    /// Settles a doubt: it becomes `status` (planned for one more attempt, or unknown).
-    /// Answers false when something else settled it first.
+    /// Settles a doubt: it becomes `status` (planned for one more attempt, or unknown), and what
+    /// follows from that is planned, each with the versions it was planned by. Answers false when something else settled it first.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.
@@ -246,11 +253,18 @@ impl Store {
         status: Status,
         reasons: Vec<Reason>,
         task: Option<&'static str>,
+        followers: Vec<(Created, Value)>,
         now: Instant,
     ) -> Result<bool> {
         let doubt = doubt.clone();
         let now_ms = now.timestamp_millis();
-        in_tx!(self, |tx| { settle_in(tx, &doubt, status, &reasons, task, now_ms).await })
+        in_tx!(self, |tx| {
+            if !settle_in(tx, &doubt, status, &reasons, task, now_ms).await? {
+                return Ok(false);
+            }
+            insert_created(tx, &followers).await?;
+            Ok(true)
+        })
     }
 
     /// Settles a doubt whose provider never heard of the message: the attempt sent nothing, and
@@ -394,8 +408,12 @@ async fn settle_in(
     };
     query(INSERT_DECISIONS).bind(batch([decision])).bind(now_ms).execute(&mut *tx).await?;
     facts::notifications(tx, [doubt.id], now_ms).await?;
-    let tasks: Vec<NewTaskRow> =
-        task.map(|why| NewTaskRow::not_told(doubt, why)).into_iter().collect();
+    let mut tasks = Vec::new();
+    if let Some(why) = task {
+        let aboard: Vec<(String, String)> =
+            query(ABOARD).bind(doubt.id.to_string()).fetch_all(&mut *tx).await?;
+        tasks.push(NewTaskRow::not_told(doubt, why).with(&aboard));
+    }
     insert_tasks(tx, &tasks, now_ms).await?;
     Ok(true)
 }

@@ -421,13 +421,32 @@ impl Writes {
     }
 }
 
-/// New notifications that no event planned: the next of a repeat.
+/// The words of a case that nothing but time brings, as far along as these or further, that are
+/// still to be said.
+pub(super) const WATCHED: &str = "
+    SELECT DISTINCT x.value->>'id' FROM jsonb_each($1) AS x
+    JOIN notification AS n ON n.case_id = x.value->>'case_id'
+     AND n.notice = x.value->>'notice' AND n.customer_id = x.value->>'customer_id'
+    WHERE n.status IN ('planned', 'claimed', 'sending', 'in_doubt') AND n.escalates IS NULL
+      AND n.occurrence >= CAST(x.value->>'occurrence' AS BIGINT) AND n.id <> x.value->>'id'";
+
+/// New notifications that no event planned: the next of a repeat, of a watch. A case is watched
+/// by one word of each notice, whichever message it follows from.
 pub(super) async fn insert_created(tx: &mut Tx, created: &[(Created, Value)]) -> Result<()> {
     if created.is_empty() {
         return Ok(());
     }
-    let rows =
-        created.iter().map(|(created, versions)| NewNotification::new(created, versions, None));
+    let row =
+        |(created, versions): &(Created, Value)| NewNotification::new(created, versions, None);
+    let is_watch = |(created, _): &&(Created, Value)| created.notification.is_watch();
+    let watches: Vec<NewNotification> = created.iter().filter(is_watch).map(row).collect();
+    let watched: HashSet<String> = if watches.is_empty() {
+        HashSet::new()
+    } else {
+        let found: Vec<(String,)> = query(WATCHED).bind(batch(watches)).fetch_all(&mut *tx).await?;
+        found.into_iter().map(|(id,)| id).collect()
+    };
+    let rows = created.iter().map(row).filter(|row| !watched.contains(row.id()));
     query(INSERT_NOTIFICATIONS).bind(batch(rows)).execute(tx).await?;
     Ok(())
 }

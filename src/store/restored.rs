@@ -115,7 +115,9 @@ impl Store {
         .await?)
     }
 
-    /// Cancels what waits since the restore and was due before `before`. Answers how many.
+    /// Cancels what waits since the restore and may have been sent before `before`: it was due
+    /// by then and not put off past it. What is over its customer's cap may have ridden in any
+    /// message since it was due. Answers how many.
     ///
     /// # Errors
     /// `Unavailable`; what was cancelled by then stays cancelled.
@@ -128,7 +130,8 @@ impl Store {
             let page: u64 = in_tx!(self, |tx| {
                 let waiting: Vec<(String,)> = query(concat!(
                     "SELECT n.id FROM notification AS n WHERE n.status IN ('planned', 'claimed')
-                        AND n.due_at_ms < $1 AND n.due_at_ms <= ",
+                        AND n.due_at_ms < $1 AND (n.next_at_ms < $1 OR n.held = 'cap')
+                        AND n.due_at_ms <= ",
                     held_until!(),
                     " ORDER BY n.id LIMIT $2"
                 ))

@@ -28,7 +28,7 @@ const FOLD: &str = "
     WHERE notification.id = x.row_id AND notification.status = 'claimed'";
 
 const TELL: &str = "
-    UPDATE notification SET told_at_ms = $2, held = NULL
+    UPDATE notification SET told_at_ms = COALESCE(told_at_ms, $2), held = NULL
     WHERE carrier IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x) AND status = 'folded'";
 
 const RELEASE: &str = "
@@ -37,6 +37,24 @@ const RELEASE: &str = "
                                 WHERE c.id = notification.carrier), $2),
         ring_again_at_ms = 0, epoch = epoch + 1
     WHERE carrier IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x) AND status = 'folded'";
+
+/// What was folded as this attempt opened and waits again since.
+pub(super) const WERE_ABOARD: &str = "
+    SELECT r.id FROM attempt AS a
+    JOIN notification AS c ON c.id = a.notification_id
+    JOIN notification AS r ON r.customer_id = c.customer_id AND r.status IN ('planned', 'claimed')
+    WHERE a.notification_id = $1 AND a.no = $2 AND EXISTS
+        (SELECT 1 FROM decision AS d WHERE d.notification_id = r.id AND d.what = 'folded'
+            AND d.at_ms = a.opened_at_ms AND d.reasons = $3)
+    ORDER BY r.id";
+
+/// Who has claimed one of them finds another epoch.
+const FOLD_AGAIN: &str = "
+    UPDATE notification SET status = 'folded', reason = 'rides_in', carrier = $2,
+        owner = NULL, claims = 0, ring_again_at_ms = 0, epoch = epoch + 1
+    WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+      AND status IN ('planned', 'claimed')
+    RETURNING id";
 
 const FREE_SLOT: &str = "
     UPDATE notification SET slot = NULL
@@ -142,14 +160,47 @@ pub(super) async fn fold(
         return Ok(());
     }
     query(FOLD).bind(batch(&folded)).execute(&mut *tx).await?;
-    let decisions = folded.iter().map(|rider| DecisionRow {
-        id: rider.id.clone(),
+    say_folded(tx, folded.iter().map(|rider| (&rider.id, &rider.carrier)), now_ms).await
+}
+
+async fn say_folded(
+    tx: &mut Tx,
+    folded: impl Iterator<Item = (&String, &String)> + Clone,
+    now_ms: i64,
+) -> Result<()> {
+    let decisions = folded.clone().map(|(id, carrier)| DecisionRow {
+        id: id.clone(),
         what: "folded",
-        reasons: json(&[Reason::RidesIn { notice: rider.carrier.clone() }]),
+        reasons: json(&rides_in(carrier)),
         versions: "{}".into(),
     });
-    query(INSERT_DECISIONS).bind(batch(decisions)).bind(now_ms).execute(&mut *tx).await?;
-    facts::notifications(tx, folded.iter().map(|rider| &rider.id), now_ms).await
+    let decisions = batch(decisions);
+    query(INSERT_DECISIONS).bind(decisions).bind(now_ms).execute(&mut *tx).await?;
+    facts::notifications(tx, folded.map(|(id, _)| id), now_ms).await
+}
+
+fn rides_in(carrier: &str) -> [Reason; 1] {
+    [Reason::RidesIn { notice: carrier.to_owned() }]
+}
+
+/// The attempt that was planned again after a doubt was taken: what rode in it, and waits again
+/// since, did so after all.
+pub(super) async fn fold_again(tx: &mut Tx, carrier: &str, no: i64, now_ms: i64) -> Result<()> {
+    let carrier = carrier.to_owned();
+    let aboard: Vec<(String,)> = query(WERE_ABOARD)
+        .bind(&carrier)
+        .bind(no)
+        .bind(json(&rides_in(&carrier)))
+        .fetch_all(&mut *tx)
+        .await?;
+    if aboard.is_empty() {
+        return Ok(());
+    }
+    let aboard = ids(aboard.iter().map(|(id,)| id));
+    lock(tx, Lock::Notifications, aboard.clone()).await?;
+    let folded: Vec<(String,)> =
+        query(FOLD_AGAIN).bind(aboard).bind(&carrier).fetch_all(&mut *tx).await?;
+    say_folded(tx, folded.iter().map(|(id,)| (id, &carrier)), now_ms).await
 }
 
 /// In the order of their ids, as everybody locks them.

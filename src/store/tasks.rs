@@ -52,6 +52,18 @@ impl NewTaskRow {
             customer_id: Some(notification.customer.0.clone()),
         }
     }
+
+    /// The same, with the cases and notices of what rode in it.
+    pub fn with(mut self, aboard: &[(String, String)]) -> Self {
+        if !aboard.is_empty() {
+            let named: Vec<String> =
+                aboard.iter().map(|(case, notice)| format!("case {case} ({notice:?})")).collect();
+            self.detail += " In the same message: ";
+            self.detail += &named.join(", ");
+            self.detail.push('.');
+        }
+        self
+    }
 }
 
 const INSERT_TASKS: &str = "

@@ -20,7 +20,7 @@ use crate::planning::carry::{Load, carry};
 use crate::planning::eligibility::{Heard, Matter, decide};
 use crate::planning::rules::Rules;
 use crate::planning::schedule::midnight;
-use crate::planning::{Ended, Telling, followers, frequency, is_unsaid};
+use crate::planning::{Ended, Telling, frequency, is_unsaid};
 use crate::store::Result;
 use crate::store::attempts::{Cap, Opening, Rider};
 use crate::store::callbacks::WaitTime;
@@ -28,6 +28,7 @@ use crate::store::notifications::EndOfClaim;
 
 use super::activity::Busy;
 use super::company::{self, Going};
+use super::followers::after;
 use super::held::Hold;
 use super::roads::Roads;
 use super::seams::Seam;
@@ -143,18 +144,7 @@ impl Claimed {
         how: Ended,
         at: Instant,
     ) -> Vec<crate::domain::plan::Created> {
-        let Some(journey) =
-            rules.journeys.of(&self.notification.case_type, &self.notification.case)
-        else {
-            return Vec::new();
-        };
-        let Some(notice) = journey.notice(&self.notification.notice) else { return Vec::new() };
-        let mut created =
-            followers(&self.notification, how, notice, journey, &self.customer, rules, at);
-        for created in &mut created {
-            created.notification.code = engine.keys.code(created.notification.id);
-        }
-        created
+        after(engine, rules, &self.notification, &self.customer, how, at)
     }
 }
 

@@ -11,13 +11,15 @@ use futures::StreamExt;
 
 use crate::channel::lookup::{Doubt, Found, SETTLED_AFTER};
 use crate::channel::receipt::Word;
-use crate::domain::Status;
 use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
+use crate::domain::{Notification, Status};
+use crate::planning::is_unsaid;
 use crate::planning::rules::InDoubt as Policy;
 use crate::store::Result;
 use crate::store::leases::InDoubt;
 
+use super::followers::{DoubtEnded, following};
 use super::seams::Seam;
 use super::{Engine, Stopping, stopped};
 
@@ -140,18 +142,30 @@ async fn told(engine: &Engine, doubt: &InDoubt, provider_ref: String, word: Word
     engine.take_receipt(of, kind, provider_ref, word).await
 }
 
+/// Better twice or not? What rides in it is said twice with it, so all of it has a say.
 async fn by_policy(engine: &Engine, doubt: &InDoubt, now: Instant) -> Result<()> {
     let live = engine.live.load_full();
-    let topic = live.rules.topics.get(&doubt.notification.topic);
-    let again = topic.is_some_and(|topic| topic.in_doubt == Policy::AtLeastOnce)
-        && now < doubt.notification.expires_at
-        && doubt.notification.attempts < 2;
+    let carrier = &doubt.notification;
+    let may_be_twice = |notification: &Notification| {
+        let topic = live.rules.topics.get(&notification.topic);
+        topic.is_some_and(|topic| topic.in_doubt == Policy::AtLeastOnce)
+    };
+    let aboard = engine.store.with_riders(&[carrier.id]).await?;
+    let again = aboard.iter().all(|(notification, _)| may_be_twice(notification))
+        && now < carrier.expires_at
+        && carrier.attempts < 2;
     let (status, reason, task) = if again {
         (Status::Planned, Reason::SentAgainInDoubt, None)
     } else {
         let task = Some("nobody can tell whether the message arrived");
         (Status::Unknown, Reason::NoWordInTime, task)
     };
-    engine.store.settle_doubt(&doubt.notification, status, vec![reason], task, now).await?;
+    let reasons = vec![reason];
+    let followers = if is_unsaid(status, &reasons) {
+        following(engine, &[carrier.id], DoubtEnded::Unknown, now).await?
+    } else {
+        Vec::new()
+    };
+    engine.store.settle_doubt(carrier, status, reasons, task, followers, now).await?;
     Ok(())
 }

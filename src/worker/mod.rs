@@ -11,6 +11,7 @@ mod company;
 pub mod dispatch;
 pub mod doubts;
 pub mod drains;
+pub mod followers;
 pub mod held;
 pub mod lane;
 pub mod learning;

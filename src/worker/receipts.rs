@@ -12,6 +12,7 @@ use crate::store::receipts::{Receipt, ReceiptOutcome};
 use crate::store::{Result, StoreError};
 
 use super::Engine;
+use super::followers::follow_up;
 use super::seams::Seam;
 
 impl Engine {
@@ -55,12 +56,26 @@ impl Engine {
         self.seams.pass(Seam::ReceiptBeforeCommit).await;
         if self.store.keep_receipt(receipt, now).await? {
             self.seams.pass(Seam::AfterReceiptCommit).await;
-            if self.store.apply_receipts(now).await? {
-                self.wake.notify_one();
-            }
+            apply(self, now).await?;
         }
         Ok(())
     }
+}
+
+/// Applies what providers reported. What follows where a doubt ends is planned first: a word
+/// that is kept will be applied, by the next process if this one stops in between.
+///
+/// # Errors
+/// `Unavailable` when the store is away; the receipts stay kept.
+pub async fn apply(engine: &Engine, now: Instant) -> Result<()> {
+    let waiting = engine.store.waiting_receipts().await?;
+    let told = waiting.iter().filter(|receipt| receipt.ends_doubt);
+    let told: Vec<NotificationId> = told.map(|receipt| receipt.notification).collect();
+    follow_up(engine, &told, now).await?;
+    if engine.store.apply_receipts(&waiting, now).await? {
+        engine.wake.notify_one();
+    }
+    Ok(())
 }
 
 /// When a call is tried again that reached nobody, as `[retry.voice]` says.

@@ -9,7 +9,7 @@ use crate::queue::MAX_IDS;
 use crate::store::Result;
 
 use super::{Engine, Stopping, stopped};
-use super::{audit, balance, doubts, promises, resolve};
+use super::{audit, balance, doubts, promises, receipts, resolve};
 
 /// How often the reconciler looks.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -37,9 +37,7 @@ async fn repair(engine: &Engine, now: Instant) -> Result<()> {
     }
     resolve::run_once(engine, now).await?;
     promises::run_once(engine, now).await?;
-    if engine.store.apply_receipts(now).await? {
-        engine.wake.notify_one();
-    }
+    receipts::apply(engine, now).await?;
     ring_unplanned(engine, now).await
 }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod after_a_doubt;
 mod answers;
 mod answers_to_bad_input;
 mod api_keys;

@@ -94,8 +94,7 @@ async fn confirmed(web: &Web, operator: &Operator, form: &Form) -> Result<Respon
         return Ok(asked(web, operator, form, &[Said::fault(&said)]).await);
     }
     let engine = &web.app.engine;
-    let now = engine.clock.now();
-    let done = engine.store.act_on_many(&found.ids, what, &operator.name, now).await;
+    let done = engine.act_on_many(&found.ids, what, &operator.name).await;
     // Pages before a fault are done: what was tried is noted either way.
     let filter_said: serde_json::Map<String, Value> = filter
         .pairs()
@@ -108,7 +107,6 @@ async fn confirmed(web: &Web, operator: &Operator, form: &Form) -> Result<Respon
         "done": done.as_ref().ok(), "reason": why,
     });
     audit::note(&web.app, operator, audit_word(what), "", detail).await?;
-    engine.wake.notify_one();
     let done = done.map_err(|error| match error {
         StoreError::Unavailable { detail } => StoreError::Unavailable {
             detail: format!("{detail}; some may be done, the list shows which are not"),

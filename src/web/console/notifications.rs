@@ -161,16 +161,12 @@ pub async fn act_on_one(
         return one_page(&web, &operator, &id, &[Said::unknown()]).await;
     };
     let engine = &web.app.engine;
-    let done = engine
-        .store
-        .act_on_many(std::slice::from_ref(&id), wanted, &operator.name, engine.clock.now())
-        .await;
+    let done = engine.act_on_many(std::slice::from_ref(&id), wanted, &operator.name).await;
     let said = match done {
         Ok(0) => {
             Said::fault("Nothing was done: it does not stand as it did. This is how it stands now.")
         }
         Ok(_) => {
-            engine.wake.notify_one();
             let detail = json!({ "reason": form.given("why") });
             let action = audit_word(wanted);
             if let Err(error) = audit::note(&web.app, &operator, action, &id, detail).await {

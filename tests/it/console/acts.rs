@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{full, id_of, noted, page, post};
 use crate::support::TestApp;
+use crate::support::smtp::Reply;
 use crate::support::visitor::value_of;
 
 async fn act(app: &TestApp, id: &str, what: &str) -> String {
@@ -42,6 +43,24 @@ async fn a_doubt_is_settled_by_who_knows() {
         assert_eq!(app.of_id(&doubt).await.status, status, "{what}: settled for good");
         app.end().await;
     }
+}
+
+#[tokio::test]
+async fn what_somebody_knows_arrived_is_followed_up() {
+    let parcel = "[journeys]\ndir = \"tests/fixtures/parcel/journeys\"\n\
+                  [templates]\ndir = \"tests/fixtures/parcel/templates\"\n";
+    let app = TestApp::with(parcel).await;
+    app.ada().await;
+    app.smtp.will([Reply::TakeAndVanish]);
+    app.event_of(json!({"case": "P-1", "case_type": "parcel", "state": "ready"})).await;
+    app.advance_to("2026-11-23T10:30:00Z").await;
+    let unknown = id_of(&app, "P-1", "unknown").await;
+    act(&app, &unknown, "arrived").await;
+    app.drain().await;
+    assert_eq!(app.of_id(&unknown).await.status, "sent");
+    app.advance_to("2026-11-23T20:00:00Z").await;
+    assert_eq!((app.smtp.taken().len(), app.twilio.taken().len()), (1, 1), "the next channel");
+    app.end().await;
 }
 
 /// Many reminders are planned, one per case.

@@ -42,3 +42,20 @@ async fn what_is_too_old_is_cancelled_and_says_by_whom() {
     assert_eq!(app.of("taken-in-charge").await.reason.as_deref(), Some("not_since_restore"));
     app.end().await;
 }
+
+#[tokio::test]
+async fn what_was_put_off_past_the_age_was_not_sent_by_then_and_stays() {
+    let app = TestApp::start().await;
+    app.ada().await;
+    app.event("assign_seriousness").await;
+    app.advance_to("2026-12-03T10:00:00Z").await;
+    app.event("take_in_charge_ticket").await;
+    // Due on the 4th, it waits for nine more working days of silence.
+    app.advance_to("2026-12-07T10:00:00Z").await;
+    app.store().mark_restored(app.now()).await.expect("the store is there");
+    let gone = post(&app, "/console/restored", &[("older_than", "2 days")]).await;
+    assert!(gone.contains("0 cancelled; 1 go now"), "{gone}");
+    app.advance_to("2026-12-20T10:00:00Z").await;
+    assert_eq!(app.smtp.taken().len(), 2, "taken in charge, and still open");
+    app.end().await;
+}

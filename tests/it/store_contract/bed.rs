@@ -359,3 +359,9 @@ pub async fn ask_for_call(
     };
     store.ask_for_callback(wish, now).await
 }
+
+/// Applies the receipts that can be. Must anything be looked at again?
+pub async fn apply_receipts(store: &Store, now: Instant) -> Result<bool> {
+    let waiting = store.waiting_receipts().await?;
+    store.apply_receipts(&waiting, now).await
+}

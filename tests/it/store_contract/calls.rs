@@ -7,7 +7,9 @@ use tidings::store::StoreError;
 use tidings::store::attempts::Opening;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 
-use super::bed::{after_s, claimed, closing, know, monday, on_both, opening, status};
+use super::bed::{
+    after_s, apply_receipts, claimed, closing, know, monday, on_both, opening, status,
+};
 
 fn script() -> Script {
     let talk = Talk { greeting: vec!["Hello, \"Ada\" é".into()], ..Talk::default() };
@@ -94,7 +96,7 @@ async fn a_call_whose_end_nobody_told_is_found_until_it_is_told() {
             again_at: None,
         };
         assert!(store.keep_receipt(receipt, after_s(5)).await.expect("kept"));
-        store.apply_receipts(after_s(6)).await.expect("applied");
+        apply_receipts(store, after_s(6)).await.expect("applied");
         assert!(found("asterisk", -60, 60).await.is_empty(), "it was told");
     })
     .await;
@@ -117,7 +119,7 @@ async fn a_receipt_that_says_again_plans_the_same_channel_for_then() {
             again_at: Some(after_s(1_800)),
         };
         assert!(store.keep_receipt(receipt, after_s(5)).await.expect("kept"));
-        assert!(store.apply_receipts(after_s(6)).await.expect("applied"));
+        assert!(apply_receipts(store, after_s(6)).await.expect("applied"));
         assert_eq!(status(store, &told.id).await, tidings::domain::Status::Planned);
         let again = store.one_notification(&told.id).await.expect("there");
         assert_eq!(again.next_at, after_s(1_800));

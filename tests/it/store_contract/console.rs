@@ -3,11 +3,12 @@
 use serde_json::json;
 use tidings::domain::{Channel, NotificationId, Reason, Status};
 use tidings::store::StoreError;
+use tidings::store::attempts::AttemptState;
 use tidings::store::console::Filter;
 
 use super::bed::{
-    accepted, after_s, ask_for_call, claimed, email, event, know, monday, on_both, opened, plain,
-    planned, status, told,
+    accepted, after_s, ask_for_call, claimed, closing, email, event, know, monday, on_both, opened,
+    plain, planned, status, told,
 };
 
 #[tokio::test]
@@ -193,6 +194,26 @@ async fn what_an_address_was_told_is_found_newest_first() {
         wanted.sort_unstable();
         assert_eq!(both, wanted, "and not what is still on the wire");
         assert_eq!(found(Channel::Sms, 9).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_may_have_been_told_long_ago_is_not_the_last_that_was_told() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let old = claimed(store, "e1", "T-1").await;
+        let no = opened(store, &old).await.no;
+        let mut doubt = closing(&old, no);
+        (doubt.attempt, doubt.status) = (AttemptState::InDoubt, Status::InDoubt);
+        store.close_attempts(vec![doubt], monday()).await.expect("the store is there");
+        bed.damage("UPDATE notification SET status = 'unknown', planned_at_ms = planned_at_ms - 9")
+            .await;
+        let told = told(store, "e2", "T-2").await;
+        let found = store.told_at(Channel::Email, &email("ada@example.com"), 9).await;
+        let found: Vec<_> = found.expect("it is there").into_iter().map(|n| n.id).collect();
+        assert_eq!(found, [told.id, old.id]);
     })
     .await;
 }

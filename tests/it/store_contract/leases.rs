@@ -98,7 +98,8 @@ async fn a_doubt_is_settled_once_and_by_who_read_it() {
         let settle = async |store: &tidings::store::Store| {
             let (why, task) = (vec![Reason::NoWordInTime], Some("nobody knows"));
             let status = Status::Unknown;
-            let settled = store.settle_doubt(&doubt.notification, status, why, task, after_s(40));
+            let settled =
+                store.settle_doubt(&doubt.notification, status, why, task, Vec::new(), after_s(40));
             settled.await.expect("the store is there")
         };
         let other = bed.another().await;

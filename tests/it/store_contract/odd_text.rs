@@ -14,8 +14,8 @@ use tidings::store::attempts::AttemptState;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 
 use super::bed::{
-    Bed, accepted, ask_for_call, claimed, closing, customer, email, event, know, monday, on_both,
-    opened, pending, told,
+    Bed, accepted, apply_receipts, ask_for_call, claimed, closing, customer, email, event, know,
+    monday, on_both, opened, pending, told,
 };
 use crate::support::smtp::SmtpSink;
 use crate::support::twilio::TwilioDouble;
@@ -114,7 +114,7 @@ async fn what_others_say_with_a_nul_or_at_any_length_stops_no_record() {
         };
         assert!(store.keep_receipt(receipt.clone(), monday()).await.expect("kept"));
         assert!(!store.keep_receipt(receipt, monday()).await.expect("known"));
-        assert!(store.apply_receipts(monday()).await.expect("applied"));
+        assert!(apply_receipts(store, monday()).await.expect("applied"));
         for id in ["a\0b", "\0"] {
             assert!(store.customer(&id.into(), monday()).await.is_err());
             let done = store.choose(&id.into(), "\0", monday(), |_| {}).await;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::json;
 use tidings::domain::plan::{Moved, NewTask, Settled, TaskKind};
 use tidings::domain::{CaseId, NotificationId, Reason, Status};
+use tidings::store::console::Filter;
 use tidings::store::pending::PendingEvent;
 use tidings::store::plans::{LookedAt, PlannedCase};
 
@@ -333,6 +334,40 @@ async fn what_two_cases_say_once_is_claimed_by_the_one_that_wrote_it() {
             let held = bed.store.one_notification(&id).await.expect("it is there");
             assert_eq!(claimed, [(id, held.case)]);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_case_is_watched_by_one_word_of_a_notice_whichever_message_it_follows_from() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let first = super::bed::told(store, "e1", "T-1").await;
+        let watch = |key: &str, occurrence| {
+            let mut next = first.clone();
+            next.id = NotificationId::derive("T-1", "received", key, occurrence);
+            (next.status, next.event_seq) = (Status::Planned, None);
+            (next.trigger_key, next.occurrence) = (key.to_owned(), occurrence);
+            (created(next), json!({}))
+        };
+        let open = async || {
+            let filter = Filter { limit: 9, ..Filter::default() };
+            let all = store.notifications(&filter).await.expect("it is there");
+            all.iter().filter(|n| n.status == "planned").count()
+        };
+        let plan = async |follower| {
+            store.plan_followers(vec![follower]).await.expect("the store is there");
+        };
+        plan(watch("slot 3", 3)).await;
+        assert_eq!(open().await, 1);
+        for (key, occurrence) in [("slot 3", 3), ("slot 3", 2), ("slot 4", 3), ("silence/1", 1)] {
+            plan(watch(key, occurrence)).await;
+            assert_eq!(open().await, 1, "{key} {occurrence}");
+        }
+        // The word it follows from may be open still.
+        plan(watch("slot 4", 4)).await;
+        assert_eq!(open().await, 2);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use tidings::store::tried::Tried;
 use tidings::store::weights::{Counts, InForce, WeightMove, Windows};
 use tidings::store::withdrawals::Withdrawal;
 
-use super::bed::{after_s, claimed, closing, know, monday, on_both, opening, told};
+use super::bed::{after_s, apply_receipts, claimed, closing, know, monday, on_both, opening, told};
 
 const WINDOWS: Windows = Windows { errors_ms: 60_000, receipts_ms: 900_000, slow_ms: 300_000 };
 
@@ -70,7 +70,7 @@ async fn a_receipt_is_counted_by_when_it_came_and_one_that_stays_away_as_slow() 
             again_at: None,
         };
         assert!(store.keep_receipt(receipt, after_s(20)).await.expect("there"));
-        store.apply_receipts(after_s(21)).await.expect("there");
+        apply_receipts(store, after_s(21)).await.expect("there");
         let at = async |s: i64| {
             let counts = store.provider_counts(WINDOWS, after_s(s)).await.expect("there");
             counts.first().map(|c| (c.measured, c.slow))

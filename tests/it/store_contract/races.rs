@@ -9,8 +9,8 @@ use tidings::store::Store;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 
 use super::bed::{
-    accepted, after_s, claimed, closing, created, customer, email, know, monday, notice, on_both,
-    opened, opening, pending, plain, planned_case, record, status, told,
+    accepted, after_s, apply_receipts, claimed, closing, created, customer, email, know, monday,
+    notice, on_both, opened, opening, pending, plain, planned_case, record, status, told,
 };
 
 /// Plans `count` notices of C-1, due on Monday, each in a case of its own.
@@ -191,10 +191,10 @@ async fn receipts_applied_by_two_processes_at_once_are_applied_once() {
         }
         // Who comes second may skip what the first has in hand.
         let (one, two) =
-            tokio::join!(store.apply_receipts(monday()), other.apply_receipts(monday()));
+            tokio::join!(apply_receipts(store, monday()), apply_receipts(&other, monday()));
         assert!(one.expect("it is there") | two.expect("it is there"));
         while store.needs_housekeeping(monday()).await.expect("it is there") {
-            store.apply_receipts(monday()).await.expect("it is there");
+            apply_receipts(store, monday()).await.expect("it is there");
         }
         for told in all {
             let detail = store.notification(&told.id).await.expect("it is there");

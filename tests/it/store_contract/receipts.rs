@@ -1,11 +1,13 @@
 //! A provider's later word: stored first, applied in order of rank.
 
 use tidings::domain::customer::AddressFault;
-use tidings::domain::{Channel, Notification, Status};
+use tidings::domain::{Channel, Notification, NotificationId, Reason, Status};
 use tidings::store::Store;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 
-use super::bed::{after_s, claimed, closing, know, monday, on_both, opened, status, told};
+use super::bed::{
+    after_s, apply_receipts, claimed, closing, created, know, monday, on_both, opened, status, told,
+};
 
 fn receipt(about: &Notification, outcome: ReceiptOutcome) -> Receipt {
     Receipt {
@@ -26,7 +28,7 @@ async fn keep(store: &Store, about: &Notification, outcome: ReceiptOutcome) -> b
 }
 
 async fn apply(store: &Store) -> bool {
-    store.apply_receipts(after_s(6)).await.expect("the store is there")
+    apply_receipts(store, after_s(6)).await.expect("the store is there")
 }
 
 async fn attempt(store: &Store, about: &Notification) -> String {
@@ -133,6 +135,95 @@ async fn a_doubt_is_settled_by_a_receipt_and_not_turned_back_by_a_lesser_one() {
             apply(store).await;
             let now = (status(store, &held.id).await, attempt(store, &held).await);
             assert_eq!(now, (Status::Delivered, "delivered".to_owned()), "{order:?}");
+        }
+    })
+    .await;
+}
+
+/// An attempt that is in doubt and planned again, because it may be said twice.
+async fn planned_again(store: &Store, id: &str, case: &str) -> Notification {
+    let held = claimed(store, id, case).await;
+    opened(store, &held).await;
+    store.reap(after_s(31), after_s(31)).await.expect("it is there");
+    let due = store.doubts_due(after_s(31), 9).await.expect("it is there");
+    let doubt = due.into_iter().find(|due| due.notification.id == held.id).expect("in doubt");
+    let why = vec![Reason::SentAgainInDoubt];
+    let (doubt, again) = (doubt.notification, Status::Planned);
+    let done = store.settle_doubt(&doubt, again, why, None, Vec::new(), after_s(32)).await;
+    assert!(done.expect("it is there"));
+    store.one_notification(&held.id).await.expect("it is there")
+}
+
+#[tokio::test]
+async fn what_is_planned_again_or_claimed_is_told_once_the_provider_has_it() {
+    use ReceiptOutcome::{Delivered, Taken, Undelivered};
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        for (n, (outcome, ends)) in
+            [(Taken, Status::Sent), (Delivered, Status::Delivered), (Undelivered, Status::Planned)]
+                .into_iter()
+                .enumerate()
+        {
+            for by_me in [false, true] {
+                let what = format!("{outcome:?}, claimed: {by_me}");
+                let id = format!("e{n}{by_me}");
+                let mut again = planned_again(store, &id, &format!("T-{id}")).await;
+                if by_me {
+                    let found = store.claim(&[again.id], "me", after_s(33)).await;
+                    again = found.expect("it is there").remove(0);
+                }
+                assert!(keep(store, &again, outcome).await);
+                let waiting = store.waiting_receipts().await.expect("it is there");
+                let ends_doubt: Vec<_> = waiting.iter().map(|one| one.ends_doubt).collect();
+                assert_eq!(ends_doubt, [outcome != Undelivered], "{what}");
+                assert!(!apply(store).await, "{what}: nothing is to be sent");
+                let now = store.one_notification(&again.id).await.expect("it is there");
+                if outcome == Undelivered {
+                    assert_eq!((now.status, now.epoch), (again.status, again.epoch), "{what}");
+                    continue;
+                }
+                assert_eq!((now.status, now.epoch), (ends, again.epoch + 1), "{what}");
+                let mut late = super::bed::opening(store, &again, after_s(34)).await;
+                late.epoch = again.epoch;
+                let opened = store.open_attempts(vec![late], after_s(34)).await;
+                assert!(opened.expect("it is there").is_empty(), "{what}: the claim is lost");
+                let detail = store.notification(&again.id).await.expect("it is there");
+                assert!(detail.notification.told_at_ms.is_some(), "{what}");
+                assert_eq!(detail.notification.reason.as_deref(), Some("receipt_said"), "{what}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_follows_a_message_that_came_back_for_good_is_cancelled() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        for (n, again_at) in [None, Some(after_s(600))].into_iter().enumerate() {
+            let told = told(store, &format!("e{n}"), &format!("T-{n}")).await;
+            let mut next = told.clone();
+            next.id = NotificationId::derive(told.case.as_str(), "received", "next", 0);
+            (next.escalates, next.status) = (Some(told.id), Status::Planned);
+            (next.trigger_key, next.due_at) = ("next".into(), after_s(3_600));
+            let next = created(next);
+            let follower = (next.clone(), serde_json::json!({}));
+            let planned = store.plan_followers(vec![follower.clone(), follower]).await;
+            assert!(planned.is_ok(), "{planned:?}");
+            let mut back = receipt(&told, ReceiptOutcome::Undelivered);
+            back.again_at = again_at;
+            assert!(store.keep_receipt(back, after_s(5)).await.expect("it is there"));
+            assert!(apply(store).await);
+            let now = store.notification(&next.notification.id).await.expect("it is there");
+            let (status, why) = (now.notification.status, now.notification.reason);
+            if again_at.is_some() {
+                assert_eq!(status, "planned", "the same channel is tried again");
+            } else {
+                assert_eq!((&*status, why.as_deref()), ("cancelled", Some("came_back")));
+                assert_eq!(now.decisions[0].what, "cancelled");
+            }
         }
     })
     .await;
@@ -250,7 +341,7 @@ async fn in_whatever_order_and_however_often_receipts_come_nothing_moves_backwar
                 let unknown = word.no == 9 || word.provider == "another";
                 let kept = store.keep_receipt(word, after_s(step)).await.expect("there");
                 assert!(!(unknown && kept), "nobody has such an attempt");
-                store.apply_receipts(after_s(step)).await.expect("there");
+                apply_receipts(store, after_s(step)).await.expect("there");
                 let detail = store.notification(&claimed.id).await.expect("there");
                 let state = rank(&detail.attempts[0].state);
                 assert!(state >= last, "life {life}, step {step}: {:?}", detail.attempts);

@@ -66,6 +66,28 @@ async fn what_was_due_by_the_restore_is_taken_up_by_nobody_until_a_person_says_s
 }
 
 #[tokio::test]
+async fn what_was_put_off_past_the_age_is_not_cancelled_unless_it_may_have_ridden_along() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let put_off = planned(store, "e1", "T-1", after_s(-7_200)).await;
+        bed.damage("UPDATE notification SET next_at_ms = due_at_ms + 86400000").await;
+        store.mark_restored(monday()).await.expect("the store is there");
+        let cancel = async || {
+            let done = store.cancel_waiting(after_s(-3_600), "Mo", after_s(5)).await;
+            done.expect("the store is there")
+        };
+        assert_eq!(cancel().await, 0);
+        bed.damage("UPDATE notification SET held = 'digest'").await;
+        assert_eq!(cancel().await, 0, "no digest went before its slot");
+        bed.damage("UPDATE notification SET held = 'cap'").await;
+        assert_eq!(cancel().await, 1, "any message may have carried it");
+        assert_eq!(status(store, &put_off.id).await, Status::Cancelled);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_event_sent_again_after_a_restore_is_planned_and_not_claimed() {
     on_both(async |bed| {
         let store = &bed.store;

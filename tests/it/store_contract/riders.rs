@@ -103,6 +103,34 @@ async fn what_rode_in_a_message_that_did_not_leave_is_planned_again() {
 }
 
 #[tokio::test]
+async fn what_rides_in_a_doubt_is_read_with_it_and_named_in_the_task_about_it() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let carrier = claimed(store, "e1", "T-1").await;
+        let rider = claimed(store, "e2", "T-2").await;
+        assert!(opens(store, &carrying(store, &carrier, &[&rider]).await).await);
+        store.reap(after_s(31), after_s(31)).await.expect("it is there");
+        let aboard = store.with_riders(&[carrier.id]).await.expect("it is there");
+        let aboard: Vec<_> = aboard.iter().map(|(n, channel)| (n.id, *channel)).collect();
+        let by_mail = Some(tidings::domain::Channel::Email);
+        assert_eq!(aboard, [(carrier.id, by_mail), (rider.id, by_mail)]);
+        let doubt = store.doubts_due(after_s(31), 1).await.expect("it is there").remove(0);
+        let (why, task) = (vec![Reason::NoWordInTime], Some("nobody knows"));
+        let (doubt, unknown) = (doubt.notification, Status::Unknown);
+        let settled = store.settle_doubt(&doubt, unknown, why, task, Vec::new(), after_s(32));
+        assert!(settled.await.expect("it is there"));
+        let tasks = store.open_tasks(0, 9).await.expect("it is there");
+        assert_eq!(
+            tasks[0].detail,
+            "Tell the customer of case T-1 about \"received\": nobody knows. \
+             In the same message: case T-2 (\"received\")."
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_digest_opens_per_customer_channel_and_slot() {
     on_both(async |bed| {
         let store = &bed.store;

@@ -20,8 +20,8 @@ use tidings::store::{Result, Store, StoreError};
 use crate::support::postgres::PostgresServer;
 
 use super::bed::{
-    Bed, Engine, after_s, ask_for_call, closing, created, customer, email, event, notice, opening,
-    planned_case,
+    Bed, Engine, after_s, apply_receipts, ask_for_call, closing, created, customer, email, event,
+    notice, opening, planned_case,
 };
 
 const CUSTOMERS: usize = 6;
@@ -226,13 +226,15 @@ impl Writer {
             };
             self.store.keep_receipt(receipt, now).await?;
         }
-        self.store.apply_receipts(now).await.map(drop)
+        apply_receipts(&self.store, now).await.map(drop)
     }
 
     async fn operate(&mut self, now: Instant) -> Result<()> {
         for doubt in self.store.doubts_due(now, 5).await? {
             let (status, reasons) = (Status::Planned, vec![Reason::SentAgainInDoubt]);
-            self.store.settle_doubt(&doubt.notification, status, reasons, None, now).await?;
+            self.store
+                .settle_doubt(&doubt.notification, status, reasons, None, Vec::new(), now)
+                .await?;
         }
         let filter = tidings::store::console::Filter { limit: 400, ..Default::default() };
         let all = self.store.notifications(&filter).await?;
