@@ -4,7 +4,7 @@
 //! it writes. On PostgreSQL a transaction first locks the rows it will compare with or change,
 //! in a statement of its own (a lock taken in the comparing statement comes too late: that
 //! statement's snapshot is older than the wait), always in the order counts, names, customers, cases,
-//! notifications, and by id within each, so that no two wait for each other.
+//! notifications, calls, and by id within each, so that no two wait for each other.
 
 use crate::domain::CustomerId;
 
@@ -29,6 +29,11 @@ const CASES: &str = "
 const NOTIFICATIONS: &str = "
     SELECT id FROM notification WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
     ORDER BY id FOR UPDATE";
+
+const CALLS: &str = "
+    SELECT no FROM phone_call
+     WHERE notification_id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+    ORDER BY notification_id, no FOR UPDATE";
 
 /// Names that may not be rows yet, in 64 buckets of their own per kind.
 const NAMES: &str = "
@@ -60,6 +65,8 @@ pub(super) enum Lock {
     Customers,
     Cases,
     Notifications,
+    /// Calls of these notifications. Last of all.
+    Calls,
     /// Customers that may be new: whoever writes about one of these waits for us.
     CustomerNames,
     /// Cases that may be new.
@@ -87,6 +94,7 @@ pub(super) async fn lock(tx: &mut Tx, what: Lock, ids: Value) -> Result<()> {
         Lock::Customers => query(CUSTOMERS).bind(ids),
         Lock::Cases => query(CASES).bind(ids),
         Lock::Notifications => query(NOTIFICATIONS).bind(ids),
+        Lock::Calls => query(CALLS).bind(ids),
         Lock::CustomerNames => query(NAMES).bind(ids).bind(1),
         Lock::CaseNames => query(NAMES).bind(ids).bind(2),
         Lock::Addresses => query(NAMES).bind(ids).bind(3),

@@ -5,7 +5,7 @@ use tidings::app::phone::switchboard;
 use tidings::domain::Channel;
 use tokio::sync::watch;
 
-use crate::support::asterisk::{Asked, AsteriskDouble, PASSWORD};
+use crate::support::asterisk::{Asked, AsteriskDouble, PASSWORD, PATIENCE};
 use crate::support::{TestApp, ada};
 
 /// An app that calls by the exchange, and its ear; Ada is not called yet.
@@ -76,17 +76,45 @@ pub async fn hung_up(exchange: &AsteriskDouble, which: &str) {
     }
 }
 
+/// Who pressed 1 is connected with the contact centre: its channel.
+pub async fn connect(exchange: &AsteriskDouble, channel: &str) -> String {
+    exchange.plays_until(channel, "We connect you now.").await;
+    exchange.played(channel);
+    let desk = match exchange.next().await {
+        Asked::Call { channel, body } => {
+            assert_eq!(body["endpoint"], "PJSIP/+442079460099@trunk");
+            channel
+        }
+        other => panic!("{other:?}"),
+    };
+    exchange.picks_up(&desk);
+    exchange.plays_until(&desk, "Call with Ada Byron about case R, 1, 0, 0, 1.").await;
+    exchange.played(&desk);
+    let joined = loop {
+        match exchange.next().await {
+            Asked::Join { channels } => break channels,
+            Asked::Play { channel, .. } => exchange.played(&channel),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(joined, format!("{channel},{desk}"));
+    desk
+}
+
 /// Waits, without a clock, until the notification has this status.
 pub async fn becomes(app: &TestApp, status: &str, channel: &str) {
-    for _ in 0..10_000 {
-        let n = app.of("out-of-stock").await;
-        if n.status == status && n.channel.as_deref() == Some(channel) {
-            return;
+    let becoming = async {
+        loop {
+            let n = app.of("out-of-stock").await;
+            if n.status == status && n.channel.as_deref() == Some(channel) {
+                return;
+            }
+            app.drain().await;
+            tokio::task::yield_now().await;
         }
-        app.drain().await;
-        tokio::task::yield_now().await;
-    }
-    panic!("{:?} is not {status} by {channel}", app.of("out-of-stock").await);
+    };
+    let became = tokio::time::timeout(PATIENCE, becoming).await.is_ok();
+    assert!(became, "{:?} is not {status} by {channel}", app.of("out-of-stock").await);
 }
 
 #[tokio::test]
@@ -164,26 +192,7 @@ async fn key_1_calls_the_contact_centre_which_hears_a_summary_and_is_connected()
     exchange.picks_up(&channel);
     exchange.plays_until(&channel, "press 1.").await;
     exchange.presses(&channel, "1");
-    exchange.plays_until(&channel, "We connect you now.").await;
-    exchange.played(&channel);
-    let desk = match exchange.next().await {
-        Asked::Call { channel, body } => {
-            assert_eq!(body["endpoint"], "PJSIP/+442079460099@trunk");
-            channel
-        }
-        other => panic!("{other:?}"),
-    };
-    exchange.picks_up(&desk);
-    exchange.plays_until(&desk, "Call with Ada Byron about case R, 1, 0, 0, 1.").await;
-    exchange.played(&desk);
-    let joined = loop {
-        match exchange.next().await {
-            Asked::Join { channels } => break channels,
-            Asked::Play { channel, .. } => exchange.played(&channel),
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(joined, format!("{channel},{desk}"));
+    let desk = connect(&exchange, &channel).await;
     exchange.ends(&desk, 16, "Normal Clearing");
     hung_up(&exchange, &channel).await;
     exchange.ends(&channel, 16, "Normal Clearing");
@@ -227,14 +236,18 @@ async fn a_machine_the_dialplan_knows_hears_who_called_alone() {
 }
 
 #[tokio::test]
-async fn a_cause_without_an_answer_is_read_by_what_it_means() {
-    for (cause, text, status, channel) in [
-        (17, "User busy", "planned", "voice"),
-        (19, "No Answer", "planned", "voice"),
-        (1, "Unallocated number", "sent", "sms"),
-        (21, "Call Rejected", "sent", "sms"),
+async fn a_cause_without_an_answer_is_read_by_what_it_means_with_a_dialplan_too() {
+    let screened = "context = \"screened\"";
+    for (more, cause, text, status, channel) in [
+        ("", 17, "User busy", "planned", "voice"),
+        ("", 19, "No Answer", "planned", "voice"),
+        ("", 1, "Unallocated number", "sent", "sms"),
+        ("", 21, "Call Rejected", "sent", "sms"),
+        // Through the dialplan as well: nobody picked up, so no application has the call.
+        (screened, 17, "User busy", "planned", "voice"),
+        (screened, 1, "Unallocated number", "sent", "sms"),
     ] {
-        let (app, exchange, _stop, _folder) = connected().await;
+        let (app, exchange, _stop, _folder) = connected_with(more).await;
         call_ada(&app).await;
         let ringing = called(&exchange).await;
         exchange.ends(&ringing, cause, text);

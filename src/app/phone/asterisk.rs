@@ -1,6 +1,9 @@
 //! Calls through an exchange of one's own: its events come in, sounds and keys go out. What is
 //! said and done is decided where every provider's calls are.
 
+mod over;
+mod speaking;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,42 +14,32 @@ use tokio::time::Instant as Monotonic;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::channel::asterisk::event::{Event, not_picked_up};
-use crate::channel::asterisk::{Asterisk, NAME, attempt_of};
-use crate::channel::receipt::Word;
-use crate::domain::NotificationId;
-use crate::domain::call::{Go, Heard, PickedUp, Said, Stage};
-use crate::domain::message::Script;
+use crate::channel::asterisk::event::Event;
+use crate::channel::asterisk::{Asterisk, attempt_of};
+use crate::domain::call::{Go, Heard, PickedUp, Stage};
 use crate::domain::token::Grant;
 use crate::worker::{Stopping, stopped};
 
 use super::super::App;
-use super::lookout::{Held, Lookout, Pace};
+use super::held::{Held, Of};
+use super::left_behind::TALKED;
+use super::lookout::{Before, Lookout, Pace};
 use super::synthesis::Synthesis;
-use super::turn;
+use speaking::letter;
 
 /// How long silence lasts before it is an answer.
 const LISTEN: Duration = Duration::from_secs(6);
 
-/// How long until the exchange is looked for again.
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// What a call that was left behind comes back with: from its beginning, to a person or to a
-/// machine, or for its end, when the two have talked.
-pub(super) const AGAIN: &str = "again";
-pub(super) const AGAIN_MACHINE: &str = "again,MACHINE";
-pub(super) const TALKED: &str = "talked";
-
 /// One end of a call: what it is being told.
 #[derive(Debug)]
 struct End {
-    of: Option<(NotificationId, i64)>,
+    of: Option<Of>,
     to_play: VecDeque<PathBuf>,
     playing: Option<String>,
     then: Go,
     silent_at: Option<Monotonic>,
     by: PickedUp,
-    /// The two parties talk.
+    /// The two parties talk, or have talked.
     joined: bool,
     /// A line could not be spoken: what was not said is not told.
     broken: bool,
@@ -74,17 +67,24 @@ impl Switchboard {
     }
 
     /// Reads events until the process is asked to stop; a connection that ends is made again.
+    /// What it hears then it leaves to others.
     pub async fn run(mut self, stopping: Stopping) {
-        let lookout = Lookout::new(
-            Arc::clone(&self.app),
-            self.exchange.clone(),
-            self.synthesis.clone(),
-            self.held.clone(),
-            self.pace,
-        );
+        let lookout = Lookout {
+            app: Arc::clone(&self.app),
+            exchange: self.exchange.clone(),
+            synthesis: self.synthesis.clone(),
+            held: self.held.clone(),
+            pace: self.pace,
+            seen: Before::default(),
+        };
         tokio::select! {
             () = self.listen_on(stopping) => {}
             () = lookout.run() => {}
+        }
+        let engine = &self.app.engine;
+        let left = engine.store.leave_calls(self.exchange.application(), engine.clock.now()).await;
+        if let Err(error) = left {
+            tracing::warn!(%error, "the calls of this process are left a little later");
         }
     }
 
@@ -93,12 +93,9 @@ impl Switchboard {
             if let Err(why) = self.listen(&mut stopping).await {
                 tracing::warn!(%why, "the exchange cannot be heard");
             }
-            // What happened meanwhile is not told later: the calls are taken up like any that
-            // were left behind.
-            self.ends.clear();
-            self.held.drop_all();
+            self.held.listen(false);
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(self.pace.pause) => {}
                 () = stopped(&mut stopping) => return,
             }
         }
@@ -110,6 +107,8 @@ impl Switchboard {
         let authorization = authorization.parse().map_err(|_| "a user that is no header")?;
         request.headers_mut().insert("authorization", authorization);
         let (mut events, _) = connect_async(request).await.map_err(|error| error.to_string())?;
+        self.catch_up().await?;
+        self.held.listen(true);
         loop {
             let silent_at = self.ends.values().filter_map(|end| end.silent_at).min();
             let silence = async {
@@ -176,7 +175,18 @@ impl Switchboard {
     /// (`AMD()`), adds `MACHINE`.
     async fn picked_up(&mut self, channel: &str, args: &[String]) {
         let kind = args.first().map_or("", String::as_str);
+        let of = attempt_of(channel).filter(|_| kind != "letter");
+        if let Some(of) = of
+            && !self.may_hear(of).await
+        {
+            return;
+        }
         self.held.add(channel);
+        self.exchange.listen_to(channel).await;
+        // What it was saying before it was brought back here.
+        if let Some(playing) = self.ends.get_mut(channel).and_then(|end| end.playing.take()) {
+            self.exchange.stop_playing(&playing).await;
+        }
         if kind == "desk" {
             let customer = args.get(1).cloned().unwrap_or_default();
             if let Some(of) = attempt_of(&customer) {
@@ -191,10 +201,13 @@ impl Switchboard {
             }
             return;
         }
-        let Some(of) = attempt_of(channel) else { return };
+        let Some(of) = of else { return };
         if kind == TALKED {
             let talked = Heard::Talked;
             self.take_turn(channel, of, Stage::Transfer, talked, PickedUp::Person).await;
+            if let Some(end) = self.here(channel) {
+                end.joined = true;
+            }
             return;
         }
         let machine = args.iter().any(|arg| arg == "MACHINE");
@@ -206,155 +219,33 @@ impl Switchboard {
         self.take_turn(channel, of, Stage::Answered, heard, by).await;
     }
 
+    /// Takes the lease of a call. One that is not known is hung up where its words are asked for.
+    async fn may_hear(&self, of: Of) -> bool {
+        let (store, now) = (&self.app.engine.store, self.app.engine.clock.now());
+        let (by, until) = (self.exchange.application(), now + self.pace.left_after);
+        match store.hear_calls(&[of], by, until, now).await {
+            Ok(heard) if heard.is_empty() => store.phone_call(&of.0, of.1).await.is_err(),
+            Ok(_) | Err(_) => true,
+        }
+    }
+
+    /// The end of a call, where this process still has it.
+    fn here(&mut self, channel: &str) -> Option<&mut End> {
+        self.ends.get_mut(channel).filter(|end| !end.left)
+    }
+
     /// A key, or silence, where one is listened for.
     async fn heard(&mut self, channel: &str, heard: Heard) {
-        let Some(end) = self.ends.get_mut(channel).filter(|end| !end.left) else { return };
-        let (Go::Listen { url }, Some(of)) = (&end.then, end.of) else { return };
-        let Some(stage) = stage_of(&self.app, url) else { return };
-        let by = end.by;
+        let Some(end) = self.here(channel) else { return };
+        let (Go::Listen { url }, Some(of), by) = (end.then.clone(), end.of, end.by) else { return };
+        let Some(stage) = stage_of(&self.app, &url) else { return };
+        let Some(end) = self.here(channel) else { return };
         end.silent_at = None;
         end.to_play.clear();
         if let Some(playing) = end.playing.take() {
             self.exchange.stop_playing(&playing).await;
         }
         self.take_turn(channel, of, stage, heard, by).await;
-    }
-
-    async fn take_turn(
-        &mut self,
-        channel: &str,
-        of: (NotificationId, i64),
-        stage: Stage,
-        heard: Heard,
-        by: PickedUp,
-    ) {
-        match turn(&self.app, NAME, of, stage, heard).await {
-            Ok(said) => self.speak(channel, Some((of, by)), said).await,
-            Err(error) => {
-                tracing::warn!(%error, "a call could not go on");
-                self.exchange.hang_up(channel).await;
-            }
-        }
-    }
-
-    /// Says a turn, line after line.
-    async fn speak(
-        &mut self,
-        channel: &str,
-        of: Option<((NotificationId, i64), PickedUp)>,
-        said: Said,
-    ) {
-        let mut to_play = VecDeque::new();
-        let mut broken = false;
-        for line in &said.lines {
-            self.played += 1;
-            let name = format!("{channel}-{}", self.played);
-            match self.synthesis.speak(&name, line, &said.voice, said.slow).await {
-                Ok(sound) => to_play.push_back(sound),
-                Err(why) => {
-                    tracing::error!(%why, "a line of a call could not be spoken");
-                    broken = true;
-                }
-            }
-        }
-        let end = End {
-            of: of.map(|(of, _)| of),
-            by: of.map_or(PickedUp::Person, |(_, by)| by),
-            to_play,
-            playing: None,
-            then: said.then,
-            silent_at: None,
-            joined: false,
-            broken,
-            left: false,
-        };
-        self.ends.insert(channel.to_owned(), end);
-        if broken {
-            self.exchange.hang_up(channel).await;
-        } else {
-            self.go_on(channel).await;
-        }
-    }
-
-    /// The next line, or what comes after the last.
-    async fn go_on(&mut self, channel: &str) {
-        let Some(end) = self.ends.get_mut(channel).filter(|end| !end.left) else { return };
-        end.playing = None;
-        if let Some(sound) = end.to_play.pop_front() {
-            self.played += 1;
-            let playback = format!("{channel}-p{}", self.played);
-            end.playing = Some(playback.clone());
-            let media = format!("sound:{}", sound.with_extension("").display());
-            if let Err(why) = self.exchange.play(channel, &playback, &media).await {
-                tracing::warn!(%why, "a line of a call was not played");
-                self.exchange.hang_up(channel).await;
-            }
-            return;
-        }
-        match end.then.clone() {
-            Go::Listen { .. } => end.silent_at = Some(Monotonic::now() + LISTEN),
-            Go::Connect { to, .. } => {
-                let desk = desk_of(channel);
-                self.held.add(&desk);
-                if let Err(why) = self.exchange.call_desk(&desk, &to, channel).await {
-                    tracing::warn!(%why, "the contact centre was not called");
-                    self.desk_is_over(channel).await;
-                }
-            }
-            Go::Join => self.join(channel).await,
-            Go::HangUp => self.exchange.hang_up(channel).await,
-        }
-    }
-
-    /// The desk has heard what it is about: the two are connected.
-    async fn join(&mut self, desk: &str) {
-        let Some(customer) = desk.strip_suffix(DESK).map(str::to_owned) else { return };
-        let joined = self.exchange.join(&customer, [&customer, desk]).await;
-        if let Err(why) = joined {
-            tracing::warn!(%why, "two parties were not connected");
-            self.exchange.hang_up(desk).await;
-        } else if let Some(end) = self.ends.get_mut(&customer) {
-            end.joined = true;
-        }
-    }
-
-    async fn over(&mut self, channel: &str, cause: u16, text: &str) {
-        let ended = self.ends.remove(channel);
-        self.held.drop(channel);
-        self.synthesis.forget(channel).await;
-        if let Some(customer) = channel.strip_suffix(DESK) {
-            self.desk_is_over(customer).await;
-            return;
-        }
-        let Some(of) = attempt_of(channel) else { return };
-        let word = match &ended {
-            Some(end) if end.broken => {
-                Word::NotReached { detail: "a line could not be spoken".into() }
-            }
-            Some(end) => Word::CallOver { by: Some(end.by) },
-            None => not_picked_up(cause, text),
-        };
-        if ended.is_some_and(|end| matches!(end.then, Go::Connect { .. })) {
-            self.exchange.hang_up(&desk_of(channel)).await;
-            self.exchange.leave(channel).await;
-        }
-        let kept = self.app.engine.take_receipt(of, NAME, channel.to_owned(), word).await;
-        if let Err(error) = kept {
-            tracing::warn!(%error, "the end of a call was not kept");
-        }
-    }
-
-    /// Who was called for the customer is gone: they have talked, or nobody came.
-    async fn desk_is_over(&mut self, customer: &str) {
-        let Some(end) = self.ends.get(customer) else { return };
-        let (Go::Connect { .. }, Some(of)) = (&end.then, end.of) else { return };
-        let heard = if end.joined { Heard::Talked } else { Heard::NobodyCame };
-        let (by, joined) = (end.by, end.joined);
-        if joined {
-            self.exchange.leave(customer).await;
-        }
-        // It goes on to speak, and may end in another call of the desk.
-        Box::pin(self.take_turn(customer, of, Stage::Transfer, heard, by)).await;
     }
 }
 
@@ -371,15 +262,5 @@ fn stage_of(app: &App, url: &str) -> Option<Stage> {
     match app.engine.keys.read(token, app.engine.clock.now()) {
         Some(Grant::Call { stage, .. }) => Some(stage),
         _ => None,
-    }
-}
-
-/// A script nobody can answer, spoken twice.
-fn letter(app: &App, script: &Script) -> Said {
-    Said {
-        lines: [script.paragraphs.as_slice(), script.paragraphs.as_slice()].concat(),
-        voice: super::speech(app, NAME).of(&script.locale),
-        slow: script.slow,
-        then: Go::HangUp,
     }
 }

@@ -4,6 +4,8 @@
 //! words. Every provider's door comes to [`turn`].
 
 mod asterisk;
+mod held;
+mod left_behind;
 mod lookout;
 pub mod promised;
 mod synthesis;

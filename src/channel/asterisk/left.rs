@@ -1,18 +1,16 @@
-//! Channels whose process is gone: how they are known, and how another takes them over (ARI,
-//! "Channels: list", "setChannelVar", "move"; the last from Asterisk 16.3 on).
+//! Channels whose process is gone or lost its line: how they are found, brought to this process
+//! and listened to (ARI, "Channels: list", "move", "Bridges: get", "Playbacks: get",
+//! "Applications: subscribe"; the move from Asterisk 16.3 on).
 //!
-//! The exchange itself keeps who hears a channel: a word in a variable of the channel, which
-//! that process renews. No clock of two machines is compared: a word is old when whoever looks
-//! saw it stand still.
+//! A move is told the application that was left, then the one that was come to, and waits for
+//! the sound that is playing. Where nobody listens to the application it does nothing, and says
+//! that it was done: only a `StasisStart` shows that a channel came.
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Asterisk;
-
-/// The variable in which a process says that it hears a channel.
-const HEARD_BY: &str = "TIDINGS_HEARD_BY";
 
 /// A channel that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -36,25 +34,8 @@ impl Asterisk {
     /// Why the exchange did not say.
     pub async fn channels(&self) -> Result<Vec<Live>, String> {
         let answer = self.request(Method::GET, "channels").send().await;
-        let answer = answer.and_then(reqwest::Response::error_for_status).map_err(without_url)?;
+        let answer = answer.and_then(Response::error_for_status).map_err(without_url)?;
         answer.json().await.map_err(without_url)
-    }
-
-    /// Says who hears a channel.
-    ///
-    /// # Errors
-    /// Why the exchange did not note it.
-    pub async fn note_ear(&self, channel: &str, ear: &str) -> Result<(), String> {
-        let path = format!("channels/{channel}/variable");
-        self.tell(Method::POST, &path, &[("variable", HEARD_BY), ("value", ear)], None).await
-    }
-
-    /// Who hears a channel, as they last said.
-    ///
-    /// # Errors
-    /// Why the exchange did not say.
-    pub async fn ear_of(&self, channel: &str) -> Result<Option<String>, String> {
-        self.variable(channel, HEARD_BY).await
     }
 
     /// Brings a channel to this process, which is told of it as of one that was picked up.
@@ -63,25 +44,44 @@ impl Asterisk {
     /// Why the exchange did not.
     pub async fn take_over(&self, channel: &str, args: &str) -> Result<(), String> {
         let application = self.exchange.application.as_str();
-        let query = [("app", application), ("appArgs", args)];
-        self.tell(Method::POST, &format!("channels/{channel}/move"), &query, None).await
+        let request = self
+            .request(Method::POST, &format!("channels/{channel}/move"))
+            .query(&[("app", application), ("appArgs", args)]);
+        succeeded(request).await
     }
 
-    /// Do two parties talk in this bridge?
+    /// Asks to be told of a channel until its end: a channel that was moved here, or came by the
+    /// dialplan, leaves this application before its end is told.
+    pub async fn listen_to(&self, channel: &str) {
+        let application = &self.exchange.application;
+        let request = self
+            .request(Method::POST, &format!("applications/{application}/subscription"))
+            .query(&[("eventSource", format!("channel:{channel}"))]);
+        if let Err(why) = succeeded(request).await {
+            tracing::debug!(%why, "the end of a channel may not be told");
+        }
+    }
+
+    /// Who is in a bridge; `None` where there is none.
     ///
     /// # Errors
     /// Why the exchange did not say.
-    pub async fn is_joined(&self, bridge: &str) -> Result<bool, String> {
-        let answer = self.request(Method::GET, &format!("bridges/{bridge}")).send().await;
-        let answer = answer.map_err(without_url)?;
-        match answer.status() {
-            StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_success() => {
-                let bridge: Value = answer.json().await.map_err(without_url)?;
-                Ok(bridge["channels"].as_array().is_some_and(|channels| channels.len() > 1))
-            }
-            status => Err(format!("bridges/{bridge}: {status}")),
+    pub async fn bridged(&self, bridge: &str) -> Result<Option<Vec<String>>, String> {
+        #[derive(Deserialize)]
+        struct Bridge {
+            channels: Vec<String>,
         }
+        let found = self.found(&format!("bridges/{bridge}"), &[]).await?;
+        let read = |found| serde_json::from_value(found).map_err(|error| error.to_string());
+        Ok(found.map(read).transpose()?.map(|bridge: Bridge| bridge.channels))
+    }
+
+    /// Does a sound play, or wait to?
+    ///
+    /// # Errors
+    /// Why the exchange did not say.
+    pub async fn is_playing(&self, playback: &str) -> Result<bool, String> {
+        Ok(self.found(&format!("playbacks/{playback}"), &[]).await?.is_some())
     }
 
     /// A variable of a channel; `None` where it was never set, or the channel is gone.
@@ -90,19 +90,26 @@ impl Asterisk {
         channel: &str,
         name: &str,
     ) -> Result<Option<String>, String> {
-        let request = self
-            .request(Method::GET, &format!("channels/{channel}/variable"))
-            .query(&[("variable", name)]);
-        let answer = request.send().await.map_err(without_url)?;
+        let path = format!("channels/{channel}/variable");
+        let found = self.found(&path, &[("variable", name)]).await?;
+        Ok(found.and_then(|found| found["value"].as_str().map(str::to_owned)))
+    }
+
+    /// What lies at `path`; `None` where nothing does.
+    async fn found(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<Value>, String> {
+        let answer = self.request(Method::GET, path).query(query).send().await;
+        let answer = answer.map_err(without_url)?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() => {
-                let found: Value = answer.json().await.map_err(without_url)?;
-                Ok(found["value"].as_str().map(str::to_owned))
-            }
-            status => Err(format!("channels/{channel}/variable: {status}")),
+            status if status.is_success() => Ok(Some(answer.json().await.map_err(without_url)?)),
+            status => Err(format!("{path}: {status}")),
         }
     }
+}
+
+async fn succeeded(request: RequestBuilder) -> Result<(), String> {
+    let answer = request.send().await.and_then(Response::error_for_status);
+    answer.map(drop).map_err(without_url)
 }
 
 fn without_url(error: reqwest::Error) -> String {

@@ -156,14 +156,19 @@ impl Asterisk {
         };
         // Asked again under the same id it rings once, whatever became of the first request.
         let first = read(post().await, &channel);
-        match first {
+        let taken = match first {
             Err(SendError::Unanswered { .. }) => match read(post().await, &channel) {
                 // Too late to ask: what the first came to is still not known.
                 Err(SendError::NotStarted { .. } | SendError::ProviderDown { .. }) => first,
                 second => second,
             },
             first => first,
+        };
+        // In the dialplan it is no application's yet: that it is busy would be told to nobody.
+        if taken.is_ok() && args == CALL && self.exchange.context.is_some() {
+            self.listen_to(&channel).await;
         }
+        taken
     }
 
     /// Calls another party for `customer`, under an id of its own.

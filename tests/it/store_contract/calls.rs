@@ -1,10 +1,11 @@
 //! What a call says is kept with its attempt, and how far it came only ever grows.
 
-use tidings::domain::Channel;
 use tidings::domain::call::Progress;
 use tidings::domain::message::{Script, Talk};
+use tidings::domain::{Channel, NotificationId};
 use tidings::store::StoreError;
 use tidings::store::attempts::Opening;
+use tidings::store::calls::Ear;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 
 use super::bed::{
@@ -77,7 +78,8 @@ async fn a_call_whose_end_nobody_told_is_found_until_it_is_told() {
         store.open_attempts(vec![opening], monday()).await.expect("opened");
         let found = async |provider, from_s, end_s| {
             let between = after_s(from_s)..after_s(end_s);
-            store.calls_without_end(provider, between, 10).await.expect("the store is there")
+            let found = store.calls_without_end(provider, between, 10).await;
+            found.expect("the store is there").into_iter().map(|call| call.of).collect::<Vec<_>>()
         };
         assert!(found("asterisk", -60, 60).await.is_empty(), "it is not known to be begun");
         store.close_attempts(vec![closing(&claimed, 1)], monday()).await.expect("closed");
@@ -98,6 +100,89 @@ async fn a_call_whose_end_nobody_told_is_found_until_it_is_told() {
         assert!(store.keep_receipt(receipt, after_s(5)).await.expect("kept"));
         apply_receipts(store, after_s(6)).await.expect("applied");
         assert!(found("asterisk", -60, 60).await.is_empty(), "it was told");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_is_heard_by_one_process_until_its_lease_is_over_or_left() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let mut calls = Vec::new();
+        for (event, case) in [("e1", "T-1"), ("e2", "T-2")] {
+            let claimed = claimed(store, event, case).await;
+            let opening = Opening {
+                channel: Channel::Voice,
+                provider: "asterisk".into(),
+                script: Some(script()),
+                ..opening(store, &claimed, monday()).await
+            };
+            store.open_attempts(vec![opening], monday()).await.expect("opened");
+            store.close_attempts(vec![closing(&claimed, 1)], monday()).await.expect("closed");
+            calls.push((claimed.id, 1));
+        }
+        calls.sort_unstable();
+        let hear = async |which: &[(NotificationId, i64)], by, now_s| {
+            let (until, now) = (after_s(now_s + 8), after_s(now_s));
+            let heard = store.hear_calls(which, by, until, now).await;
+            let mut heard = heard.expect("the store is there");
+            heard.sort_unstable();
+            heard
+        };
+        let ear = async |(id, no): (NotificationId, i64)| {
+            let ear = store.phone_call(&id, no).await.expect("kept").ear;
+            ear.map(|ear| (ear.by, ear.until))
+        };
+        assert_eq!(ear(calls[0]).await, None, "nobody yet");
+        assert!(hear(&[], "a", 0).await.is_empty());
+        assert!(hear(&[(calls[0].0, 2)], "a", 0).await.is_empty(), "there is no such call");
+        assert_eq!(hear(&calls, "a", 0).await, calls);
+        assert!(hear(&calls, "b", 7).await.is_empty(), "somebody else's");
+        assert_eq!(hear(&calls[..1], "a", 7).await, calls[..1], "renewed");
+        assert_eq!(hear(&calls, "b", 8).await, calls[1..], "what was not renewed");
+        assert_eq!(ear(calls[0]).await, Some(("a".into(), after_s(15))));
+        assert_eq!(ear(calls[1]).await, Some(("b".into(), after_s(16))));
+        store.leave_calls("a", after_s(9)).await.expect("left");
+        assert_eq!(ear(calls[0]).await, Some(("a".into(), after_s(9))), "it was the last");
+        assert_eq!(ear(calls[1]).await, Some(("b".into(), after_s(16))), "not its own");
+        store.leave_calls("a", after_s(8)).await.expect("left");
+        let left = store.calls_without_end("asterisk", monday()..after_s(60), 10).await;
+        let mut left = left.expect("the store is there");
+        left.sort_by_key(|call| call.of);
+        assert_eq!(left.len(), 2);
+        assert_eq!((left[0].of, left[0].opened_at), (calls[0], monday()));
+        assert_eq!(left[0].progress, Progress::None);
+        assert_eq!(left[0].ear, Some(Ear { by: "a".into(), until: after_s(8) }));
+        assert_eq!(hear(&calls, "c", 9).await, calls[..1]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_processes_that_reach_for_the_same_calls_each_call_goes_to_one() {
+    on_both(async |bed| {
+        let store = &bed.store;
+        know(store, &["C-1"]).await;
+        let mut calls = Vec::new();
+        for n in 0..6 {
+            let claimed = claimed(store, &format!("e{n}"), &format!("T-{n}")).await;
+            let opening =
+                Opening { script: Some(script()), ..opening(store, &claimed, monday()).await };
+            store.open_attempts(vec![opening], monday()).await.expect("opened");
+            calls.push((claimed.id, 1));
+        }
+        let back: Vec<_> = calls.iter().rev().copied().collect();
+        let other = bed.another().await;
+        let (until, now) = (after_s(8), monday());
+        let (one, two) = tokio::join!(
+            store.hear_calls(&calls, "a", until, now),
+            other.hear_calls(&back, "b", until, now),
+        );
+        let mut heard = [one.expect("no deadlock"), two.expect("no deadlock")].concat();
+        heard.sort_unstable();
+        calls.sort_unstable();
+        assert_eq!(heard, calls);
     })
     .await;
 }
