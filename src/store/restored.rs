@@ -116,8 +116,9 @@ impl Store {
     }
 
     /// Cancels what waits since the restore and may have been sent before `before`: it was due
-    /// by then and not put off past it. What is over its customer's cap may have ridden in any
-    /// message since it was due. Answers how many.
+    /// by then, and the copy did not have it put off past then. What is over its customer's cap
+    /// may have ridden in any message since it was due; what is planned since the restore says
+    /// nothing of when it was sent before. Answers how many.
     ///
     /// # Errors
     /// `Unavailable`; what was cancelled by then stays cancelled.
@@ -130,10 +131,11 @@ impl Store {
             let page: u64 = in_tx!(self, |tx| {
                 let waiting: Vec<(String,)> = query(concat!(
                     "SELECT n.id FROM notification AS n WHERE n.status IN ('planned', 'claimed')
-                        AND n.due_at_ms < $1 AND (n.next_at_ms < $1 OR n.held = 'cap')
-                        AND n.due_at_ms <= ",
+                        AND n.due_at_ms < $1 AND n.due_at_ms <= ",
                     held_until!(),
-                    " ORDER BY n.id LIMIT $2"
+                    " AND (n.next_at_ms < $1 OR n.held = 'cap' OR n.planned_at_ms >= ",
+                    held_until!(),
+                    ") ORDER BY n.id LIMIT $2"
                 ))
                 .bind(before_ms)
                 .bind(BATCH)

@@ -71,16 +71,19 @@ async fn what_was_put_off_past_the_age_is_not_cancelled_unless_it_may_have_ridde
         let store = &bed.store;
         know(store, &["C-1"]).await;
         let put_off = planned(store, "e1", "T-1", after_s(-7_200)).await;
+        let sent_again = planned(store, "e2", "T-2", after_s(-7_200)).await;
         bed.damage("UPDATE notification SET next_at_ms = due_at_ms + 86400000").await;
+        bed.damage("UPDATE notification SET planned_at_ms = due_at_ms WHERE case_id = 'T-1'").await;
         store.mark_restored(monday()).await.expect("the store is there");
         let cancel = async || {
             let done = store.cancel_waiting(after_s(-3_600), "Mo", after_s(5)).await;
             done.expect("the store is there")
         };
-        assert_eq!(cancel().await, 0);
-        bed.damage("UPDATE notification SET held = 'digest'").await;
+        assert_eq!(cancel().await, 1, "planned since, it may have been sent before");
+        assert_eq!(status(store, &sent_again.id).await, Status::Cancelled);
+        bed.damage("UPDATE notification SET held = 'digest' WHERE case_id = 'T-1'").await;
         assert_eq!(cancel().await, 0, "no digest went before its slot");
-        bed.damage("UPDATE notification SET held = 'cap'").await;
+        bed.damage("UPDATE notification SET held = 'cap' WHERE case_id = 'T-1'").await;
         assert_eq!(cancel().await, 1, "any message may have carried it");
         assert_eq!(status(store, &put_off.id).await, Status::Cancelled);
     })
