@@ -50,7 +50,8 @@ impl Balance {
 /// Each event with what became of it: open while something it caused is unsettled, then the
 /// first of task, told, silent that holds. Silence has a reason: the event's own, that of
 /// everything it caused, or that another event of the case had already caused the same; what
-/// was decided in shadow mode told nobody. What is none of them is `lost`.
+/// was decided in shadow mode told nobody. What is none of them is `lost`. (`+ 0` keeps PostgreSQL
+/// from looking for the first of an event along the index of all by time.)
 macro_rules! settled_events {
     () => {
         "SELECT e.seq, e.source, e.id, e.case_id, e.case_type, e.accepted_at_ms, CASE
@@ -86,7 +87,7 @@ macro_rules! settled_events {
             ELSE 'lost' END AS outcome,
             COALESCE(e.silent,
                 (SELECT n.reason FROM notification AS n WHERE n.event_seq = e.seq
-                 ORDER BY n.planned_at_ms, n.id LIMIT 1), 'already_said') AS reason
+                 ORDER BY n.planned_at_ms + 0, n.id LIMIT 1), 'already_said') AS reason
         FROM event AS e"
     };
 }
