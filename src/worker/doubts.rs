@@ -64,34 +64,38 @@ pub async fn settle(engine: &Engine, now: Instant) -> Result<()> {
     // Of two to one address the second is asked for once it is known which was the first.
     let mut addresses = HashSet::new();
     due.retain(|doubt| addresses.insert(doubt.address.expose().to_owned()));
-    let mute = Mutex::new(HashSet::new());
-    let mut asked = futures::stream::iter(due)
-        .map(|doubt| async {
-            let found = ask(engine, &doubt, &mute, now).await;
-            (doubt, found)
+    let mute = &Mutex::new(HashSet::new());
+    // Each is asked for and ended in one future: one that waits for its turn while another is
+    // ended would hold a connection of the store that this one needs.
+    let mut ended = futures::stream::iter(due)
+        .map(|doubt| async move {
+            let found = ask(engine, &doubt, mute, now).await?;
+            end(engine, &doubt, found, now).await
         })
         .buffer_unordered(ASKED_AT_ONCE);
-    while let Some((doubt, found)) = asked.next().await {
-        engine.seams.pass(Seam::BeforeSettling).await;
-        let ends_at = doubt.opened_at + engine.behaviour.settle_doubt_after;
-        match found? {
-            Some(Found::Taken { provider_ref, word }) => {
-                told(engine, &doubt, provider_ref, word).await?;
-            }
-            Some(Found::Absent) if now - doubt.opened_at >= SETTLED_AFTER => {
-                let why = vec![Reason::NotFoundThere { provider: doubt.provider.clone() }];
-                engine.store.never_taken(&doubt.notification, why, now).await?;
-            }
-            // Its receipt may still come, or an answer, until its time is up.
-            Some(Found::Absent | Found::Unknown) | None if now < ends_at => {
-                let again_at = (now + ASK_AGAIN).min(ends_at);
-                engine.store.ask_again(&doubt.notification, again_at).await?;
-            }
-            Some(Found::Absent | Found::Unknown) | None => by_policy(engine, &doubt, now).await?,
-        }
+    while let Some(ended) = ended.next().await {
+        ended?;
         engine.wake.notify_one();
     }
     Ok(())
+}
+
+async fn end(engine: &Engine, doubt: &InDoubt, found: Option<Found>, now: Instant) -> Result<()> {
+    engine.seams.pass(Seam::BeforeSettling).await;
+    let ends_at = doubt.opened_at + engine.behaviour.settle_doubt_after;
+    match found {
+        Some(Found::Taken { provider_ref, word }) => told(engine, doubt, provider_ref, word).await,
+        Some(Found::Absent) if now - doubt.opened_at >= SETTLED_AFTER => {
+            let why = vec![Reason::NotFoundThere { provider: doubt.provider.clone() }];
+            engine.store.never_taken(&doubt.notification, why, now).await.map(drop)
+        }
+        // Its receipt may still come, or an answer, until its time is up.
+        Some(Found::Absent | Found::Unknown) | None if now < ends_at => {
+            let again_at = (now + ASK_AGAIN).min(ends_at);
+            engine.store.ask_again(&doubt.notification, again_at).await.map(drop)
+        }
+        Some(Found::Absent | Found::Unknown) | None => by_policy(engine, doubt, now).await,
+    }
 }
 
 fn wire<'a>(engine: &'a Engine, doubt: &InDoubt) -> Option<&'a dyn crate::channel::Wire> {
