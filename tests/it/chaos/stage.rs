@@ -131,8 +131,8 @@ impl Stage {
         let quiet = quiet.await;
         let (lag_ms, after) = (self.ledger.lag_ms() + LEAST_LAG_MS, began.elapsed());
         println!("loaded after {loaded:.1?}, quiet: {quiet} after {after:.1?}, lag {lag_ms} ms");
-        let forgotten = self.load.say_again().await;
-        let accounts = self.accounts().await;
+        // What waits for the next look around, such as a receipt that overtook our own record, is
+        // done before anybody is asked.
         if quiet {
             self.cluster.stop_all().await;
             let done = self.cluster.json(&["work", "--until-idle", "--json"]);
@@ -144,7 +144,10 @@ impl Stage {
                 "the balance adds up: {done}"
             );
             assert_eq!(count("open"), 0, "{done}");
+            self.cluster.start_all().await;
         }
+        let forgotten = self.load.say_again().await;
+        let accounts = self.accounts().await;
         let said = std::mem::take(&mut *self.load.said.lock().expect("lock"));
         println!("{} choices confirmed", said.choices);
         check(&Evidence {
