@@ -404,7 +404,9 @@ impl Reason {
                 format!("Nothing is said when a case enters {}.", state_name(state))
             }
             Self::UnknownCustomer => "The customer is not known yet.".into(),
-            Self::AlreadySaid { notice } => format!("“{notice}” is said only once: it was, or is planned."),
+            Self::AlreadySaid { notice } => {
+                format!("“{notice}” is said only once: it was, or is planned.")
+            }
             Self::HandedOver { channel } => format!("Handed over by {}.", channel.spoken()),
             Self::Shadow { channel } => format!(
                 "Decided to go by {}; not handed over: this installation runs in shadow mode.",

@@ -243,7 +243,8 @@ impl Store {
     }
 
     /// Settles a doubt: it becomes `status` (planned for one more attempt, or unknown), and what
-    /// follows from that is planned, each with the versions it was planned by. Answers false when something else settled it first.
+    /// follows from that is planned, each with the versions it was planned by. Answers false when
+    /// something else settled it first.
     ///
     /// # Errors
     /// `Unavailable` when the store is away.

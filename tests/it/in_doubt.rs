@@ -105,6 +105,39 @@ async fn a_text_without_an_answer_or_a_receipt_is_looked_up_and_found() {
 }
 
 #[tokio::test]
+async fn texts_that_are_asked_for_and_mails_that_cannot_be_end_at_the_same_instant() {
+    let app = TestApp::start().await;
+    // More are asked for at once than the store has connections to read by.
+    let (texts, all) = (7, 15);
+    app.twilio.will((0..texts).map(|_| Answer::TakeAndVanish));
+    app.twilio.hide_lists();
+    app.smtp.will((texts..all).map(|_| Reply::TakeAndVanish));
+    for n in 0..all {
+        let (channel, address) = if n < texts {
+            ("sms", format!("+4479111230{n:02}"))
+        } else {
+            ("email", format!("d{n}@example.com"))
+        };
+        let point = json!({"channel": channel, "address": address, "verified": true});
+        let id = format!("D-{n}");
+        let dora = json!({"id": id, "name": "Dora Day", "contact_points": [point]});
+        app.customer(dora).await;
+        let facts = json!({"item": "Blue trousers"});
+        app.event_of(json!({"case": format!("R-{n}"), "case_type": "return", "state": "received",
+            "customer": id, "facts": facts}))
+            .await;
+    }
+    app.drain().await;
+    let count = async |wanted: &str| {
+        app.notifications().await.iter().filter(|n| n.status == wanted).count()
+    };
+    assert_eq!(count("in_doubt").await, all);
+    app.advance_to("2026-11-23T10:16:00Z").await;
+    assert_eq!(count("unknown").await, all);
+    app.end().await;
+}
+
+#[tokio::test]
 async fn what_the_provider_never_heard_of_is_sent_again_at_once() {
     let app = TestApp::start().await;
     by(&app, Channel::Sms).await;
