@@ -101,6 +101,12 @@ pub async fn connect(exchange: &AsteriskDouble, channel: &str) -> String {
     desk
 }
 
+/// No sound is left on the disk.
+pub fn nothing_said_stays(folder: &tempfile::TempDir) {
+    let sounds = std::fs::read_dir(folder.path().join("sounds")).expect("a folder");
+    assert_eq!(sounds.count(), 0, "what was said stays on the disk");
+}
+
 /// Waits, without a clock, until the notification has this status.
 pub async fn becomes(app: &TestApp, status: &str, channel: &str) {
     let becoming = async {
@@ -138,8 +144,7 @@ async fn a_call_says_who_calls_then_what_and_a_key_breaks_in_at_any_time() {
     hung_up(&exchange, &channel).await;
     exchange.ends(&channel, 16, "Normal Clearing");
     becomes(&app, "delivered", "voice").await;
-    let left = std::fs::read_dir(folder.path().join("sounds")).expect("a folder").count();
-    assert_eq!(left, 0, "nothing that was said stays on the disk");
+    nothing_said_stays(&folder);
     app.end().await;
 }
 

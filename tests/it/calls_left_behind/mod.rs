@@ -12,7 +12,7 @@ use tidings::store::calls::Ear as Lease;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::exchange::{becomes, call_ada, called, connect, hung_up, unheard};
+use crate::exchange::{becomes, call_ada, called, connect, hung_up, nothing_said_stays, unheard};
 use crate::support::TestApp;
 use crate::support::asterisk::{Asked, AsteriskDouble, PATIENCE};
 
@@ -110,8 +110,7 @@ async fn a_call_whose_process_was_killed_goes_on_with_another_or_with_the_next_o
         exchange.plays_until(&channel, "Blue trousers").await;
         exchange.ends(&channel, 16, "Normal Clearing");
         becomes(&app, "delivered", "voice").await;
-        let left = std::fs::read_dir(folder.path().join("sounds")).expect("a folder").count();
-        assert_eq!(left, 0, "nor does what the first one said stay on the disk");
+        nothing_said_stays(&folder);
         app.end().await;
     }
 }

@@ -2,11 +2,11 @@
 
 use tidings::domain::call::Progress;
 use tidings::domain::message::{Script, Talk};
-use tidings::domain::{Channel, NotificationId};
-use tidings::store::StoreError;
+use tidings::domain::{Channel, Notification, NotificationId};
 use tidings::store::attempts::Opening;
 use tidings::store::calls::Ear;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
+use tidings::store::{Store, StoreError};
 
 use super::bed::{
     after_s, apply_receipts, claimed, closing, know, monday, on_both, opening, status,
@@ -15,6 +15,19 @@ use super::bed::{
 fn script() -> Script {
     let talk = Talk { greeting: vec!["Hello, \"Ada\" é".into()], ..Talk::default() };
     Script { paragraphs: vec!["It is here.".into()], talk: Some(talk), ..Script::default() }
+}
+
+/// Opens a call by an exchange.
+async fn rings(store: &Store, event: &str, case: &str) -> Notification {
+    let claimed = claimed(store, event, case).await;
+    let opening = Opening {
+        channel: Channel::Voice,
+        provider: "asterisk".into(),
+        script: Some(script()),
+        ..opening(store, &claimed, monday()).await
+    };
+    store.open_attempts(vec![opening], monday()).await.expect("opened");
+    claimed
 }
 
 #[tokio::test]
@@ -68,14 +81,7 @@ async fn a_call_whose_end_nobody_told_is_found_until_it_is_told() {
     on_both(async |bed| {
         let store = &bed.store;
         know(store, &["C-1"]).await;
-        let claimed = claimed(store, "e1", "T-1").await;
-        let opening = Opening {
-            channel: Channel::Voice,
-            provider: "asterisk".into(),
-            script: Some(script()),
-            ..opening(store, &claimed, monday()).await
-        };
-        store.open_attempts(vec![opening], monday()).await.expect("opened");
+        let claimed = rings(store, "e1", "T-1").await;
         let found = async |provider, from_s, end_s| {
             let between = after_s(from_s)..after_s(end_s);
             let found = store.calls_without_end(provider, between, 10).await;
@@ -111,14 +117,7 @@ async fn a_call_is_heard_by_one_process_until_its_lease_is_over_or_left() {
         know(store, &["C-1"]).await;
         let mut calls = Vec::new();
         for (event, case) in [("e1", "T-1"), ("e2", "T-2")] {
-            let claimed = claimed(store, event, case).await;
-            let opening = Opening {
-                channel: Channel::Voice,
-                provider: "asterisk".into(),
-                script: Some(script()),
-                ..opening(store, &claimed, monday()).await
-            };
-            store.open_attempts(vec![opening], monday()).await.expect("opened");
+            let claimed = rings(store, event, case).await;
             store.close_attempts(vec![closing(&claimed, 1)], monday()).await.expect("closed");
             calls.push((claimed.id, 1));
         }
@@ -166,10 +165,7 @@ async fn of_two_processes_that_reach_for_the_same_calls_each_call_goes_to_one() 
         know(store, &["C-1"]).await;
         let mut calls = Vec::new();
         for n in 0..6 {
-            let claimed = claimed(store, &format!("e{n}"), &format!("T-{n}")).await;
-            let opening =
-                Opening { script: Some(script()), ..opening(store, &claimed, monday()).await };
-            store.open_attempts(vec![opening], monday()).await.expect("opened");
+            let claimed = rings(store, &format!("e{n}"), &format!("T-{n}")).await;
             calls.push((claimed.id, 1));
         }
         let back: Vec<_> = calls.iter().rev().copied().collect();
