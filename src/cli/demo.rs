@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use crate::app::demo::{Demo as Story, Told, What};
 use crate::web::{Metrics, Web, router, serve};
 
+use super::stop::Stop;
 use super::{ExitCode, Outcome, print};
 
 /// See Tidings at work: a return told to three customers, with captured messages
@@ -43,7 +44,8 @@ impl Demo {
         let url = format!("http://{}", listener.local_addr()?);
         let mut story = Story::prepare(&url).await?;
         let web = Web { app: Arc::clone(&story.app), metrics: Metrics::install() };
-        let server = tokio::spawn(serve(listener, router(web), super::serve::asked_to_stop()));
+        let stop = Stop::listen()?.asked();
+        let mut server = tokio::spawn(serve(listener, router(web), stop));
         let watched = std::io::stdout().is_terminal() && !self.json;
         if !self.json {
             introduce(&story).await?;
@@ -70,7 +72,8 @@ impl Demo {
         };
         tokio::select! {
             played = story.play(told, follow) => played?,
-            _ = tokio::signal::ctrl_c() => {
+            stopped = &mut server => {
+                stopped?;
                 story.end().await;
                 return Ok(ExitCode::Done);
             }

@@ -23,6 +23,7 @@ mod ready;
 mod report;
 mod serve;
 mod simulate;
+mod stop;
 mod webhooks;
 
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ use crate::config::{DispatchMode, Settings};
 use crate::store::Beside;
 use crate::web::{Metrics, Web, router, serve, vital_signs};
 
+use super::stop::Stop;
 use super::{BadInput, Context, ExitCode, Outcome, print};
 
 /// Serve the API and do the work, until Ctrl-C
@@ -80,6 +81,7 @@ impl Serve {
         if let Some(lock) = &lock {
             app.recover(lock).await?;
         }
+        let stop = Stop::listen()?;
         let workers = app.start(roles);
         let door = if roles.api { app.open_stream_door()? } else { None };
         if let Some(listener) = listener {
@@ -87,9 +89,9 @@ impl Serve {
             tracing::info!(%url, "serving");
             let web = Web { app: Arc::clone(&app), metrics };
             let routes = if roles.api { router(web) } else { vital_signs(web) };
-            serve(listener, routes, asked_to_stop()).await;
+            serve(listener, routes, stop.asked()).await;
         } else {
-            asked_to_stop().await;
+            stop.asked().await;
         }
         tracing::info!("stopping; what is on the wire is finished first");
         if let Some(door) = door {
@@ -128,8 +130,9 @@ impl Work {
         let app = Arc::new(context.app(settings, Clock::System, store).await?);
         app.recover(&lock).await?;
         if !self.until_idle {
+            let stop = Stop::listen()?;
             let workers = app.start(Roles::ALL);
-            asked_to_stop().await;
+            stop.asked().await;
             workers.stop().await;
             return Ok(ExitCode::Done);
         }
@@ -217,15 +220,5 @@ fn say_what_is_set(settings: &Settings) {
                 outbox(name, &telephone.dir);
             }
         }
-    }
-}
-
-/// Completes on Ctrl-C or SIGTERM.
-pub async fn asked_to_stop() {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .expect("signals can be listened for");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }

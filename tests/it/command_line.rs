@@ -88,6 +88,16 @@ fn a_second_dispatcher_is_refused_and_told_who_holds_the_store() {
     assert_eq!(here.run(&["work", "--until-idle"]).status.code(), Some(0));
 }
 
+/// What is on the wire is finished first, however early the request to stop comes.
+#[test]
+fn a_server_that_is_told_to_stop_the_moment_it_serves_ends_in_order() {
+    let here = Installation::new("");
+    for _ in 0..5 {
+        let served = here.serve(&[]);
+        assert_eq!(served.stop(), Some(0));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_another_process_are_picked_up_within_a_second() {
     let here = Installation::new("");
