@@ -92,12 +92,13 @@ const CLOSE_ATTEMPTS: &str = "
                  value->>'attempt' AS to_state, value->>'provider_ref' AS ref,
                  value->>'detail' AS why, value->>'fault' = 'true' AS faulty
           FROM jsonb_each($1)) AS x
-    WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no AND attempt.state = 'open'";
+    WHERE attempt.notification_id = x.row_id AND attempt.no = x.row_no
+      AND CASE attempt.state WHEN 'open' THEN true ELSE false END";
 
 const CLOSE_UNSENT: &str = "
     UPDATE attempt SET state = 'not_sent', closed_at_ms = $2,
                        detail = 'the store did not answer in time'
-    WHERE state = 'open' AND notification_id IN
+    WHERE CASE state WHEN 'open' THEN true ELSE false END AND notification_id IN
         (SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n
             ON n.id = x.value->>'id' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
           WHERE CASE n.status WHEN 'sending' THEN true ELSE false END)";

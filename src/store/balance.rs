@@ -61,32 +61,36 @@ macro_rules! settled_events {
             WHEN e.planned_at_ms IS NULL THEN 'open'
             WHEN EXISTS (SELECT 1 FROM notification AS n
                          LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
-                         WHERE n.event_seq = e.seq AND COALESCE(c.status, n.status)
+                         WHERE n.case_id = e.case_id AND n.event_seq = e.seq
+                           AND COALESCE(c.status, n.status)
                                IN ('planned', 'claimed', 'sending', 'in_doubt')) THEN 'open'
             WHEN EXISTS (SELECT 1 FROM task AS t WHERE t.event_seq = e.seq
                          AND COALESCE(t.done_by, '') <> 'customer arrived') THEN 'task'
             WHEN EXISTS (SELECT 1 FROM notification AS n
                          JOIN task AS t ON t.notification_id = n.carrier
-                         WHERE n.event_seq = e.seq AND n.status = 'folded') THEN 'task'
+                         WHERE n.case_id = e.case_id AND n.event_seq = e.seq
+                           AND n.status = 'folded') THEN 'task'
             WHEN EXISTS (SELECT 1 FROM notification AS n
                          LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
-                         WHERE n.event_seq = e.seq
+                         WHERE n.case_id = e.case_id AND n.event_seq = e.seq
                            AND COALESCE(c.status, n.status) IN ('sent', 'delivered')
                            AND COALESCE(c.reason, n.reason, '') <> 'shadow') THEN 'told'
             WHEN e.silent IS NOT NULL THEN 'silent'
             WHEN EXISTS (SELECT 1 FROM notification AS n
                          LEFT JOIN notification AS c ON c.id = n.carrier AND n.status = 'folded'
-                         WHERE n.event_seq = e.seq
+                         WHERE n.case_id = e.case_id AND n.event_seq = e.seq
                            AND COALESCE(c.reason, n.reason) = 'shadow') THEN 'silent'
-            WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
-                         AND (n.reason IS NULL OR n.status NOT IN
+            WHEN EXISTS (SELECT 1 FROM notification AS n
+                         WHERE n.case_id = e.case_id AND n.event_seq = e.seq
+                           AND (n.reason IS NULL OR n.status NOT IN
                               ('cancelled', 'superseded', 'suppressed', 'expired'))) THEN 'lost'
-            WHEN EXISTS (SELECT 1 FROM notification AS n WHERE n.event_seq = e.seq
-                         OR n.case_id = e.case_id AND n.event_seq IS NOT NULL
+            WHEN EXISTS (SELECT 1 FROM notification AS n
+                         WHERE n.case_id = e.case_id AND n.event_seq IS NOT NULL
                          OR n.customer_id = e.customer_id AND n.once_customer) THEN 'silent'
             ELSE 'lost' END AS outcome,
             COALESCE(e.silent,
-                (SELECT n.reason FROM notification AS n WHERE n.event_seq = e.seq
+                (SELECT n.reason FROM notification AS n
+                 WHERE n.case_id = e.case_id AND n.event_seq = e.seq
                  ORDER BY n.planned_at_ms + 0, n.id LIMIT 1), 'already_said') AS reason
         FROM event AS e"
     };

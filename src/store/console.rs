@@ -359,7 +359,9 @@ impl Store {
         Ok(query(concat!(
             "SELECT ",
             view_columns!(),
-            " FROM notification WHERE event_seq = $1 ORDER BY planned_at_ms, id"
+            " FROM notification WHERE event_seq = $1
+                AND case_id = (SELECT event.case_id FROM event WHERE event.seq = $1)
+              ORDER BY planned_at_ms, id"
         ))
         .bind(seq)
         .fetch_all(&self.readers)
