@@ -10,6 +10,8 @@ pub struct Stop {
 }
 
 impl Stop {
+    /// # Errors
+    /// When the system lets no signal be listened for.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -17,6 +19,7 @@ impl Stop {
         })
     }
 
+    /// Completes once the process was asked, be it before this was awaited.
     pub async fn asked(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
