@@ -1,22 +1,16 @@
-//! The hand-over of a notification: the attempt is written down before the provider hears of
-//! it, and closed with what the provider said.
+//! How attempts end: closed with what the provider said, or taken back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::customer::{Address, AddressFault};
-use crate::domain::message::Script;
 use crate::domain::plan::{Created, NewTask};
-use crate::domain::quota::Quota;
 use crate::domain::time::Instant;
-use crate::domain::{
-    CaseId, Channel, CustomerId, Notification, NotificationId, Provider, Reason, Status,
-};
+use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
 
 use super::address_faults::{Fault, count_fault};
-use super::calls;
 use super::facts;
 use super::plans::{DecisionRow, INSERT_DECISIONS, insert_created};
 use super::quotas::{self, GivenBack};
@@ -30,39 +24,6 @@ use super::{Result, Store, batch, ids, in_tx, query};
 // Statements about the rows of one parameter find each by its id. Their status is looked at in a
 // CASE, and what stands beside them in a subquery of its own: PostgreSQL takes the rows of a
 // status for few, and would else go through all of them for each row of the parameter.
-
-/// Nothing may change between the comparison and the commit: customers and cases are locked
-/// before it. What was due before a restore does not open, whoever claimed it when.
-const OPEN: &str = "
-    UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
-        on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,
-        lease_until_ms = $2, channel = x.by_channel, slot = x.digest
-    FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch,
-                 value->>'channel' AS by_channel, value->>'slot' AS digest,
-                 CAST(value->>'case_revision' AS BIGINT) AS case_seen,
-                 CAST(value->>'customer_revision' AS BIGINT) AS customer_seen
-          FROM jsonb_each($1)) AS x
-    WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
-      AND CASE notification.status WHEN 'claimed' THEN notification.lease_until_ms > $3
-               ELSE false END
-      AND x.case_seen = (SELECT cases.head FROM cases WHERE cases.id = notification.case_id
-                           AND cases.planned = cases.head)
-      AND x.customer_seen = (SELECT customer.revision FROM customer
-                              WHERE customer.id = notification.customer_id)
-      AND notification.due_at_ms > COALESCE((SELECT CAST(meta.value AS BIGINT) FROM meta
-                                              WHERE meta.key = 'restored_at_ms'), -4102444800000)
-      AND (x.digest IS NULL OR NOT EXISTS
-            (SELECT 1 FROM notification AS other WHERE other.customer_id = notification.customer_id
-               AND other.slot = x.digest AND other.id <> notification.id))
-    RETURNING id, attempts, on_channel";
-
-const INSERT_ATTEMPTS: &str = "
-    INSERT INTO attempt (notification_id, no, channel, provider, kind, address, opened_at_ms,
-                         because, versions, body_hash, parts, state)
-    SELECT value->>'id', CAST(value->>'no' AS BIGINT), value->>'channel', value->>'provider',
-           value->>'kind', value->>'address', $2, value->>'because', value->>'versions', value->>'body_hash',
-           CAST(value->>'parts' AS BIGINT), 'open'
-    FROM jsonb_each($1)";
 
 /// A receipt may have come before our own answer: then the attempt already says more.
 const CLOSE: &str = "
@@ -101,7 +62,7 @@ const CLOSE_UNSENT: &str = "
     WHERE CASE state WHEN 'open' THEN true ELSE false END AND notification_id IN
         (SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n
             ON n.id = x.value->>'id' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
-          WHERE CASE n.status WHEN 'sending' THEN true ELSE false END)";
+          WHERE n.owner = $3 AND CASE n.status WHEN 'sending' THEN true ELSE false END)";
 
 const PLAN_AGAIN: &str = "
     UPDATE notification SET status = 'planned', next_at_ms = $2, ring_again_at_ms = 0,
@@ -109,66 +70,8 @@ const PLAN_AGAIN: &str = "
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
+      AND notification.owner = $3
       AND CASE WHEN notification.status IN ('claimed', 'sending') THEN true ELSE false END";
-
-/// What an attempt is opened with.
-#[derive(Debug, Clone)]
-pub struct Opening {
-    pub id: NotificationId,
-    pub epoch: i64,
-    pub case: CaseId,
-    pub customer: CustomerId,
-    pub channel: Channel,
-    pub provider: Provider,
-    pub address: Address,
-    /// The revisions the decision read; the attempt opens only if they still hold.
-    pub case_revision: i64,
-    pub customer_revision: i64,
-    pub because: Vec<Reason>,
-    pub versions: Value,
-    pub body_hash: String,
-    pub parts: u32,
-    /// The digest it carries: channel and local time of its slot.
-    pub slot: Option<String>,
-    /// The cap it counts against.
-    pub cap: Option<Cap>,
-    /// What it counts against besides, whoever it is for.
-    pub quotas: Vec<Quota>,
-    /// What it costs, in millionths of the currency of the prices.
-    pub cost_millionths: i64,
-    /// What rides in it: all of them as they were read, or it does not open.
-    pub riders: Vec<Rider>,
-    /// What a call says.
-    pub script: Option<Script>,
-}
-
-/// A notification that rides in another.
-#[derive(Debug, Clone)]
-pub struct Rider {
-    pub id: NotificationId,
-    pub epoch: i64,
-    pub case: CaseId,
-    pub case_revision: i64,
-}
-
-/// At most so many messages since the beginning of the customer's day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cap {
-    pub limit: u32,
-    pub since: Instant,
-    /// Topics that do not count: the mandatory ones.
-    pub beside: Vec<String>,
-}
-
-/// An attempt that was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opened {
-    pub id: NotificationId,
-    /// Its number among all attempts, from 1.
-    pub no: i64,
-    /// Its number among the attempts on this channel, from 1.
-    pub on_channel: i64,
-}
 
 /// How an attempt ended, and what that makes of its notification.
 #[derive(Debug, Clone)]
@@ -227,30 +130,6 @@ impl AttemptState {
 }
 
 #[derive(Serialize)]
-struct OpenRow {
-    id: String,
-    epoch: i64,
-    channel: &'static str,
-    case_revision: i64,
-    customer_revision: i64,
-    slot: Option<String>,
-}
-
-#[derive(Serialize)]
-struct AttemptRow {
-    id: String,
-    no: i64,
-    channel: &'static str,
-    provider: String,
-    kind: &'static str,
-    address: String,
-    because: String,
-    versions: String,
-    body_hash: String,
-    parts: u32,
-}
-
-#[derive(Serialize)]
 struct CloseRow {
     id: String,
     epoch: i64,
@@ -268,83 +147,18 @@ struct CloseRow {
 }
 
 impl Store {
-    /// Opens attempts: in one transaction, consent and case are compared with what the
-    /// decision read, and the attempt is written down. Answers which opened; the others must
-    /// be decided again.
-    ///
-    /// # Errors
-    /// `Unavailable`; nothing was opened then.
-    pub async fn open_attempts(&self, openings: Vec<Opening>, now: Instant) -> Result<Vec<Opened>> {
-        let (now_ms, lease_ms) = (now.timestamp_millis(), self.lease_ms);
-        in_tx!(self, |tx| {
-            quotas::lock_counts(tx, &openings).await?;
-            let customers = ids(openings.iter().map(|opening| &opening.customer));
-            // Who counts against a cap counts alone.
-            let capped = openings.iter().any(|opening| opening.cap.is_some());
-            let share = if capped { Lock::Customers } else { Lock::ShareCustomers };
-            lock(tx, share, customers).await?;
-            let riders = || openings.iter().flat_map(|opening| &opening.riders);
-            let cases = openings.iter().map(|opening| &opening.case);
-            lock(tx, Lock::ShareCases, ids(cases.chain(riders().map(|r| &r.case)))).await?;
-            let named = openings.iter().map(|opening| opening.id);
-            lock(tx, Lock::Notifications, ids(named.chain(riders().map(|r| r.id)))).await?;
-            let fit = riders::that_fit(tx, &openings, now_ms).await?;
-            let fit = quotas::that_fit(tx, fit, now).await?;
-            let rows = fit.iter().map(|opening| OpenRow {
-                id: opening.id.to_string(),
-                epoch: opening.epoch,
-                channel: opening.channel.as_str(),
-                case_revision: opening.case_revision,
-                customer_revision: opening.customer_revision,
-                slot: opening.slot.clone(),
-            });
-            let opened: Vec<(String, i64, i64)> = query(OPEN)
-                .bind(batch(rows))
-                .bind(now_ms + lease_ms)
-                .bind(now_ms)
-                .fetch_all(&mut *tx)
-                .await?;
-            let numbers: HashMap<String, (i64, i64)> =
-                opened.into_iter().map(|(id, no, on_channel)| (id, (no, on_channel))).collect();
-            let mut attempts = Vec::with_capacity(numbers.len());
-            let mut answer = Vec::with_capacity(numbers.len());
-            for opening in &openings {
-                let id = opening.id.to_string();
-                let Some((no, on_channel)) = numbers.get(&id) else { continue };
-                answer.push(Opened { id: opening.id, no: *no, on_channel: *on_channel });
-                attempts.push(AttemptRow {
-                    id,
-                    no: *no,
-                    channel: opening.channel.as_str(),
-                    provider: opening.provider.name().to_owned(),
-                    kind: opening.provider.kind(),
-                    address: opening.address.expose().to_owned(),
-                    because: json(&opening.because),
-                    versions: opening.versions.to_string(),
-                    body_hash: opening.body_hash.clone(),
-                    parts: opening.parts,
-                });
-            }
-            if !attempts.is_empty() {
-                let rows = batch(&attempts);
-                query(INSERT_ATTEMPTS).bind(rows).bind(now_ms).execute(&mut *tx).await?;
-            }
-            let numbered = |o: &Opening| numbers.get(&o.id.to_string()).map(|(no, _)| *no);
-            let calls = openings.iter().filter_map(|o| Some((o, numbered(o)?)));
-            calls::keep_scripts(tx, calls).await?;
-            let opened = || openings.iter().filter(|o| numbers.contains_key(&o.id.to_string()));
-            quotas::count(tx, opened(), now).await?;
-            riders::fold(tx, opened(), now_ms).await?;
-            Ok(answer)
-        })
-    }
-
-    /// Gives back claims whose opening was not answered. Where an attempt was opened after all
-    /// it is closed as not sent: the caller knows that nothing left.
+    /// Gives back claims of `owner` whose opening was not answered. Where an attempt was opened
+    /// after all it is closed as not sent: the caller knows that nothing left. What somebody else
+    /// planned and claimed meanwhile, under the same name and epoch, is theirs.
     ///
     /// # Errors
     /// `Unavailable`; nothing changed then.
-    pub async fn take_back(&self, claims: &[(NotificationId, i64)], now: Instant) -> Result<()> {
+    pub async fn take_back(
+        &self,
+        claims: &[(NotificationId, i64)],
+        owner: &str,
+        now: Instant,
+    ) -> Result<()> {
         #[derive(Serialize)]
         struct Row {
             id: String,
@@ -352,13 +166,14 @@ impl Store {
         }
         let rows: Vec<Row> =
             claims.iter().map(|(id, epoch)| Row { id: id.to_string(), epoch: *epoch }).collect();
-        let now_ms = now.timestamp_millis();
+        let (now_ms, owner) = (now.timestamp_millis(), owner.to_owned());
         in_tx!(self, |tx| {
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             riders::release(tx, rows.iter().map(|row| &row.id), now_ms).await?;
             let rows = batch(&rows);
-            query(CLOSE_UNSENT).bind(&rows).bind(now_ms).execute(&mut *tx).await?;
-            query(PLAN_AGAIN).bind(&rows).bind(now_ms).execute(tx).await?;
+            let unsent = query(CLOSE_UNSENT).bind(&rows).bind(now_ms).bind(&owner);
+            unsent.execute(&mut *tx).await?;
+            query(PLAN_AGAIN).bind(&rows).bind(now_ms).bind(&owner).execute(tx).await?;
             Ok(())
         })
     }

@@ -11,7 +11,7 @@ use crate::domain::customer::Address;
 use crate::domain::message::Script;
 use crate::domain::time::{Instant, from_ms};
 
-use super::attempts::Opening;
+use super::opening::Opening;
 use super::row_locks::{Lock, lock};
 use super::rows::parse_id;
 use super::sql::Tx;

@@ -51,6 +51,7 @@ mod lock;
 pub mod moving;
 mod news;
 pub mod notifications;
+pub mod opening;
 pub mod operations;
 pub mod operators;
 pub mod outcomes;

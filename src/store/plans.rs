@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use crate::domain::plan::{Created, NewTask, Plan};
 use crate::domain::time::Instant;
-use crate::domain::{CaseId, NotificationId, Reason};
+use crate::domain::{CaseId, Channel, NotificationId, Reason};
 
 use super::facts;
+use super::opening::{Opened, Opening, write_down};
 use super::pending::PendingEvent;
 use super::promises::Promises;
+use super::quotas;
 use super::restored::held_until;
 use super::row_locks::{Either, Lock, lock};
 use super::rows::{NewNotification, json, parse_id};
@@ -28,6 +30,8 @@ pub struct PlannedCase {
     pub expected: i64,
     /// The event's number and what it leads to, with the versions of what was read.
     pub plans: Vec<(i64, Plan, Value)>,
+    /// The attempt at what one event wants said right away, opened as it is written down.
+    pub opening: Option<Opening>,
 }
 
 /// What became of plans.
@@ -38,6 +42,8 @@ pub struct Recorded {
     /// What was claimed as it was written, and of which case. What was planned before, such as
     /// something said once per customer, is not: whoever planned it has it.
     pub claimed: HashMap<NotificationId, CaseId>,
+    /// Those of them whose attempt is open. Its decision holds: nothing changed that it read.
+    pub opened: Vec<Opened>,
 }
 
 const MOVE_CASES: &str = "
@@ -48,14 +54,14 @@ const MOVE_CASES: &str = "
                  value->>'body' AS case_body
           FROM jsonb_each($1)) AS x
     WHERE cases.id = x.case_key AND cases.planned = x.expected
-    RETURNING id";
+    RETURNING id, head";
 
 pub(super) const INSERT_NOTIFICATIONS: &str = "
     INSERT INTO notification (id, case_id, case_type, customer_id, notice, topic, urgency,
         trigger_key, occurrence, event_seq, state, happened_at_ms, collapse, held, escalates, status,
         reason, planned_at_ms, due_at_ms, next_at_ms, expires_at_ms, ring_again_at_ms, failed_channels,
         skipped, version, code, because, versions, keyed, once_customer, epoch, owner,
-        lease_until_ms, claims, attempts, on_channel)
+        lease_until_ms, claims, attempts, on_channel, channel)
     SELECT value->>'id', value->>'case_id', value->>'case_type', value->>'customer_id',
         value->>'notice', value->>'topic', CAST(value->>'urgency' AS BIGINT),
         value->>'trigger_key', CAST(value->>'occurrence' AS BIGINT),
@@ -68,7 +74,8 @@ pub(super) const INSERT_NOTIFICATIONS: &str = "
         value->>'because', value->>'versions', CAST(value->>'keyed' AS BOOLEAN),
         CAST(value->>'once_customer' AS BOOLEAN), CAST(value->>'epoch' AS BIGINT),
         value->>'owner', CAST(value->>'lease_until_ms' AS BIGINT),
-        CAST(value->>'claims' AS BIGINT), 0, 0
+        CAST(value->>'claims' AS BIGINT), CAST(value->>'attempts' AS BIGINT),
+        CAST(value->>'on_channel' AS BIGINT), value->>'channel'
     FROM jsonb_each($1) WHERE true
     ON CONFLICT (id) DO NOTHING
     RETURNING id, case_id";
@@ -111,13 +118,20 @@ const END_CHOICES: &str = "
     WHERE true
     ON CONFLICT (case_id, at_ms) DO UPDATE SET channel = NULL, muted = false";
 
-/// Nobody of them is erased before the plans are written down.
+/// Nobody of them is erased, and no consent changes, before the plans are written down. With
+/// each, up to when a restore holds back what was due.
 const CUSTOMERS: Either = Either {
-    sqlite: "SELECT id, erased FROM customer
-              WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)",
-    postgres: "SELECT id, erased FROM customer
-                WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
-                ORDER BY id FOR SHARE",
+    sqlite: concat!(
+        "SELECT id, erased, revision, ",
+        held_until!(),
+        " FROM customer WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)"
+    ),
+    postgres: concat!(
+        "SELECT id, erased, revision, ",
+        held_until!(),
+        " FROM customer WHERE id IN (SELECT x.value->>'id' FROM jsonb_each($1) AS x)
+          ORDER BY id FOR SHARE"
+    ),
 };
 
 const FORGET_EVENTS: &str = "
@@ -155,6 +169,8 @@ pub(super) struct Claim {
     ids: HashSet<NotificationId>,
     pub owner: String,
     pub lease_until_ms: i64,
+    /// Those whose attempt is opened as well, and by which channel.
+    pub open: HashMap<NotificationId, Channel>,
 }
 
 /// A decision that led to no attempt.
@@ -187,7 +203,8 @@ impl Store {
     /// Records the plans of up to 500 events in one transaction. Answers which cases were
     /// won; a case whose `planned` moved meanwhile is left for its reader to plan again.
     /// The notifications in `claim` are claimed by `owner` in the same breath, for the caller
-    /// to dispatch.
+    /// to dispatch; those with an [opening](PlannedCase::opening) that still holds are opened,
+    /// for the caller to hand over.
     ///
     /// # Errors
     /// `Unavailable`; nothing was recorded then.
@@ -199,25 +216,35 @@ impl Store {
         now: Instant,
     ) -> Result<Recorded> {
         let now_ms = now.timestamp_millis();
-        let mut claim =
-            Claim { ids: claim, owner: owner.to_owned(), lease_until_ms: now_ms + self.lease_ms };
+        let mut claim = Claim {
+            ids: claim,
+            owner: owner.to_owned(),
+            lease_until_ms: now_ms + self.lease_ms,
+            open: HashMap::new(),
+        };
         let customers = self.pick(CUSTOMERS);
         in_tx!(self, |tx| {
+            // A later event of the same case may have changed what the first wanted said.
+            let of_one_event = || cases.iter().filter(|case| case.plans.len() == 1);
+            let openings = || of_one_event().filter_map(|case| case.opening.as_ref());
+            quotas::lock_counts(tx, openings()).await?;
+            // Whoever was erased since the plan was made is not written down again.
+            let named = cases.iter().flat_map(|case| &case.plans);
+            let named = ids(named.map(|(_, plan, _)| &plan.case.customer));
+            let named: Vec<(String, bool, i64, i64)> =
+                query(customers).bind(named).fetch_all(&mut *tx).await?;
             // An event sent again after a restore may have been told before it.
-            let (held_until_ms,): (i64,) =
-                query(concat!("SELECT ", held_until!())).fetch_one(&mut *tx).await?;
+            let held_until_ms =
+                named.first().map_or(i64::MAX, |(.., held_until_ms)| *held_until_ms);
             for created in cases.iter().flat_map(|case| &case.plans).flat_map(|p| &p.1.create) {
                 if created.notification.due_at.timestamp_millis() <= held_until_ms {
                     claim.ids.remove(&created.notification.id);
                 }
             }
-            // Whoever was erased since the plan was made is not written down again.
-            let named = cases.iter().flat_map(|case| &case.plans);
-            let named = ids(named.map(|(_, plan, _)| &plan.case.customer));
-            let named: Vec<(String, bool)> =
-                query(customers).bind(named).fetch_all(&mut *tx).await?;
-            let erased: HashSet<String> =
-                named.into_iter().filter_map(|(id, erased)| erased.then_some(id)).collect();
+            let (gone, here): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, gone, ..)| *gone);
+            let erased: HashSet<String> = gone.into_iter().map(|(id, ..)| id).collect();
+            let revisions: HashMap<String, i64> =
+                here.into_iter().map(|(id, _, revision, _)| (id, revision)).collect();
             lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
             let moved = cases.iter().filter_map(|case| {
                 let (_, last, _) = case.plans.last()?;
@@ -233,9 +260,17 @@ impl Store {
                     body: json(&standing),
                 })
             });
-            let won: Vec<(String,)> =
+            let heads: Vec<(String, i64)> =
                 query(MOVE_CASES).bind(batch(moved)).fetch_all(&mut *tx).await?;
-            let won: HashSet<CaseId> = won.into_iter().map(|(id,)| CaseId(id)).collect();
+            let heads: HashMap<String, i64> = heads.into_iter().collect();
+            let unchanged = |opening: &&Opening| {
+                claim.ids.contains(&opening.id)
+                    && heads.get(opening.case.as_str()) == Some(&opening.case_revision)
+                    && revisions.get(opening.customer.as_str()) == Some(&opening.customer_revision)
+            };
+            let fit = quotas::that_fit(tx, openings().filter(unchanged).collect(), now).await?;
+            claim.open = fit.iter().map(|opening| (opening.id, opening.channel)).collect();
+            let won: HashSet<CaseId> = heads.into_keys().map(CaseId).collect();
             let mut writes = Writes::default();
             for case in cases.iter().filter(|case| won.contains(&case.id)) {
                 for (seq, plan, versions) in &case.plans {
@@ -243,11 +278,19 @@ impl Store {
                 }
             }
             let claimed = writes.write(tx, now_ms, &claim).await?;
+            let first = |opening: &Opening| Opened { id: opening.id, no: 1, on_channel: 1 };
+            let opened: Vec<(&Opening, Opened)> = fit
+                .into_iter()
+                .filter(|opening| claimed.contains_key(&opening.id))
+                .map(|opening| (opening, first(opening)))
+                .collect();
+            write_down(tx, &opened, now).await?;
+            let opened = opened.into_iter().map(|(_, opened)| opened).collect();
             if !erased.is_empty() {
                 let erased = ids(&erased);
                 query(FORGET_EVENTS).bind(erased).execute(tx).await?;
             }
-            Ok(Recorded { won, claimed })
+            Ok(Recorded { won, claimed, opened })
         })
     }
 
@@ -392,7 +435,9 @@ impl Writes {
         }
         let touched = self.moved.iter().map(|row| &row.id);
         let touched = touched.chain(self.settled.iter().map(|row| &row.id));
-        lock(tx, Lock::Notifications, ids(touched)).await?;
+        if !self.moved.is_empty() || !self.settled.is_empty() {
+            lock(tx, Lock::Notifications, ids(touched)).await?;
+        }
         if !self.moved.is_empty() {
             query(MOVE_PENDING).bind(batch(&self.moved)).execute(&mut *tx).await?;
         }

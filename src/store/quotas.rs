@@ -9,7 +9,8 @@ use crate::domain::Channel;
 use crate::domain::quota::{DAY_MS, Quota, Used};
 use crate::domain::time::Instant;
 
-use super::attempts::{Closing, Opening};
+use super::attempts::Closing;
+use super::opening::Opening;
 use super::row_locks::{Lock, lock};
 use super::sql::Tx;
 use super::{Result, Store, batch, ids, in_tx, query};
@@ -76,8 +77,11 @@ fn used_by_key(found: Vec<UsedRow>) -> HashMap<(String, String, i64), Used> {
 }
 
 /// Waits until nobody else counts what these count. Before all other locks.
-pub(super) async fn lock_counts(tx: &mut Tx, openings: &[Opening]) -> Result<()> {
-    let names = openings.iter().flat_map(|opening| &opening.quotas).map(|quota| &quota.name);
+pub(super) async fn lock_counts(
+    tx: &mut Tx,
+    openings: impl Iterator<Item = &Opening>,
+) -> Result<()> {
+    let names = openings.flat_map(|opening| &opening.quotas).map(|quota| &quota.name);
     let names: Vec<&String> = names.collect();
     if names.is_empty() { Ok(()) } else { lock(tx, Lock::Counts, ids(names)).await }
 }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::attempts::Opening;
 use super::facts;
+use super::opening::Opening;
 use super::plans::{DecisionRow, INSERT_DECISIONS};
 use super::row_locks::{Lock, lock};
 use super::rows::json;

@@ -121,6 +121,8 @@ pub(super) struct NewNotification {
     versions: String,
     keyed: bool,
     once_customer: bool,
+    channel: Option<&'static str>,
+    on_channel: i64,
 }
 
 impl NewNotification {
@@ -128,10 +130,16 @@ impl NewNotification {
         &self.row.id
     }
 
-    /// `claim` names who claims it in the same breath.
+    /// `claim` names who claims it in the same breath, and whether its attempt is opened.
     pub fn new(created: &Created, versions: &Value, claim: Option<&Claim>) -> Self {
         let n = &created.notification;
-        let status = if claim.is_some() { Status::Claimed } else { n.status };
+        let by = claim.and_then(|claim| claim.open.get(&n.id)).copied();
+        let opened = i64::from(by.is_some());
+        let status = match claim {
+            Some(_) if by.is_some() => Status::Sending,
+            Some(_) => Status::Claimed,
+            None => n.status,
+        };
         let settled = !n.status.is_open();
         Self {
             row: NotificationRow {
@@ -160,8 +168,8 @@ impl NewNotification {
                 version: n.version.clone(),
                 code: n.code.clone(),
                 epoch: n.epoch + i64::from(claim.is_some()),
-                claims: n.claims + i64::from(claim.is_some()),
-                attempts: n.attempts,
+                claims: n.claims + i64::from(claim.is_some()) - opened,
+                attempts: n.attempts + opened,
             },
             reason: created.reasons.last().filter(|_| settled).map(Reason::code),
             owner: claim.map(|claim| claim.owner.clone()),
@@ -170,6 +178,8 @@ impl NewNotification {
             versions: versions.to_string(),
             keyed: created.keyed,
             once_customer: created.once_per_customer,
+            channel: by.map(Channel::as_str),
+            on_channel: opened,
         }
     }
 }

@@ -22,9 +22,9 @@ use crate::planning::rules::Rules;
 use crate::planning::schedule::midnight;
 use crate::planning::{Ended, Telling, frequency, is_unsaid};
 use crate::store::Result;
-use crate::store::attempts::{Cap, Opening, Rider};
 use crate::store::callbacks::WaitTime;
 use crate::store::notifications::EndOfClaim;
+use crate::store::opening::{Cap, Opening, Rider};
 
 use super::activity::Busy;
 use super::company::{self, Going};
@@ -205,6 +205,53 @@ pub async fn bring_on_the_way(
     claimed: Vec<Claimed>,
     now: Instant,
 ) -> Result<()> {
+    let decided = decide_about(engine, live, claimed, now).await?;
+    carry_out(engine, decided, now).await
+}
+
+/// What was decided about claims.
+#[derive(Debug, Default)]
+pub struct Decided {
+    pub ready: Vec<Ready>,
+    pub ends: Vec<EndOfClaim>,
+    /// Looked at as company, and not needed: back to when each was to be looked at.
+    unused: Vec<(NotificationId, i64, Instant)>,
+}
+
+impl Decided {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.ends.is_empty() && self.unused.is_empty()
+    }
+
+    /// Keeps what was decided about these.
+    pub fn retain(&mut self, keep: impl Fn(&Notification) -> bool) {
+        self.ready.retain(|message| keep(message.notification()));
+        self.ends.retain(|end| keep(&end.notification));
+    }
+}
+
+/// Lets claims end, and hands what is ready to its lane.
+///
+/// # Errors
+/// `Unavailable` when the store is away; what is claimed comes back by its lease.
+pub async fn carry_out(engine: &Engine, decided: Decided, now: Instant) -> Result<()> {
+    engine.store.end_claims(decided.ends, now).await?;
+    engine.store.put_back(&decided.unused).await?;
+    engine.seams.pass(Seam::AfterRender).await;
+    hand_to_lanes(engine, decided.ready, now).await
+}
+
+/// Decides about what is claimed, or is about to be, and writes what goes.
+///
+/// # Errors
+/// `Unavailable` when the store is away.
+pub async fn decide_about(
+    engine: &Engine,
+    live: &Arc<Live>,
+    claimed: Vec<Claimed>,
+    now: Instant,
+) -> Result<Decided> {
     let mut ends = Vec::new();
     let mut roads = Roads::look(engine, now);
     roads.learn(claimed.iter().map(|claimed| &claimed.notification)).await?;
@@ -244,10 +291,7 @@ pub async fn bring_on_the_way(
         ends.extend(over);
     }
     let ready = keep_to_budget(engine, &roads, ready, &mut ends, now).await;
-    engine.store.end_claims(ends, now).await?;
-    engine.store.put_back(&unused).await?;
-    engine.seams.pass(Seam::AfterRender).await;
-    hand_to_lanes(engine, ready, now).await
+    Ok(Decided { ready, ends, unused })
 }
 
 /// How long a call back takes now, where a message says so: a mail may be read much later.

@@ -33,6 +33,9 @@ const MAX_OPEN: usize = 500;
 #[derive(Debug)]
 pub struct LaneHandle {
     ready: mpsc::Sender<Ready>,
+    /// To the senders, while the lane works.
+    on_its_way: mpsc::WeakSender<OnItsWay>,
+    pace: Arc<Pace>,
 }
 
 /// The other end of a lane, until it is started.
@@ -40,6 +43,8 @@ pub struct LaneHandle {
 pub struct LaneEnd {
     way: Way,
     ready: mpsc::Receiver<Ready>,
+    on_its_way: (mpsc::Sender<OnItsWay>, mpsc::Receiver<OnItsWay>),
+    pace: Arc<Pace>,
     gateway: Gateway,
 }
 
@@ -47,7 +52,16 @@ pub struct LaneEnd {
 #[must_use]
 pub fn lane(way: Way, gateway: Gateway) -> (LaneHandle, LaneEnd) {
     let (sender, receiver) = mpsc::channel(MAX_READY);
-    (LaneHandle { ready: sender }, LaneEnd { way, ready: receiver, gateway })
+    let on_its_way = mpsc::channel(MAX_OPEN);
+    let pace = Arc::new(Pace {
+        micros: AtomicU64::new(0),
+        waiting: AtomicUsize::new(0),
+        connections: gateway.connections.max(1),
+        freed: Notify::new(),
+    });
+    let weak = on_its_way.0.downgrade();
+    let handle = LaneHandle { ready: sender, on_its_way: weak, pace: Arc::clone(&pace) };
+    (handle, LaneEnd { way, ready: receiver, on_its_way, pace, gateway })
 }
 
 impl LaneHandle {
@@ -75,6 +89,45 @@ impl LaneHandle {
             Ok(Err(_)) | Err(_) => Err(Box::new(message)),
         }
     }
+
+    /// Leave for up to `wanted` messages to go straight to the senders, opened by whoever asks;
+    /// none while others are in line before them.
+    pub(super) fn leave(&self, wanted: usize, window: Duration) -> Option<Leave> {
+        if self.ready.capacity() < MAX_READY {
+            return None;
+        }
+        let on_its_way = self.on_its_way.upgrade()?;
+        let count = self.pace.reserve(wanted, window);
+        (count > 0).then(|| Leave { on_its_way, pace: Arc::clone(&self.pace), count })
+    }
+}
+
+/// Leave to send so many messages on their way; what is not used is given back.
+#[derive(Debug)]
+pub(super) struct Leave {
+    on_its_way: mpsc::Sender<OnItsWay>,
+    pace: Arc<Pace>,
+    count: usize,
+}
+
+impl Leave {
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Sends one of them on its way.
+    pub async fn send(&mut self, message: OnItsWay) {
+        self.count -= 1;
+        // The senders take what comes as long as somebody may send.
+        let _ = self.on_its_way.send(message).await;
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.pace.waiting.fetch_sub(self.count, Ordering::AcqRel);
+        self.pace.freed.notify_one();
+    }
 }
 
 /// How quickly the senders get through, in microseconds per message and connection.
@@ -87,8 +140,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// How many more attempts may be opened now.
-    fn allowance(&self, window_micros: u64) -> usize {
+    /// How many opened attempts may wait for a sender within a hand-over `window`.
+    fn most(&self, window: Duration) -> usize {
+        let window_micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         let micros = self.micros.load(Ordering::Relaxed);
         let at_pace = if micros == 0 {
             self.connections
@@ -96,15 +150,24 @@ impl Pace {
             let per_connection = window_micros / 4 / micros.max(1);
             usize::try_from(per_connection).unwrap_or(MAX_OPEN).saturating_mul(self.connections)
         };
-        let waiting = self.waiting.load(Ordering::Acquire);
-        at_pace.clamp(self.connections, MAX_OPEN).saturating_sub(waiting)
+        at_pace.clamp(self.connections, MAX_OPEN)
+    }
+
+    /// Counts up to `wanted` as waiting for a sender; answers how many.
+    fn reserve(&self, wanted: usize, window: Duration) -> usize {
+        let (most, mut count) = (self.most(window), 0);
+        let _ = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| {
+            count = most.saturating_sub(waiting).min(wanted);
+            Some(waiting + count)
+        });
+        count
     }
 
     /// Waits until attempts may be opened within a hand-over `window`. Answers how many.
     pub async fn wait_for_allowance(&self, window: Duration) -> usize {
-        let window_micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         loop {
-            match self.allowance(window_micros) {
+            let waiting = self.waiting.load(Ordering::Acquire);
+            match self.most(window).saturating_sub(waiting) {
                 0 => self.freed.notified().await,
                 allowance => return allowance,
             }
@@ -135,13 +198,7 @@ pub fn start(
     stopping: &Stopping,
 ) -> Vec<tokio::task::JoinHandle<()>> {
     let connections = end.gateway.connections.max(1);
-    let pace = Arc::new(Pace {
-        micros: AtomicU64::new(0),
-        waiting: AtomicUsize::new(0),
-        connections,
-        freed: Notify::new(),
-    });
-    let (sender, receiver) = mpsc::channel(MAX_OPEN);
+    let (pace, (sender, receiver)) = (end.pace, end.on_its_way);
     let receiver = Arc::new(Mutex::new(receiver));
     let mut tasks = Vec::with_capacity(connections + 1);
     for _ in 0..connections {

@@ -5,6 +5,7 @@
 //! [`scheduler`] rings what falls due, [`reconcile`] repairs what was lost.
 
 pub mod activity;
+mod at_once;
 pub mod audit;
 pub mod balance;
 mod company;

@@ -16,8 +16,8 @@ use crate::domain::reason::Reason;
 use crate::domain::time::Instant;
 use crate::domain::{NotificationId, Status};
 use crate::planning::carry::priority;
-use crate::store::attempts::Opened;
 use crate::store::notifications::EndOfClaim;
+use crate::store::opening::Opened;
 
 use super::dispatch::{ById, LOOK_AGAIN_MS, Ready};
 use super::lane::{MAX_READY, Pace};
@@ -35,6 +35,7 @@ const FARTHEST: TimeDelta = TimeDelta::seconds(60);
 const SPREAD_S: u128 = 30;
 
 /// An opened attempt on its way to a sender.
+#[derive(Debug)]
 pub(super) struct OnItsWay {
     pub message: Ready,
     pub opened: Opened,
@@ -157,7 +158,7 @@ impl Opener {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, "attempts could not be opened; they are given back");
-                tokio::spawn(take_back(engine, batch));
+                tokio::spawn(async move { take_back(&engine, batch).await });
                 return Ok(0);
             }
         };
@@ -291,10 +292,11 @@ impl Opener {
 
 /// Gives back messages of which nobody knows whether their attempts opened: the answer of the
 /// store was lost. Nothing of them left the house, and only this process can know that.
-async fn take_back(engine: Arc<Engine>, messages: ById) {
+pub(super) async fn take_back(engine: &Engine, messages: ById) {
+    let owner = &engine.behaviour.owner;
     let claims: Vec<(NotificationId, i64)> = messages.values().flat_map(Ready::claims).collect();
     let mut waits = Waits::within(engine.behaviour.renew_every * 3);
-    while let Err(error) = engine.store.take_back(&claims, engine.clock.now()).await {
+    while let Err(error) = engine.store.take_back(&claims, owner, engine.clock.now()).await {
         if !waits.wait().await {
             tracing::error!(%error, "messages could not be given back; their leases do it");
             break;

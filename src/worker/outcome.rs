@@ -13,7 +13,8 @@ use crate::domain::time::Instant;
 use crate::domain::{Channel, Notification, Provider, Status};
 use crate::planning::Ended;
 use crate::planning::retry::{FailedAttempt, Failure, NextStep};
-use crate::store::attempts::{AttemptState, Closing, Opened};
+use crate::store::attempts::{AttemptState, Closing};
+use crate::store::opening::Opened;
 use crate::store::quotas::GivenBack;
 
 use super::Engine;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::channel::HandOverWindow;
 use crate::domain::plan::{NewTask, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Case, CaseChoice, Customer, CustomerId, Notification, NotificationId, Status};
@@ -15,7 +16,8 @@ use crate::store::Result;
 use crate::store::pending::{MAX_EVENTS_PER_CASE, PendingCase, PendingEvent};
 use crate::store::plans::PlannedCase;
 
-use super::dispatch::{Claimed, bring_on_the_way};
+use super::at_once::{AtOnce, by_themselves};
+use super::dispatch::{Claimed, Decided, bring_on_the_way, carry_out, decide_about};
 use super::held::Held;
 use super::seams::Seam;
 use super::{Engine, Live};
@@ -27,14 +29,27 @@ const UNTIL_THE_CUSTOMER_ARRIVES_MS: i64 = 253_402_214_400_000;
 /// Events that wait on the desk; the rest is left in the store until the desk is empty.
 const MAX_ON_DESK: usize = 20 * MAX_IDS;
 
+/// Batches that are planned at the same time in one process.
+const AT_ONCE: usize = 2;
+
+#[derive(Debug)]
+struct Turns(tokio::sync::Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(tokio::sync::Semaphore::new(AT_ONCE))
+    }
+}
+
 /// Events on their way to be planned in this process. One bell is enough for all of them.
 #[derive(Debug, Default)]
 pub struct Desk {
     waiting: Mutex<Vec<i64>>,
     /// A bell was rung and nobody has come yet.
     rung: AtomicBool,
-    /// One batch is planned at a time: two would only take each other's cases away.
-    turn: tokio::sync::Mutex<()>,
+    /// [`AT_ONCE`] batches are planned at a time: one is written while the other is decided.
+    /// More would only take each other's cases away.
+    turns: Turns,
     /// The store knows of events that are not on the desk.
     missed: AtomicBool,
 }
@@ -91,7 +106,7 @@ pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
     desk.lay_down(events);
     desk.silence();
     loop {
-        let turn = desk.turn.lock().await;
+        let turn = desk.turns.0.acquire().await.expect("never closed");
         let batch = desk.take_up();
         if batch.is_empty() {
             return Ok(());
@@ -99,10 +114,15 @@ pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
         let planned = plan_batch(engine, &batch).await;
         drop(turn);
         match planned {
-            Ok(Planned { live, due_now, now, again }) => {
+            Ok(Planned { live, decided, due_now, now, again }) => {
                 desk.lay_down(&again);
                 desk.silence();
-                bring_on_the_way(engine, &live, due_now, now).await?;
+                if !decided.is_empty() {
+                    carry_out(engine, decided, now).await?;
+                }
+                if !due_now.is_empty() {
+                    bring_on_the_way(engine, &live, due_now, now).await?;
+                }
             }
             Err(error) => {
                 desk.leave_to_the_store();
@@ -115,6 +135,8 @@ pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
 /// What planning a batch leads to.
 struct Planned {
     live: Arc<Live>,
+    /// Decided before they were written, and claimed with that.
+    decided: Decided,
     /// Claimed as they were written.
     due_now: Vec<Claimed>,
     now: Instant,
@@ -124,6 +146,8 @@ struct Planned {
 }
 
 async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
+    // Opened before the clock is read: a process may stand still in between.
+    let window = HandOverWindow::open(engine.behaviour.hand_over_window);
     let now = engine.clock.now();
     let live = engine.live.load_full();
     let once_per_customer = live.rules.journeys.any_once_per_customer();
@@ -150,25 +174,44 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
         planned.push(done);
     }
     if planned.is_empty() {
-        return Ok(Planned { live, due_now: Vec::new(), now, again: Vec::new() });
+        let (decided, due_now, again) = Default::default();
+        return Ok(Planned { live, decided, due_now, now, again });
     }
     // What the channels have room for is claimed as it is written; the rest is rung when due.
     due_now.truncate(room(engine));
     let claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
+    let (by_itself, mut due_now) = by_themselves(&live, &planned, due_now, &waited, now);
+    let mut decided = decide_about(engine, &live, by_itself, now).await?;
+    let (at_once, others) = AtOnce::pick(engine, decided.ready, window, now).await;
+    decided.ready = others;
+    let mut openings = at_once.openings();
+    for case in &mut planned {
+        case.opening = openings.remove(&case.id);
+    }
     let owner = &engine.behaviour.owner;
-    let recorded = engine.store.record_plans(planned, claim, owner, now).await?;
+    let recorded = match engine.store.record_plans(planned, claim, owner, now).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            at_once.take_back(engine).await;
+            return Err(error);
+        }
+    };
     for accepted_at in
         waited.iter().filter(|(id, _)| recorded.won.contains(id)).flat_map(|(_, at)| at)
     {
         let waited = (now - *accepted_at).to_std().unwrap_or_default();
         metrics::histogram!("tidings_plan_delay_seconds").record(waited);
     }
-    engine.seams.pass(Seam::AfterPlan).await;
-    due_now.retain(|due| recorded.claimed.get(&due.notification.id) == Some(&due.case.id));
+    let opened_none = recorded.opened.is_empty();
+    engine.seams.pass(if opened_none { Seam::AfterPlan } else { Seam::AfterOpen }).await;
+    decided.ready.extend(at_once.send(engine, recorded.opened).await);
+    let claimed = |of: &Notification| recorded.claimed.get(&of.id) == Some(&of.case);
+    decided.retain(claimed);
+    due_now.retain(|due| claimed(&due.notification));
     engine.wake.notify_one();
     let again = again.into_iter().filter(|(id, (_, full))| *full || !recorded.won.contains(id));
     let again = again.map(|(_, (seq, _))| seq).collect();
-    Ok(Planned { live, due_now, now, again })
+    Ok(Planned { live, decided, due_now, now, again })
 }
 
 /// How many messages find room on the channels, whichever they need.
@@ -219,8 +262,12 @@ fn plan_case<'a>(
     let rules = &live.rules;
     let mut file =
         CaseFile { case: pending.case.clone(), notifications: pending.notifications.clone() };
-    let mut done =
-        PlannedCase { id: pending.id.clone(), expected: pending.planned, plans: Vec::new() };
+    let mut done = PlannedCase {
+        id: pending.id.clone(),
+        expected: pending.planned,
+        plans: Vec::new(),
+        opening: None,
+    };
     let mut choice = pending.choice;
     for event in &pending.events {
         let Some(customer) = customers.get(&event.event.customer) else {

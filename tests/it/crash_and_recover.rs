@@ -19,10 +19,13 @@ fn stop_at(wanted: Seam, reached: &Arc<Notify>) -> Seams {
     }))
 }
 
+/// With a cap a message is claimed as it is planned, and opened by its lane.
+const CLAIMED_FIRST: &str = "[limits]\ncap_per_day = 50\n";
+
 /// What a process that dies here leaves behind: messages taken by the provider in all, and
 /// where the notification ends.
-async fn die_at(seam: Seam) -> (usize, String, i64) {
-    let mut app = TestApp::start().await;
+async fn die_at(seam: Seam, settings: &str) -> (usize, String, i64) {
+    let mut app = TestApp::with(settings).await;
     app.ada().await;
     let reached = Arc::new(Notify::new());
     app.restart(None, stop_at(seam, &reached)).await;
@@ -39,25 +42,32 @@ async fn die_at(seam: Seam) -> (usize, String, i64) {
 
 #[tokio::test]
 async fn a_process_that_dies_before_the_attempt_is_written_down_loses_nothing() {
-    for seam in [Seam::AfterPlan, Seam::BeforeOpen] {
-        assert_eq!(die_at(seam).await, (1, "sent".into(), 0), "{seam:?}");
+    for seam in [Seam::AfterPlan, Seam::AfterRender, Seam::BeforeOpen] {
+        assert_eq!(die_at(seam, CLAIMED_FIRST).await, (1, "sent".into(), 0), "{seam:?}");
+    }
+    for seam in [Seam::AfterRender, Seam::BeforeOpen] {
+        assert_eq!(die_at(seam, "").await, (1, "sent".into(), 0), "{seam:?}, opened at once");
     }
 }
 
 #[tokio::test]
 async fn a_process_that_dies_with_an_open_attempt_leaves_a_doubt_and_never_a_second_copy() {
-    assert_eq!(die_at(Seam::AfterOpen).await, (0, "unknown".into(), 1));
-    assert_eq!(die_at(Seam::AfterReply).await, (1, "unknown".into(), 1));
+    for settings in ["", CLAIMED_FIRST] {
+        assert_eq!(die_at(Seam::AfterOpen, settings).await, (0, "unknown".into(), 1));
+        assert_eq!(die_at(Seam::AfterReply, settings).await, (1, "unknown".into(), 1));
+    }
 }
 
 #[tokio::test]
 async fn a_process_that_dies_after_the_outcome_has_lost_nothing() {
-    assert_eq!(die_at(Seam::AfterOutcome).await, (1, "sent".into(), 0));
+    for settings in ["", CLAIMED_FIRST] {
+        assert_eq!(die_at(Seam::AfterOutcome, settings).await, (1, "sent".into(), 0));
+    }
 }
 
 #[tokio::test]
 async fn a_claim_whose_holder_keeps_dying_is_set_aside_after_five_times() {
-    let mut app = TestApp::at_with("2026-11-23T10:00:00Z", "").await;
+    let mut app = TestApp::at_with("2026-11-23T10:00:00Z", CLAIMED_FIRST).await;
     app.ada().await;
     let reached = Arc::new(Notify::new());
     app.restart(None, stop_at(Seam::BeforeOpen, &reached)).await;

@@ -11,9 +11,10 @@ use tidings::domain::time::Instant;
 use tidings::domain::{
     Case, CaseEvent, Channel, Notification, NotificationId, Reason, Status, Urgency, Zones,
 };
-use tidings::store::attempts::{AttemptState, Closing, Opened, Opening};
+use tidings::store::attempts::{AttemptState, Closing};
 use tidings::store::callbacks::Wish;
 use tidings::store::intake::{Accepted, Incoming};
+use tidings::store::opening::{Opened, Opening};
 use tidings::store::pending::PendingCase;
 use tidings::store::plans::PlannedCase;
 use tidings::store::{Result, Store};
@@ -224,7 +225,7 @@ pub fn planned_case(
         let create = create(&case, event.seq);
         plans.push((event.seq, plan_of(case, create), json!({"journeys": "v1"})));
     }
-    PlannedCase { id: pending.id.clone(), expected: pending.planned, plans }
+    PlannedCase { id: pending.id.clone(), expected: pending.planned, plans, opening: None }
 }
 
 /// Records it; was it won?
@@ -258,6 +259,15 @@ pub async fn opening(store: &Store, claimed: &Notification, now: Instant) -> Ope
     let cases = store.cases([&claimed.case]).await.expect("the store is there");
     let customers = store.customers([&claimed.customer], now).await.expect("the store is there");
     Opening {
+        case_revision: cases[&claimed.case].case.revision,
+        customer_revision: customers.get(&claimed.customer).map_or(0, |c| c.revision),
+        ..bare_opening(claimed)
+    }
+}
+
+/// The same, of a case and a customer nobody has read.
+pub fn bare_opening(claimed: &Notification) -> Opening {
+    Opening {
         id: claimed.id,
         epoch: claimed.epoch,
         case: claimed.case.clone(),
@@ -265,8 +275,8 @@ pub async fn opening(store: &Store, claimed: &Notification, now: Instant) -> Ope
         channel: Channel::Email,
         provider: "smtp".into(),
         address: email("ada@example.com"),
-        case_revision: cases[&claimed.case].case.revision,
-        customer_revision: customers.get(&claimed.customer).map_or(0, |c| c.revision),
+        case_revision: 0,
+        customer_revision: 0,
         because: vec![Reason::HourFits],
         versions: json!({"journeys": "v1"}),
         body_hash: "ab".into(),

@@ -3,8 +3,8 @@
 use tidings::domain::call::Progress;
 use tidings::domain::message::{Script, Talk};
 use tidings::domain::{Channel, Notification, NotificationId};
-use tidings::store::attempts::Opening;
 use tidings::store::calls::Ear;
+use tidings::store::opening::Opening;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 use tidings::store::{Store, StoreError};
 

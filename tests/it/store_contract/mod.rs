@@ -1,6 +1,7 @@
 //! What every store promises. Each promise is kept on SQLite and on PostgreSQL in every run,
 //! whatever `TIDINGS_TEST_STORE` says, through the public methods of `Store` alone.
 
+mod at_once;
 mod attempts;
 mod audit;
 mod balance;

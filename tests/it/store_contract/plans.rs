@@ -107,7 +107,7 @@ async fn of_a_batch_of_plans_the_lost_ones_do_not_take_the_others_along() {
             }
             plans.push(plan);
         }
-        plans.push(PlannedCase { id: "T-9".into(), expected: 0, plans: Vec::new() });
+        plans.push(PlannedCase { id: "T-9".into(), expected: 0, plans: Vec::new(), opening: None });
         let won = store.record_plans(plans, HashSet::new(), "me", monday()).await;
         let mut won: Vec<_> = won.expect("the store is there").won.into_iter().collect();
         won.sort_unstable();

@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 use serde_json::json;
 use tidings::domain::{Held, Notification, Reason, Sign, Status};
 use tidings::store::Store;
-use tidings::store::attempts::{AttemptState, Cap, Closing, Opening, Rider};
+use tidings::store::attempts::{AttemptState, Closing};
 use tidings::store::notifications::EndOfClaim;
+use tidings::store::opening::{Cap, Opening, Rider};
 
 use super::bed::{
     accepted, after_s, claimed, closing, created, know, monday, notice, on_both, opening, pending,

@@ -10,22 +10,30 @@ use serde_json::json;
 use tidings::domain::customer::AddressFault;
 use tidings::domain::notification::Lane;
 use tidings::domain::plan::{NewTask, TaskKind};
+use tidings::domain::quota::{Cap, HOUR_MS, Most, Quota};
 use tidings::domain::time::Instant;
-use tidings::domain::{CaseChoice, CaseId, Channel, CustomerId, Reason, Status};
+use tidings::domain::{CaseChoice, CaseId, Channel, CustomerId, Notification, Reason, Status};
 use tidings::store::attempts::AttemptState;
 use tidings::store::notifications::EndOfClaim;
+use tidings::store::opening::Opening;
 use tidings::store::receipts::{Receipt, ReceiptOutcome};
 use tidings::store::{Result, Store, StoreError};
 
 use crate::support::postgres::PostgresServer;
 
 use super::bed::{
-    Bed, Engine, after_s, apply_receipts, ask_for_call, closing, created, customer, email, event,
-    notice, opening, planned_case,
+    Bed, Engine, after_s, apply_receipts, ask_for_call, bare_opening, closing, created, customer,
+    email, event, notice, opening, planned_case,
 };
 
 const CUSTOMERS: usize = 6;
 const CASES: usize = 8;
+
+/// What all messages count against.
+fn range_of_all() -> Quota {
+    let (cap, most) = (Cap::PerPrefixPerHour, Most::Messages(1_000));
+    Quota { cap, name: "range:all".into(), length_ms: HOUR_MS, most }
+}
 
 /// One of the writers.
 struct Writer {
@@ -105,7 +113,7 @@ impl Writer {
         let found = self.store.pending_cases(&seqs, true).await?;
         let customers = found.iter().map(|case| &case.events[0].event.customer);
         let known = self.store.customers(customers, now).await?;
-        let (mut plans, mut claim) = (Vec::new(), HashSet::new());
+        let (mut plans, mut claim, mut at_once) = (Vec::new(), HashSet::new(), Vec::new());
         for case in &found {
             let first = &case.events[0];
             if !known.contains_key(&first.event.customer) {
@@ -146,9 +154,30 @@ impl Writer {
                     }
                 }));
             }
+            if let [(seq, plan, _)] = planned.plans.as_slice()
+                && *seq % 3 == 0
+            {
+                let first = plan.create[0].notification.clone();
+                let claimed = Notification { epoch: 1, ..first };
+                planned.opening = Some(Opening {
+                    case_revision: plan.case.revision,
+                    customer_revision: known[&claimed.customer].revision,
+                    quotas: vec![range_of_all()],
+                    ..bare_opening(&claimed)
+                });
+                at_once.push(claimed);
+            }
             plans.push(planned);
         }
-        self.store.record_plans(plans, claim, &self.name, now).await.map(drop)
+        let recorded = self.store.record_plans(plans, claim, &self.name, now).await?;
+        // Of some of them nobody ever hears again.
+        let opened = recorded.opened.into_iter().filter(|_| self.chance.random());
+        let closings = opened.map(|opened| {
+            let notification = at_once.iter().find(|n| n.id == opened.id).expect("asked for");
+            closing(notification, opened.no)
+        });
+        let closings = closings.collect();
+        self.store.close_attempts(closings, now).await
     }
 
     async fn dispatch(&mut self, now: Instant) -> Result<()> {

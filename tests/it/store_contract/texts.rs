@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use tidings::domain::quota::{Cap, DAY_MS, HOUR_MS, Most, Quota, Used};
 use tidings::domain::{Channel, Status};
 use tidings::store::Store;
-use tidings::store::attempts::{AttemptState, Closing, Opening};
+use tidings::store::attempts::{AttemptState, Closing};
+use tidings::store::opening::Opening;
 use tidings::store::quotas::GivenBack;
 
 use super::bed::{claimed, closing, know, monday, on_both, opening};
