@@ -62,7 +62,8 @@ const CLOSE_UNSENT: &str = "
     WHERE CASE state WHEN 'open' THEN true ELSE false END AND notification_id IN
         (SELECT n.id FROM jsonb_each($1) AS x JOIN notification AS n
             ON n.id = x.value->>'id' AND n.epoch = CAST(x.value->>'epoch' AS BIGINT)
-          WHERE n.owner = $3 AND CASE n.status WHEN 'sending' THEN true ELSE false END)";
+          WHERE n.owner = COALESCE($3, n.owner)
+            AND CASE n.status WHEN 'sending' THEN true ELSE false END)";
 
 const PLAN_AGAIN: &str = "
     UPDATE notification SET status = 'planned', next_at_ms = $2, ring_again_at_ms = 0,
@@ -70,7 +71,7 @@ const PLAN_AGAIN: &str = "
     FROM (SELECT value->>'id' AS row_id, CAST(value->>'epoch' AS BIGINT) AS row_epoch
           FROM jsonb_each($1)) AS x
     WHERE notification.id = x.row_id AND notification.epoch = x.row_epoch
-      AND notification.owner = $3
+      AND notification.owner = COALESCE($3, notification.owner)
       AND CASE WHEN notification.status IN ('claimed', 'sending') THEN true ELSE false END";
 
 /// How an attempt ended, and what that makes of its notification.
@@ -147,16 +148,17 @@ struct CloseRow {
 }
 
 impl Store {
-    /// Gives back claims of `owner` whose opening was not answered. Where an attempt was opened
-    /// after all it is closed as not sent: the caller knows that nothing left. What somebody else
-    /// planned and claimed meanwhile, under the same name and epoch, is theirs.
+    /// Gives back claims whose opening was not answered. Where an attempt was opened after all
+    /// it is closed as not sent: the caller knows that nothing left. Whoever does not know that
+    /// they ever held the claims names the `owner` they asked for: somebody else may have planned
+    /// and claimed the same under the same epoch.
     ///
     /// # Errors
     /// `Unavailable`; nothing changed then.
     pub async fn take_back(
         &self,
         claims: &[(NotificationId, i64)],
-        owner: &str,
+        owner: Option<&str>,
         now: Instant,
     ) -> Result<()> {
         #[derive(Serialize)]
@@ -166,7 +168,7 @@ impl Store {
         }
         let rows: Vec<Row> =
             claims.iter().map(|(id, epoch)| Row { id: id.to_string(), epoch: *epoch }).collect();
-        let (now_ms, owner) = (now.timestamp_millis(), owner.to_owned());
+        let (now_ms, owner) = (now.timestamp_millis(), owner.map(str::to_owned));
         in_tx!(self, |tx| {
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             riders::release(tx, rows.iter().map(|row| &row.id), now_ms).await?;

@@ -138,10 +138,10 @@ impl AtOnce {
         self.messages.into_values()
     }
 
-    /// Gives back what may have been opened: the answer of the store was lost.
-    pub async fn take_back(self, engine: &Engine) {
+    /// Gives back what may have been opened for `owner`: the answer of the store was lost.
+    pub async fn take_back(self, engine: &Engine, owner: &str) {
         if !self.messages.is_empty() {
-            take_back(engine, self.messages).await;
+            take_back(engine, Some(owner), self.messages).await;
         }
     }
 }

@@ -158,7 +158,7 @@ impl Opener {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, "attempts could not be opened; they are given back");
-                tokio::spawn(async move { take_back(&engine, batch).await });
+                tokio::spawn(async move { take_back(&engine, None, batch).await });
                 return Ok(0);
             }
         };
@@ -292,8 +292,7 @@ impl Opener {
 
 /// Gives back messages of which nobody knows whether their attempts opened: the answer of the
 /// store was lost. Nothing of them left the house, and only this process can know that.
-pub(super) async fn take_back(engine: &Engine, messages: ById) {
-    let owner = &engine.behaviour.owner;
+pub(super) async fn take_back(engine: &Engine, owner: Option<&str>, messages: ById) {
     let claims: Vec<(NotificationId, i64)> = messages.values().flat_map(Ready::claims).collect();
     let mut waits = Waits::within(engine.behaviour.renew_every * 3);
     while let Err(error) = engine.store.take_back(&claims, owner, engine.clock.now()).await {

@@ -2,7 +2,7 @@
 //! one before.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::channel::HandOverWindow;
@@ -30,14 +30,14 @@ const UNTIL_THE_CUSTOMER_ARRIVES_MS: i64 = 253_402_214_400_000;
 const MAX_ON_DESK: usize = 20 * MAX_IDS;
 
 /// Batches that are planned at the same time in one process.
-const AT_ONCE: usize = 2;
+const AT_ONCE: u32 = 2;
 
 #[derive(Debug)]
 struct Turns(tokio::sync::Semaphore);
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(tokio::sync::Semaphore::new(AT_ONCE))
+        Self(tokio::sync::Semaphore::new(AT_ONCE as usize))
     }
 }
 
@@ -48,8 +48,10 @@ pub struct Desk {
     /// A bell was rung and nobody has come yet.
     rung: AtomicBool,
     /// [`AT_ONCE`] batches are planned at a time: one is written while the other is decided.
-    /// More would only take each other's cases away.
+    /// More would only take each other's cases away, and so would two where one writes.
     turns: Turns,
+    /// How many batches were begun.
+    begun: AtomicU64,
     /// The store knows of events that are not on the desk.
     missed: AtomicBool,
 }
@@ -106,7 +108,8 @@ pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
     desk.lay_down(events);
     desk.silence();
     loop {
-        let turn = desk.turns.0.acquire().await.expect("never closed");
+        let turns = if engine.store.place().is_shared() { 1 } else { AT_ONCE };
+        let turn = desk.turns.0.acquire_many(turns).await.expect("never closed");
         let batch = desk.take_up();
         if batch.is_empty() {
             return Ok(());
@@ -188,11 +191,13 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     for case in &mut planned {
         case.opening = openings.remove(&case.id);
     }
-    let owner = &engine.behaviour.owner;
-    let recorded = match engine.store.record_plans(planned, claim, owner, now).await {
+    // Two batches may plan one case, and give the same names and epochs: each claims for itself.
+    let batch = engine.desk.begun.fetch_add(1, Ordering::Relaxed);
+    let owner = format!("{}/{batch}", engine.behaviour.owner);
+    let recorded = match engine.store.record_plans(planned, claim, &owner, now).await {
         Ok(recorded) => recorded,
         Err(error) => {
-            at_once.take_back(engine).await;
+            at_once.take_back(engine, &owner).await;
             return Err(error);
         }
     };

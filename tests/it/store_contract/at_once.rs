@@ -145,11 +145,14 @@ async fn what_may_have_been_opened_is_taken_back_by_who_asked_and_by_nobody_else
         know(store, &["C-1"]).await;
         let (planned, n) = due_at_once(store, "e1", "T-1").await;
         let claims = [(n.id, n.epoch)];
-        store.take_back(&claims, "me", after_s(1)).await.expect("nothing was written: no fault");
+        store
+            .take_back(&claims, Some("me"), after_s(1))
+            .await
+            .expect("nothing was written: no fault");
         assert_eq!(record(store, vec![planned], &[&n]).await.opened.len(), 1);
-        store.take_back(&claims, "you", after_s(1)).await.expect("the store is there");
+        store.take_back(&claims, Some("you"), after_s(1)).await.expect("the store is there");
         assert_eq!(status(store, &n.id).await, Status::Sending, "it is not theirs");
-        store.take_back(&claims, "me", after_s(1)).await.expect("the store is there");
+        store.take_back(&claims, Some("me"), after_s(1)).await.expect("the store is there");
         assert_eq!(status(store, &n.id).await, Status::Planned);
         let attempts = store.notification(&n.id).await.expect("it is there").attempts;
         assert_eq!(attempts[0].state, "not_sent");
