@@ -20,7 +20,8 @@ use super::sql::Tx;
 use super::{Result, Store, batch, ids, in_tx, query};
 
 /// Nothing may change between the comparison and the commit: customers and cases are locked
-/// before it. Each row is found by its id, its status looked at in a CASE (see `attempts`). What was due before a restore does not open, whoever claimed it when.
+/// before it. Each row is found by its id, its status looked at in a CASE (see `attempts`).
+/// What was due before a restore does not open, whoever claimed it when.
 const OPEN: &str = "
     UPDATE notification SET status = 'sending', attempts = attempts + 1, claims = 0,
         on_channel = CASE WHEN channel = x.by_channel THEN on_channel + 1 ELSE 1 END,

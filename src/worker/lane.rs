@@ -56,6 +56,7 @@ pub fn lane(way: Way, gateway: Gateway) -> (LaneHandle, LaneEnd) {
     let pace = Arc::new(Pace {
         micros: AtomicU64::new(0),
         waiting: AtomicUsize::new(0),
+        in_line: AtomicUsize::new(0),
         connections: gateway.connections.max(1),
         freed: Notify::new(),
     });
@@ -93,7 +94,8 @@ impl LaneHandle {
     /// Leave for up to `wanted` messages to go straight to the senders, opened by whoever asks;
     /// none while others are in line before them.
     pub(super) fn leave(&self, wanted: usize, window: Duration) -> Option<Leave> {
-        if self.ready.capacity() < MAX_READY {
+        let in_line = self.pace.in_line.load(Ordering::Acquire);
+        if in_line > 0 || self.ready.capacity() < MAX_READY {
             return None;
         }
         let on_its_way = self.on_its_way.upgrade()?;
@@ -135,6 +137,8 @@ impl Drop for Leave {
 pub(super) struct Pace {
     micros: AtomicU64,
     waiting: AtomicUsize,
+    /// Messages the opener has before it, for want of room or by their rate.
+    in_line: AtomicUsize,
     connections: usize,
     freed: Notify,
 }
@@ -172,6 +176,11 @@ impl Pace {
                 allowance => return allowance,
             }
         }
+    }
+
+    /// So many messages are in line before the opener.
+    pub fn note_line(&self, messages: usize) {
+        self.in_line.store(messages, Ordering::Release);
     }
 
     /// One more waits for a sender.

@@ -129,10 +129,14 @@ impl Opener {
         {
             self.backlog.push_back(message);
         }
+        self.pace.note_line(self.backlog.len());
     }
 
     fn take(&mut self, count: usize) -> ById {
-        self.backlog.drain(..count).map(|message| (message.notification().id, message)).collect()
+        let taken = self.backlog.drain(..count);
+        let taken = taken.map(|message| (message.notification().id, message)).collect();
+        self.pace.note_line(self.backlog.len());
+        taken
     }
 
     /// Opens the first `count` in line and sends them on their way. Answers how many there
@@ -273,6 +277,7 @@ impl Opener {
         });
         let stay = stay_in_line(wait, interval).min(self.backlog.len());
         let others = self.backlog.split_off(stay);
+        self.pace.note_line(stay);
         if !others.is_empty() {
             let now = self.engine.clock.now();
             let ahead = u32::try_from(stay).unwrap_or(u32::MAX);
