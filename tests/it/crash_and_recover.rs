@@ -87,3 +87,31 @@ async fn a_claim_whose_holder_keeps_dying_is_set_aside_after_five_times() {
     assert_eq!(app.tasks().await.len(), 1);
     app.end().await;
 }
+
+/// What is opened as it is planned leaves no claim behind to count, so that way ends after a
+/// minute.
+#[tokio::test]
+async fn an_event_whose_planner_keeps_dying_is_set_aside_too() {
+    let mut app = TestApp::at_with("2026-11-23T10:00:00Z", "").await;
+    app.ada().await;
+    let reached = Arc::new(Notify::new());
+    let die_again = async |app: &mut TestApp| {
+        app.restart(None, stop_at(Seam::BeforeOpen, &reached)).await;
+        let engine = Arc::clone(&app.app.engine);
+        let working = tokio::spawn(async move { engine.run_until_idle().await });
+        reached.notified().await;
+        working.abort();
+        app.notifications().await.iter().filter(|n| n.notice == "taken-in-charge").count()
+    };
+    app.event("take_in_charge_ticket").await;
+    assert_eq!(die_again(&mut app).await, 0, "nothing was written before its attempt opens");
+    app.app.engine.clock.advance_to(crate::support::at("2026-11-23T10:01:00Z"));
+    for _ in 0..5 {
+        assert_eq!(die_again(&mut app).await, 1, "claimed first");
+    }
+    app.restart(None, Seams::default()).await;
+    app.drain().await;
+    assert_eq!(app.of("taken-in-charge").await.status, "quarantined");
+    assert_eq!(app.tasks().await.len(), 1);
+    app.end().await;
+}
