@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::domain::customer::{Address, AddressFault};
 use crate::domain::plan::{Created, NewTask};
 use crate::domain::time::Instant;
-use crate::domain::{Channel, Notification, NotificationId, Reason, Status};
+use crate::domain::{CaseId, Channel, Notification, NotificationId, Reason, Status};
 
 use super::address_faults::{Fault, count_fault};
 use super::facts;
@@ -17,6 +17,7 @@ use super::quotas::{self, GivenBack};
 use super::riders;
 use super::row_locks::{Lock, lock};
 use super::rows::{json, reference};
+use super::sql::Tx;
 use super::suppressions::lock_owners;
 use super::tasks::{NewTaskRow, insert_tasks};
 use super::{Result, Store, batch, ids, in_tx, query};
@@ -149,34 +150,38 @@ struct CloseRow {
 
 impl Store {
     /// Gives back claims whose opening was not answered. Where an attempt was opened after all
-    /// it is closed as not sent: the caller knows that nothing left. Whoever does not know that
-    /// they ever held the claims names the `owner` they asked for: somebody else may have planned
-    /// and claimed the same under the same epoch.
+    /// it is closed as not sent: the caller knows that nothing left.
     ///
     /// # Errors
     /// `Unavailable`; nothing changed then.
-    pub async fn take_back(
-        &self,
-        claims: &[(NotificationId, i64)],
-        owner: Option<&str>,
-        now: Instant,
-    ) -> Result<()> {
-        #[derive(Serialize)]
-        struct Row {
-            id: String,
-            epoch: i64,
-        }
-        let rows: Vec<Row> =
-            claims.iter().map(|(id, epoch)| Row { id: id.to_string(), epoch: *epoch }).collect();
-        let (now_ms, owner) = (now.timestamp_millis(), owner.map(str::to_owned));
+    pub async fn take_back(&self, claims: &[(NotificationId, i64)], now: Instant) -> Result<()> {
+        let (rows, now_ms) = (claim_rows(claims), now.timestamp_millis());
         in_tx!(self, |tx| {
             lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
             riders::release(tx, rows.iter().map(|row| &row.id), now_ms).await?;
-            let rows = batch(&rows);
-            let unsent = query(CLOSE_UNSENT).bind(&rows).bind(now_ms).bind(&owner);
-            unsent.execute(&mut *tx).await?;
-            query(PLAN_AGAIN).bind(&rows).bind(now_ms).bind(&owner).execute(tx).await?;
-            Ok(())
+            plan_again(tx, &rows, None, now_ms).await
+        })
+    }
+
+    /// The same for what may have been planned and opened for `owner` in a transaction that was
+    /// not answered. The rows may not be there yet: whoever writes them holds their `cases`. What
+    /// somebody else planned and claimed under the same names and epochs is theirs.
+    ///
+    /// # Errors
+    /// `Unavailable`; nothing changed then.
+    pub async fn take_back_plans(
+        &self,
+        claims: &[(NotificationId, i64)],
+        cases: &[CaseId],
+        owner: &str,
+        now: Instant,
+    ) -> Result<()> {
+        let (rows, now_ms) = (claim_rows(claims), now.timestamp_millis());
+        let (cases, owner) = (cases.to_vec(), owner.to_owned());
+        in_tx!(self, |tx| {
+            lock(tx, Lock::Cases, ids(&cases)).await?;
+            lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            plan_again(tx, &rows, Some(&owner), now_ms).await
         })
     }
 
@@ -266,4 +271,27 @@ impl Store {
             insert_created(tx, &follow_ups).await
         })
     }
+}
+
+#[derive(Serialize)]
+struct ClaimRow {
+    id: String,
+    epoch: i64,
+}
+
+fn claim_rows(claims: &[(NotificationId, i64)]) -> Vec<ClaimRow> {
+    claims.iter().map(|(id, epoch)| ClaimRow { id: id.to_string(), epoch: *epoch }).collect()
+}
+
+/// Plans claims again; `owner` where only theirs are meant.
+async fn plan_again(
+    tx: &mut Tx,
+    rows: &[ClaimRow],
+    owner: Option<&String>,
+    now_ms: i64,
+) -> Result<()> {
+    let rows = batch(rows);
+    query(CLOSE_UNSENT).bind(&rows).bind(now_ms).bind(owner.cloned()).execute(&mut *tx).await?;
+    query(PLAN_AGAIN).bind(&rows).bind(now_ms).bind(owner.cloned()).execute(tx).await?;
+    Ok(())
 }

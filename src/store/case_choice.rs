@@ -1,15 +1,41 @@
 //! What a customer chose for one case: a channel, or silence.
 
+use std::collections::HashMap;
+
 use crate::domain::time::Instant;
 use crate::domain::{CaseChoice, CaseId, Channel};
 
 use super::consent::{Act, NewConsent, note};
 use super::customers::look_again;
 use super::row_locks::{Lock, lock};
+use super::rows::parse_channel;
 use super::sql::Tx;
 use super::{Result, Store, StoreError, ids, in_tx, query};
 
 impl Store {
+    /// What is chosen for these cases; those without a choice are left out.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away.
+    pub async fn case_choices(
+        &self,
+        cases: impl IntoIterator<Item = &CaseId>,
+    ) -> Result<HashMap<CaseId, CaseChoice>> {
+        let rows: Vec<(String, Option<String>, bool)> = query(
+            "SELECT h.case_id, h.channel, h.muted
+             FROM jsonb_each($1) AS x JOIN case_choice AS h ON h.case_id = x.value->>'id'
+             ORDER BY h.case_id, h.at_ms",
+        )
+        .bind(ids(cases))
+        .fetch_all(&self.readers)
+        .await?;
+        let choice = |(case, channel, muted): (String, Option<String>, bool)| {
+            let channel = channel.as_deref().map(parse_channel).transpose()?;
+            Ok((CaseId(case), CaseChoice { channel, muted }))
+        };
+        rows.into_iter().map(choice).collect()
+    }
+
     /// Sets the customer's choice for one case: a channel, or silence.
     ///
     /// # Errors

@@ -12,24 +12,25 @@ use chrono::TimeDelta;
 use crate::channel::health::{Admission, Call};
 use crate::channel::{Gate, HandOverWindow, Way};
 use crate::domain::time::Instant;
-use crate::domain::{CaseId, CustomerId};
+use crate::domain::{CaseId, CustomerId, NotificationId};
 use crate::planning::carry::priority;
 use crate::store::opening::{Opened, Opening};
 use crate::store::plans::PlannedCase;
 
 use super::dispatch::{ById, Claimed, Ready};
 use super::lane::Leave;
-use super::opener::{OnItsWay, take_back};
+use super::opener::OnItsWay;
+use super::patience::Waits;
 use super::seams::Seam;
 use super::writing::number;
 use super::{Engine, Live};
 
 /// An event that is not planned this long after it was accepted may be one that processes die of.
-const SET_ASIDE_AFTER: TimeDelta = TimeDelta::seconds(60);
+const SET_ASIDE_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// Those that can be decided before they are written down, and the others: each the only one
 /// of its customer, of the only event of its case, with no cap and no digest that would put
-/// others beside it. What has waited for long takes the way on which it is set aside when those
+/// others beside it, and not said once per customer, whichever case says it. What has waited for long takes the way on which it is set aside when those
 /// who take it up keep dying of it.
 pub fn by_themselves(
     live: &Live,
@@ -44,6 +45,11 @@ pub fn by_themselves(
     }
     let of_one_event: HashSet<&CaseId> =
         planned.iter().filter(|case| case.plans.len() == 1).map(|case| &case.id).collect();
+    let created = planned.iter().flat_map(|case| &case.plans).flat_map(|(_, plan, _)| &plan.create);
+    let once: HashSet<NotificationId> = created
+        .filter(|created| created.once_per_customer)
+        .map(|created| created.notification.id)
+        .collect();
     let is_fresh = |case: &CaseId| {
         let since = waited.get(case).and_then(|at| at.first());
         since.is_some_and(|at| now - *at < SET_ASIDE_AFTER)
@@ -54,12 +60,10 @@ pub fn by_themselves(
             && of_one_event.contains(case)
             && customer.preferences.digest.is_empty()
             && live.rules.cap_of(customer).is_none()
+            && !once.contains(&due.notification.id)
             && is_fresh(case)
     })
 }
-
-/// A decision older than this is looked at once more, as the lane does with all.
-const STALE_AFTER: TimeDelta = TimeDelta::seconds(1);
 
 /// Messages that leave as soon as their attempts are open.
 #[derive(Debug)]
@@ -70,16 +74,14 @@ pub struct AtOnce {
 }
 
 impl AtOnce {
-    /// Picks those that may leave now, the first in line first. They were decided at `now`,
-    /// after the `window` was opened. Answers the others beside them.
-    pub async fn pick(
-        engine: &Engine,
-        ready: Vec<Ready>,
-        window: HandOverWindow,
-        now: Instant,
-    ) -> (Self, Vec<Ready>) {
-        let mut picked = Self { window, messages: ById::new(), leaves: BTreeMap::new() };
+    /// Picks those that may leave now, the first in line first. Answers the others beside them.
+    pub async fn pick(engine: &Engine, ready: Vec<Ready>, now: Instant) -> (Self, Vec<Ready>) {
         let window = engine.behaviour.hand_over_window;
+        let mut picked = Self {
+            window: HandOverWindow::open(window),
+            messages: ById::new(),
+            leaves: BTreeMap::new(),
+        };
         let mut others = Vec::new();
         let mut by_way: BTreeMap<Way, Vec<Ready>> = BTreeMap::new();
         for message in ready {
@@ -107,9 +109,11 @@ impl AtOnce {
         if !picked.messages.is_empty() {
             engine.seams.pass(Seam::AfterRender).await;
             engine.seams.pass(Seam::BeforeOpen).await;
-            if engine.clock.now() - now > STALE_AFTER {
-                others.extend(picked.messages.drain().map(|(_, message)| message));
-            }
+            // Open before the clock is read, and long before the store answers.
+            picked.window = HandOverWindow::open(window);
+            let now = engine.clock.now();
+            let late = picked.messages.extract_if(|_, message| !message.still_goes(now));
+            others.extend(late.map(|(_, message)| message));
         }
         (picked, others)
     }
@@ -138,16 +142,32 @@ impl AtOnce {
         self.messages.into_values()
     }
 
-    /// Gives back what may have been opened for `owner`: the answer of the store was lost.
+    /// Gives back what may have been planned and opened for `owner`: the answer of the store
+    /// was lost, and nothing has left.
     pub async fn take_back(self, engine: &Engine, owner: &str) {
-        if !self.messages.is_empty() {
-            take_back(engine, Some(owner), self.messages).await;
+        let Self { messages, leaves, .. } = self;
+        drop(leaves);
+        if messages.is_empty() {
+            return;
+        }
+        let claims: Vec<_> = messages.values().flat_map(Ready::claims).collect();
+        let cases: Vec<CaseId> = messages.values().map(|m| m.opening.case.clone()).collect();
+        let mut waits = Waits::within(engine.behaviour.renew_every * 3);
+        let now = || engine.clock.now();
+        while let Err(error) = engine.store.take_back_plans(&claims, &cases, owner, now()).await {
+            if !waits.wait().await {
+                tracing::error!(%error, "plans could not be taken back; their leases do it");
+                break;
+            }
         }
     }
 }
 
 /// How many of these may leave by this way. A provider that is only tried out is left to its lane.
 async fn admitted(engine: &Engine, way: Way, wanted: usize, now: Instant) -> usize {
+    if engine.health.standing(way, now).open {
+        return 0;
+    }
     match engine.health.admit(way, wanted, now).await {
         Admission::All => wanted,
         Admission::Some { count, .. } => count,

@@ -171,8 +171,9 @@ pub(super) async fn read_up(
     notifications: Vec<Notification>,
     now: Instant,
 ) -> Result<Vec<Claimed>> {
-    let cases = engine.store.cases(notifications.iter().map(|n| &n.case)).await?;
+    // The customer first: whoever chooses something for a case since is of a later revision.
     let customers = engine.store.customers(notifications.iter().map(|n| &n.customer), now).await?;
+    let cases = engine.store.cases(notifications.iter().map(|n| &n.case)).await?;
     let mut claimed = Vec::with_capacity(notifications.len());
     let mut unplanned = Vec::new();
     for notification in notifications {

@@ -89,6 +89,7 @@ impl Opener {
             };
             let Some(first) = first else { return false };
             self.backlog.push_back(first);
+            self.pace.note_line(1);
         }
         true
     }
@@ -162,7 +163,7 @@ impl Opener {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, "attempts could not be opened; they are given back");
-                tokio::spawn(async move { take_back(&engine, None, batch).await });
+                tokio::spawn(take_back(engine, batch));
                 return Ok(0);
             }
         };
@@ -297,10 +298,10 @@ impl Opener {
 
 /// Gives back messages of which nobody knows whether their attempts opened: the answer of the
 /// store was lost. Nothing of them left the house, and only this process can know that.
-pub(super) async fn take_back(engine: &Engine, owner: Option<&str>, messages: ById) {
+async fn take_back(engine: Arc<Engine>, messages: ById) {
     let claims: Vec<(NotificationId, i64)> = messages.values().flat_map(Ready::claims).collect();
     let mut waits = Waits::within(engine.behaviour.renew_every * 3);
-    while let Err(error) = engine.store.take_back(&claims, owner, engine.clock.now()).await {
+    while let Err(error) = engine.store.take_back(&claims, engine.clock.now()).await {
         if !waits.wait().await {
             tracing::error!(%error, "messages could not be given back; their leases do it");
             break;

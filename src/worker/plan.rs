@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::channel::HandOverWindow;
 use crate::domain::plan::{NewTask, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Case, CaseChoice, Customer, CustomerId, Notification, NotificationId, Status};
@@ -149,14 +148,14 @@ struct Planned {
 }
 
 async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
-    // Opened before the clock is read: a process may stand still in between.
-    let window = HandOverWindow::open(engine.behaviour.hand_over_window);
     let now = engine.clock.now();
     let live = engine.live.load_full();
     let once_per_customer = live.rules.journeys.any_once_per_customer();
     let pending = engine.store.pending_cases(events, once_per_customer).await?;
     let named = pending.iter().flat_map(|case| &case.events).map(|event| &event.event.customer);
     let customers = engine.store.customers(named, now).await?;
+    // A choice made since is of a later revision than the customer that was read.
+    let chosen = engine.store.case_choices(pending.iter().map(|case| &case.id)).await?;
     let mut again = HashMap::new();
     let mut planned = Vec::with_capacity(pending.len());
     let mut due_now = Vec::new();
@@ -169,7 +168,10 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
         if done.plans.is_empty() {
             continue;
         }
-        due_now.extend(due_at_once(&engine.held, case, after, choice, &customers, now));
+        // What was chosen in between is read when the notification is taken up.
+        if chosen.get(&case.id).copied().unwrap_or_default() == case.choice {
+            due_now.extend(due_at_once(&engine.held, case, after, choice, &customers, now));
+        }
         let events = case.events.iter().take(done.plans.len());
         waited.insert(case.id.clone(), events.map(|event| event.accepted_at).collect::<Vec<_>>());
         let full = case.events.len() >= MAX_EVENTS_PER_CASE;
@@ -182,10 +184,18 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     }
     // What the channels have room for is claimed as it is written; the rest is rung when due.
     due_now.truncate(room(engine));
-    let claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
+    let mut claim: HashSet<NotificationId> = due_now.iter().map(|c| c.notification.id).collect();
     let (by_itself, mut due_now) = by_themselves(&live, &planned, due_now, &waited, now);
-    let mut decided = decide_about(engine, &live, by_itself, now).await?;
-    let (at_once, others) = AtOnce::pick(engine, decided.ready, window, now).await;
+    let named: HashSet<NotificationId> = by_itself.iter().map(|c| c.notification.id).collect();
+    let mut decided = match decide_about(engine, &live, by_itself, now).await {
+        Ok(decided) => decided,
+        Err(error) => {
+            tracing::warn!(%error, "what is due at once is planned, and decided when it is rung");
+            claim.retain(|id| !named.contains(id));
+            Decided::default()
+        }
+    };
+    let (at_once, others) = AtOnce::pick(engine, decided.ready, now).await;
     decided.ready = others;
     let mut openings = at_once.openings();
     for case in &mut planned {
@@ -194,7 +204,8 @@ async fn plan_batch(engine: &Engine, events: &[i64]) -> Result<Planned> {
     // Two batches may plan one case, and give the same names and epochs: each claims for itself.
     let batch = engine.desk.begun.fetch_add(1, Ordering::Relaxed);
     let owner = format!("{}/{batch}", engine.behaviour.owner);
-    let recorded = match engine.store.record_plans(planned, claim, &owner, now).await {
+    let written_at = engine.clock.now();
+    let recorded = match engine.store.record_plans(planned, claim, &owner, written_at).await {
         Ok(recorded) => recorded,
         Err(error) => {
             at_once.take_back(engine, &owner).await;

@@ -15,7 +15,7 @@ use super::bed::{
 };
 
 /// The plan of one event of a case, and the attempt at what it says, as decided now.
-async fn due_at_once(store: &Store, id: &str, case: &str) -> (PlannedCase, Notification) {
+pub async fn due_at_once(store: &Store, id: &str, case: &str) -> (PlannedCase, Notification) {
     let seq = accepted(store, plain(id, case)).await;
     let mut planned = planned_case(&pending(store, seq).await, |case, seq| {
         vec![created(notice(case, "received", seq, monday()))]
@@ -32,7 +32,7 @@ async fn due_at_once(store: &Store, id: &str, case: &str) -> (PlannedCase, Notif
     (planned, claimed)
 }
 
-async fn record(store: &Store, planned: Vec<PlannedCase>, claim: &[&Notification]) -> Recorded {
+pub async fn record(store: &Store, planned: Vec<PlannedCase>, claim: &[&Notification]) -> Recorded {
     let claim = claim.iter().map(|n| n.id).collect::<HashSet<_>>();
     store.record_plans(planned, claim, "me", monday()).await.expect("the store is there")
 }
@@ -144,15 +144,16 @@ async fn what_may_have_been_opened_is_taken_back_by_who_asked_and_by_nobody_else
         let store = &bed.store;
         know(store, &["C-1"]).await;
         let (planned, n) = due_at_once(store, "e1", "T-1").await;
-        let claims = [(n.id, n.epoch)];
-        store
-            .take_back(&claims, Some("me"), after_s(1))
-            .await
-            .expect("nothing was written: no fault");
-        assert_eq!(record(store, vec![planned], &[&n]).await.opened.len(), 1);
-        store.take_back(&claims, Some("you"), after_s(1)).await.expect("the store is there");
+        let (claims, cases) = ([(n.id, n.epoch)], [n.case.clone()]);
+        let take_back = async |owner| {
+            let done = store.take_back_plans(&claims, &cases, owner, after_s(1)).await;
+            done.expect("the store is there");
+        };
+        take_back("me").await;
+        assert_eq!(record(store, vec![planned], &[&n]).await.opened.len(), 1, "nothing was there");
+        take_back("you").await;
         assert_eq!(status(store, &n.id).await, Status::Sending, "it is not theirs");
-        store.take_back(&claims, Some("me"), after_s(1)).await.expect("the store is there");
+        take_back("me").await;
         assert_eq!(status(store, &n.id).await, Status::Planned);
         let attempts = store.notification(&n.id).await.expect("it is there").attempts;
         assert_eq!(attempts[0].state, "not_sent");

@@ -260,15 +260,15 @@ async fn a_claim_whose_opening_was_not_answered_is_planned_again_opened_or_not()
         opened(store, &lost).await;
         let claims = [(unopened.id, unopened.epoch), (lost.id, lost.epoch)];
         let stale = claims.map(|(id, epoch)| (id, epoch - 1));
-        store.take_back(&stale, None, after_s(2)).await.expect("the store is there");
+        store.take_back(&stale, after_s(2)).await.expect("the store is there");
         assert_eq!(status(store, &lost.id).await, Status::Sending, "another claim is left alone");
-        store.take_back(&claims, None, after_s(2)).await.expect("the store is there");
+        store.take_back(&claims, after_s(2)).await.expect("the store is there");
         for id in [unopened.id, lost.id] {
             assert_eq!(status(store, &id).await, Status::Planned);
         }
         let detail = store.notification(&lost.id).await.expect("it is there");
         assert_eq!(detail.attempts[0].state, "not_sent");
-        store.take_back(&claims, None, after_s(3)).await.expect("the same again changes nothing");
+        store.take_back(&claims, after_s(3)).await.expect("the same again changes nothing");
         assert_eq!(store.one_notification(&lost.id).await.expect("it").epoch, lost.epoch + 1);
     })
     .await;

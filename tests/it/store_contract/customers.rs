@@ -120,6 +120,8 @@ async fn a_choice_for_a_case_is_the_last_one_made_and_moves_the_revision() {
         let seq = accepted(store, plain("e2", "T-1")).await;
         let pending = store.pending_cases(&[seq], false).await.expect("the store is there");
         assert_eq!(pending[0].choice, choice(true));
+        let chosen = store.case_choices([&id, &"T-2".into()]).await.expect("the store is there");
+        assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [(id, choice(true))], "the last one");
         let unknown = store.choose_for_case(&"T-9".into(), choice(true), "agent", monday()).await;
         assert!(matches!(unknown, Err(StoreError::NotFound { .. })), "{unknown:?}");
     })

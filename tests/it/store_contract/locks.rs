@@ -6,9 +6,10 @@ use tidings::domain::customer::AddressFault;
 use tidings::domain::{CaseChoice, CaseId, Channel, CustomerId, Status};
 use tidings::store::attempts::AttemptState;
 
+use super::at_once::{self, due_at_once};
 use super::bed::{
     Bed, Engine, accepted, after_s, claimed, closing, created, customer, email, event, eventually,
-    know, monday, notice, opened, opening, pending, planned_case, record,
+    know, monday, notice, opened, opening, pending, planned_case, record, status,
 };
 use super::races::OptOut;
 
@@ -216,4 +217,78 @@ async fn an_address_that_is_suppressed_as_it_arrives_is_decided_anew() {
     if let Some(read) = read {
         assert_ne!(read.revision, now.revision);
     }
+}
+
+#[tokio::test]
+async fn a_plan_that_opens_waits_for_the_opt_out_that_came_before_it_and_only_claims() {
+    let bed = Bed::new(Engine::Postgres).await;
+    know(&bed.store, &["C-1"]).await;
+    let (planned, n) = due_at_once(&bed.store, "e1", "T-1").await;
+    let mut by_hand = ByHand::begin(
+        &bed,
+        "INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
+         VALUES ('C-1', 2, 0, 'by hand', '{}')",
+    )
+    .await;
+    let other = bed.another().await;
+    let chooses = tokio::spawn(async move {
+        let id: CustomerId = "C-1".into();
+        other.choose(&id, "centre", monday(), |chosen| chosen.discreet = Some(true)).await
+    });
+    by_hand.until_waiting(1).await;
+    let (store, due) = (bed.store.clone(), n.clone());
+    let plans = tokio::spawn(async move { at_once::record(&store, vec![planned], &[&due]).await });
+    by_hand.until_waiting(2).await;
+    by_hand.end().await;
+    chooses.await.expect("no panic").expect("known");
+    let recorded = plans.await.expect("no panic");
+    assert_eq!((recorded.claimed.len(), recorded.opened.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_opt_out_waits_for_the_plan_that_opens_an_attempt() {
+    let bed = Bed::new(Engine::Postgres).await;
+    know(&bed.store, &["C-1"]).await;
+    let (planned, n) = due_at_once(&bed.store, "e1", "T-1").await;
+    let mut by_hand = ByHand::begin(&bed, "SELECT id FROM cases FOR UPDATE").await;
+    let (store, due) = (bed.store.clone(), n.clone());
+    let plans = tokio::spawn(async move { at_once::record(&store, vec![planned], &[&due]).await });
+    by_hand.until_waiting(1).await;
+    let other = bed.another().await;
+    let chooses = tokio::spawn(async move {
+        let id: CustomerId = "C-1".into();
+        let done = other.choose(&id, "centre", monday(), |chosen| chosen.discreet = Some(true));
+        done.await.expect("known");
+        other.any_on_the_wire(&id).await.expect("the store is there")
+    });
+    by_hand.until_waiting(2).await;
+    by_hand.end().await;
+    assert_eq!(plans.await.expect("no panic").opened.len(), 1);
+    assert!(chooses.await.expect("no panic"), "who opts out sees what is on the wire");
+}
+
+#[tokio::test]
+async fn what_is_taken_back_waits_for_the_plan_whose_answer_was_lost() {
+    let bed = Bed::new(Engine::Postgres).await;
+    know(&bed.store, &["C-1"]).await;
+    let (planned, n) = due_at_once(&bed.store, "e1", "T-1").await;
+    // The plan has written everything but the attempt, which waits for this one.
+    let same = format!(
+        "INSERT INTO attempt (notification_id, no, channel, provider, address, opened_at_ms,
+                              because, versions, body_hash, parts, state)
+         VALUES ('{}', 1, 'email', 'smtp', '', 0, '[]', '{{}}', '', 1, 'open')",
+        n.id
+    );
+    let mut by_hand = ByHand::begin(&bed, same.leak()).await;
+    let (store, due) = (bed.store.clone(), n.clone());
+    let plans = tokio::spawn(async move { at_once::record(&store, vec![planned], &[&due]).await });
+    by_hand.until_waiting(1).await;
+    let (other, claims, cases) = (bed.another().await, [(n.id, n.epoch)], [n.case.clone()]);
+    let takes_back =
+        tokio::spawn(async move { other.take_back_plans(&claims, &cases, "me", after_s(1)).await });
+    by_hand.until_waiting(2).await;
+    by_hand.end().await;
+    assert_eq!(plans.await.expect("no panic").opened.len(), 1);
+    takes_back.await.expect("no panic").expect("the store is there");
+    assert_eq!(status(&bed.store, &n.id).await, Status::Planned, "nobody sends it");
 }
