@@ -1,10 +1,16 @@
 //! Who waits for whom on PostgreSQL: one side is held up by a transaction written by hand, so
 //! that every order is tried and none is left to chance.
 
+use std::sync::Arc;
+
 use sqlx::{Connection, PgConnection};
 use tidings::domain::customer::AddressFault;
 use tidings::domain::{CaseChoice, CaseId, Channel, CustomerId, Status};
 use tidings::store::attempts::AttemptState;
+use tidings::worker::seams::Seams;
+use tokio::task::JoinHandle;
+
+use crate::support::TestApp;
 
 use super::at_once::{self, due_at_once};
 use super::bed::{
@@ -50,6 +56,24 @@ async fn waiting(connection: &mut PgConnection) -> i64 {
     .expect("counted")
 }
 
+/// A choice of C-1 that has locked its customer, and waits for its version to be written.
+async fn half_chosen(bed: &Bed) -> (ByHand, JoinHandle<()>) {
+    let mut by_hand = ByHand::begin(
+        bed,
+        "INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
+         VALUES ('C-1', 2, 0, 'by hand', '{}')",
+    )
+    .await;
+    let other = bed.another().await;
+    let chooses = tokio::spawn(async move {
+        let id: CustomerId = "C-1".into();
+        let done = other.choose(&id, "centre", monday(), |chosen| chosen.discreet = Some(true));
+        done.await.expect("known");
+    });
+    by_hand.until_waiting(1).await;
+    (by_hand, chooses)
+}
+
 #[tokio::test]
 async fn an_opt_out_waits_for_the_attempt_that_is_being_opened() {
     for opt_out in OptOut::ALL {
@@ -83,24 +107,12 @@ async fn an_attempt_waits_for_the_opt_out_that_came_before_it_and_does_not_open(
     know(&bed.store, &["C-1"]).await;
     let held = claimed(&bed.store, "e1", "T-1").await;
     let read = opening(&bed.store, &held, monday()).await;
-    // A choice locks the customer, and waits for its version to be written.
-    let mut by_hand = ByHand::begin(
-        &bed,
-        "INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
-         VALUES ('C-1', 2, 0, 'by hand', '{}')",
-    )
-    .await;
-    let other = bed.another().await;
-    let chooses = tokio::spawn(async move {
-        let id: CustomerId = "C-1".into();
-        other.choose(&id, "centre", monday(), |chosen| chosen.discreet = Some(true)).await
-    });
-    by_hand.until_waiting(1).await;
+    let (mut by_hand, chooses) = half_chosen(&bed).await;
     let store = bed.store.clone();
     let opens = tokio::spawn(async move { store.open_attempts(vec![read], monday()).await });
     by_hand.until_waiting(2).await;
     by_hand.end().await;
-    chooses.await.expect("no panic").expect("known");
+    chooses.await.expect("no panic");
     assert_eq!(opens.await.expect("no panic").expect("the store is there"), []);
 }
 
@@ -224,23 +236,12 @@ async fn a_plan_that_opens_waits_for_the_opt_out_that_came_before_it_and_only_cl
     let bed = Bed::new(Engine::Postgres).await;
     know(&bed.store, &["C-1"]).await;
     let (planned, n) = due_at_once(&bed.store, "e1", "T-1").await;
-    let mut by_hand = ByHand::begin(
-        &bed,
-        "INSERT INTO customer_version (customer_id, revision, at_ms, source, body)
-         VALUES ('C-1', 2, 0, 'by hand', '{}')",
-    )
-    .await;
-    let other = bed.another().await;
-    let chooses = tokio::spawn(async move {
-        let id: CustomerId = "C-1".into();
-        other.choose(&id, "centre", monday(), |chosen| chosen.discreet = Some(true)).await
-    });
-    by_hand.until_waiting(1).await;
+    let (mut by_hand, chooses) = half_chosen(&bed).await;
     let (store, due) = (bed.store.clone(), n.clone());
     let plans = tokio::spawn(async move { at_once::record(&store, vec![planned], &[&due]).await });
     by_hand.until_waiting(2).await;
     by_hand.end().await;
-    chooses.await.expect("no panic").expect("known");
+    chooses.await.expect("no panic");
     let recorded = plans.await.expect("no panic");
     assert_eq!((recorded.claimed.len(), recorded.opened.len()), (1, 0));
 }
@@ -291,4 +292,41 @@ async fn what_is_taken_back_waits_for_the_plan_whose_answer_was_lost() {
     assert_eq!(plans.await.expect("no panic").opened.len(), 1);
     takes_back.await.expect("no panic").expect("the store is there");
     assert_eq!(status(&bed.store, &n.id).await, Status::Planned, "nobody sends it");
+}
+
+/// The customer is read while the case has been: planned and told at once, and taken up when due.
+#[tokio::test]
+async fn a_case_muted_between_two_readings_is_not_told_of() {
+    for (state, due_days) in [("take_in_charge_ticket", 0), ("wait", 3)] {
+        println!("{state}");
+        let bed = Bed::new(Engine::Postgres).await;
+        let mut app = TestApp::start().await;
+        let mut settings = (*app.app.settings).clone();
+        settings.store.url.clone_from(&bed.url);
+        app.restart_with(settings, None, Seams::default()).await;
+        app.ada().await;
+        if due_days > 0 {
+            app.event(state).await;
+            app.drain().await;
+        }
+        let told_before = app.smtp.taken().len();
+        let mut by_hand =
+            ByHand::begin(&bed, "LOCK TABLE contact_point IN ACCESS EXCLUSIVE MODE").await;
+        app.app.engine.clock.advance_to(after_s(due_days * 86_400));
+        if due_days == 0 {
+            app.event(state).await;
+        }
+        let engine = Arc::clone(&app.app.engine);
+        let works = tokio::spawn(async move { engine.run_until_idle().await });
+        by_hand.until_waiting(1).await;
+        let muted = CaseChoice { channel: None, muted: true };
+        let case: CaseId = "T-1".into();
+        let chosen = app.store().choose_for_case(&case, muted, "centre", app.now());
+        chosen.await.expect("known");
+        by_hand.end().await;
+        works.await.expect("no panic").expect("the store is there");
+        app.drain().await;
+        assert_eq!(app.smtp.taken().len(), told_before, "{state}");
+        app.end().await;
+    }
 }
