@@ -46,6 +46,8 @@ pub struct Timing {
     pub missed_heartbeats: usize,
     /// When a ticket of ours that nobody here took counts as gone: taken elsewhere, or lost.
     pub gone_after: Duration,
+    /// How long tickets wait that Redis has no room for.
+    pub wait_for_room: Duration,
     /// How long an answer of Redis may take. Half a second, the default of its client, gives
     /// up on pushes that arrived.
     pub response_timeout: Duration,
@@ -58,6 +60,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(5),
             missed_heartbeats: 120,
             gone_after: Duration::from_secs(10),
+            wait_for_room: Duration::from_millis(50),
             response_timeout: Duration::from_secs(10),
         }
     }

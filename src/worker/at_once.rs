@@ -30,8 +30,8 @@ const SET_ASIDE_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// Those that can be decided before they are written down, and the others: each the only one
 /// of its customer, of the only event of its case, with no cap and no digest that would put
-/// others beside it, and not said once per customer, whichever case says it. What has waited for long takes the way on which it is set aside when those
-/// who take it up keep dying of it.
+/// others beside it, and not said once per customer, whichever case says it. What has waited for
+/// long takes the way on which it is set aside when those who take it up keep dying of it.
 pub fn by_themselves(
     live: &Live,
     planned: &[PlannedCase],

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::domain::plan::{NewTask, TaskKind, versions};
 use crate::domain::time::{Instant, from_ms};
 use crate::domain::{Case, CaseChoice, Customer, CustomerId, Notification, NotificationId, Status};
@@ -32,11 +34,11 @@ const MAX_ON_DESK: usize = 20 * MAX_IDS;
 const AT_ONCE: u32 = 2;
 
 #[derive(Debug)]
-struct Turns(tokio::sync::Semaphore);
+struct Turns(Semaphore);
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(tokio::sync::Semaphore::new(AT_ONCE as usize))
+        Self(Semaphore::new(AT_ONCE as usize))
     }
 }
 
@@ -49,6 +51,8 @@ pub struct Desk {
     /// [`AT_ONCE`] batches are planned at a time: one is written while the other is decided.
     /// More would only take each other's cases away, and so would two where one writes.
     turns: Turns,
+    /// Somebody waits for a turn, and will take up what lies here then.
+    awaited: AtomicBool,
     /// How many batches were begun.
     begun: AtomicU64,
     /// The store knows of events that are not on the desk.
@@ -89,11 +93,31 @@ impl Desk {
         self.miss();
     }
 
+    /// A turn to plan with, so many of [`AT_ONCE`]. None when somebody waits for one already:
+    /// they will find what lies here by now, and who left it has not to wait as well.
+    async fn turn(&self, turns: u32) -> Option<SemaphorePermit<'_>> {
+        if self.awaited.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // Also when nobody waits any more because the wait was given up.
+        let _over = Awaited(&self.awaited);
+        Some(self.turns.0.acquire_many(turns).await.expect("never closed"))
+    }
+
     fn take_up(&self) -> Vec<i64> {
         let mut waiting = self.waiting.lock().expect("no panic while held");
         let taken = waiting.len().min(MAX_IDS);
         let rest = waiting.split_off(taken);
         std::mem::replace(&mut waiting, rest)
+    }
+}
+
+/// Says that nobody waits any more, however the wait ended.
+struct Awaited<'a>(&'a AtomicBool);
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -108,7 +132,7 @@ pub async fn plan_events(engine: &Engine, events: &[i64]) -> Result<()> {
     desk.silence();
     loop {
         let turns = if engine.store.place().is_shared() { 1 } else { AT_ONCE };
-        let turn = desk.turns.0.acquire_many(turns).await.expect("never closed");
+        let Some(turn) = desk.turn(turns).await else { return Ok(()) };
         let batch = desk.take_up();
         if batch.is_empty() {
             return Ok(());
@@ -332,4 +356,36 @@ async fn wait_for_customer(
         (from_ms(UNTIL_THE_CUSTOMER_ARRIVES_MS), Some(task))
     };
     engine.store.wait_for_customer(&case.id, event, until, task, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_finds_somebody_waiting_for_a_turn_leaves_the_events_to_them() {
+        let desk = Arc::new(Desk::default());
+        let taken = desk.turn(AT_ONCE).await.expect("nobody waits");
+        desk.lay_down(&[1]);
+        let waits = Arc::clone(&desk);
+        let first = tokio::spawn(async move {
+            let _turn = waits.turn(1).await.expect("the first to wait");
+            waits.take_up()
+        });
+        tokio::task::yield_now().await;
+        desk.lay_down(&[2, 3]);
+        assert!(desk.turn(1).await.is_none(), "one waits for all");
+        drop(taken);
+        assert_eq!(first.await.expect("no panic"), [1, 2, 3]);
+        assert!(desk.turn(1).await.is_some(), "and then nobody does");
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_leaves_the_place_to_the_next() {
+        let desk = Desk::default();
+        let taken = desk.turn(AT_ONCE).await.expect("nobody waits");
+        assert!(futures::FutureExt::now_or_never(desk.turn(1)).is_none(), "there is none");
+        drop(taken);
+        assert!(desk.turn(1).await.is_some());
+    }
 }

@@ -250,6 +250,26 @@ async fn a_redis_that_swallows_everything_is_left_and_found_again() {
     crew.end().await;
 }
 
+/// Whoever waits for room waits for an hour: what comes while others are carried over does not.
+#[tokio::test]
+async fn what_comes_while_others_are_carried_over_follows_at_once() {
+    let server = RedisServer::start();
+    let timing = Timing { wait_for_room: Duration::from_hours(1), ..Timing::default() };
+    let (door, hall) = (with(&server.url(), timing).await, queue(&server.url()).await);
+    let mut crew = Crew::start(&hall);
+    let is_left = async || Queue::redis(door.clone()).0.room(Lane::Now) == MAX_WAITING;
+    for n in (1..=20).step_by(2) {
+        server.freeze(true);
+        assert!(push(&door, Lane::Now, plan(n)));
+        until("the first is on its way", is_left).await;
+        assert!(push(&door, Lane::Now, plan(n + 1)));
+        server.freeze(false);
+        assert_eq!([crew.next().await, crew.next().await], [plan(n), plan(n + 1)]);
+        until("none waits", is_left).await;
+    }
+    crew.end().await;
+}
+
 #[tokio::test]
 async fn a_ticket_whose_work_panics_runs_once_and_takes_nobody_with_it() {
     let server = RedisServer::start();

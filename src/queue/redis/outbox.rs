@@ -19,6 +19,9 @@ const LOOK_WHILE_WAITING: Duration = Duration::from_millis(50);
 const LOOK_WHILE_EMPTY: Duration = Duration::from_secs(1);
 const LOOK_WHILE_AWAY: Duration = Duration::from_millis(200);
 
+/// How long tickets gather while others wait in Redis.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// The tickets of one lane that Redis does not have yet.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -84,17 +87,31 @@ pub(super) async fn carry(shared: Arc<Shared>, lane: Lane) {
             LOOK_WHILE_EMPTY
         };
         let _ = timeout(next_look, state.filled.notified()).await;
-        carry_once(&shared, lane).await;
-        if state.outbox.lock().expect("no panic while held").len() > 0 {
-            // Redis is full; what waits here goes with the next look.
-            sleep(LOOK_WHILE_WAITING).await;
-            state.filled.notify_one();
+        // What came since is noted by its bell, and goes at once.
+        match carry_once(&shared, lane).await {
+            Carried::AllAtOnce | Carried::None => {}
+            // What comes meanwhile joins: workers that are behind have no use for more bells.
+            Carried::BehindOthers => sleep(GATHER).await,
+            Carried::SomeHaveNoRoom => {
+                sleep(shared.timing.wait_for_room).await;
+                state.filled.notify_one();
+            }
         }
         shared.end_gone();
     }
 }
 
-async fn carry_once(shared: &Shared, lane: Lane) {
+/// What became of an outbox: of what lay in it, not of what came since.
+enum Carried {
+    AllAtOnce,
+    /// All, and others wait there that nobody has taken up yet.
+    BehindOthers,
+    SomeHaveNoRoom,
+    /// Redis is away. Nothing is kept for it.
+    None,
+}
+
+async fn carry_once(shared: &Shared, lane: Lane) -> Carried {
     let state = shared.lane(lane);
     let letters = state.outbox.lock().expect("no panic while held").take_all();
     let tickets: Vec<(String, Vec<u8>)> = letters
@@ -120,9 +137,12 @@ async fn carry_once(shared: &Shared, lane: Lane) {
             let refused = kept.into_iter().zip(&tickets).skip(taken);
             let refused = refused.map(|(ticket, (id, _))| Letter { ticket, busy: shared.take(id) });
             let refused: Vec<Letter> = refused.collect();
-            if !refused.is_empty() {
-                state.outbox.lock().expect("no panic while held").put_back(refused);
+            if refused.is_empty() {
+                let behind = waiting > taken;
+                return if behind { Carried::BehindOthers } else { Carried::AllAtOnce };
             }
+            state.outbox.lock().expect("no panic while held").put_back(refused);
+            Carried::SomeHaveNoRoom
         }
         Err(error) => {
             // Perhaps they arrived, perhaps not: they are rung again.
@@ -135,6 +155,7 @@ async fn carry_once(shared: &Shared, lane: Lane) {
             }
             let lost = state.outbox.lock().expect("no panic while held").take_all();
             drop(lost);
+            Carried::None
         }
     }
 }
