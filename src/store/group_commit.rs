@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::{Connection, SqliteConnection};
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::StoreError;
@@ -45,7 +46,12 @@ impl GroupCommit {
         let (jobs, receiver) = mpsc::channel(1_000);
         let (noticed, foreign_commits) = watch::channel(0);
         let tx = Tx::Sqlite(Writing { on: connection, facts });
-        tokio::spawn(run(tx, receiver, noticed));
+        let writing = run(tx, receiver, noticed);
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            tokio::spawn(writing);
+        } else {
+            on_a_thread_of_its_own(writing);
+        }
         Self { jobs, foreign_commits }
     }
 
@@ -79,6 +85,16 @@ impl GroupCommit {
         self.jobs.send(job).await.map_err(|_| StoreError::closed())?;
         answered.await.map_err(|_| StoreError::closed())?
     }
+}
+
+/// Whoever writes waits for SQLite between two statements, and must not wait for the other work
+/// of this process each time.
+fn on_a_thread_of_its_own(writing: impl Future<Output = ()> + Send + 'static) {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("it has a clock");
+    std::thread::Builder::new()
+        .name("tidings-writer".into())
+        .spawn(move || runtime.block_on(writing))
+        .expect("threads can be started");
 }
 
 async fn run(
