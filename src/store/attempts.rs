@@ -148,6 +148,25 @@ struct CloseRow {
     fault: &'static str,
 }
 
+impl CloseRow {
+    fn of(closing: &Closing, now_ms: i64) -> Self {
+        Self {
+            id: closing.notification.id.to_string(),
+            epoch: closing.notification.epoch,
+            no: closing.no,
+            status: closing.status.as_str(),
+            attempt: closing.attempt.as_str(),
+            reason: closing.reasons.last().map(Reason::code),
+            next_at_ms: closing.next_at.timestamp_millis(),
+            failed_channels: json(&closing.failed_channels),
+            told_at_ms: closing.tells().then_some(now_ms),
+            provider_ref: closing.provider_ref.as_deref().map(reference),
+            detail: closing.detail.clone(),
+            fault: if closing.fault { "true" } else { "false" },
+        }
+    }
+}
+
 impl Store {
     /// Gives back claims whose opening was not answered. Where an attempt was opened after all
     /// it is closed as not sent: the caller knows that nothing left.
@@ -191,32 +210,16 @@ impl Store {
     /// `Unavailable`; nothing was recorded then, and the lease makes the rows in doubt.
     pub async fn close_attempts(&self, closings: Vec<Closing>, now: Instant) -> Result<()> {
         let (now_ms, found_for_ms) = (now.timestamp_millis(), self.found_for_ms);
+        let rows = batch(closings.iter().map(|closing| CloseRow::of(closing, now_ms)));
+        let named = ids(closings.iter().map(|closing| closing.notification.id));
         in_tx!(self, |tx| {
-            let rows: Vec<CloseRow> = closings
-                .iter()
-                .map(|closing| CloseRow {
-                    id: closing.notification.id.to_string(),
-                    epoch: closing.notification.epoch,
-                    no: closing.no,
-                    status: closing.status.as_str(),
-                    attempt: closing.attempt.as_str(),
-                    reason: closing.reasons.last().map(Reason::code),
-                    next_at_ms: closing.next_at.timestamp_millis(),
-                    failed_channels: json(&closing.failed_channels),
-                    told_at_ms: closing.tells().then_some(now_ms),
-                    provider_ref: closing.provider_ref.as_deref().map(reference),
-                    detail: closing.detail.clone(),
-                    fault: if closing.fault { "true" } else { "false" },
-                })
-                .collect();
             let suppressed = closings.iter().filter_map(|closing| closing.suppress.as_ref());
             let suppressed: Vec<(Channel, String)> =
                 suppressed.map(|(channel, address, _)| (*channel, address.compare_key())).collect();
             quotas::lock_given_back(tx, &closings).await?;
             lock_owners(tx, &suppressed).await?;
-            lock(tx, Lock::Notifications, ids(rows.iter().map(|row| &row.id))).await?;
+            lock(tx, Lock::Notifications, named).await?;
             quotas::give_back(tx, &closings).await?;
-            let rows = batch(&rows);
             let closed: Vec<(String,)> = query(CLOSE).bind(&rows).fetch_all(&mut *tx).await?;
             let closed: HashSet<String> = closed.into_iter().map(|(id,)| id).collect();
             query(CLOSE_ATTEMPTS).bind(&rows).bind(now_ms).execute(&mut *tx).await?;

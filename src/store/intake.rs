@@ -130,6 +130,14 @@ pub(super) struct Intake {
     deliveries: mpsc::Sender<Delivery>,
 }
 
+/// An event as it is written down.
+struct Taken {
+    event: CaseEvent,
+    body: String,
+    hash: String,
+    accepted_at_ms: i64,
+}
+
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Delivery({} events)", self.incoming.len())
@@ -162,7 +170,12 @@ async fn take(writer: &Writer, news: &News, batch: Vec<Delivery>) {
     let mut answers = Vec::with_capacity(batch.len());
     for Delivery { incoming, now, answer } in batch {
         answers.push((incoming.len(), answer));
-        all.extend(incoming.into_iter().map(|incoming| (incoming, now.timestamp_millis())));
+        all.extend(incoming.into_iter().map(|Incoming { event, hash }| Taken {
+            body: json(&event),
+            event,
+            hash,
+            accepted_at_ms: now.timestamp_millis(),
+        }));
     }
     let all = Arc::new(all);
     let accept_all = || {
@@ -197,10 +210,10 @@ async fn take(writer: &Writer, news: &News, batch: Vec<Delivery>) {
     }
 }
 
-async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepted>> {
-    let named = ids(incoming.iter().map(|(Incoming { event, .. }, _)| event.case.as_str()));
+async fn accept(tx: &mut Tx, incoming: &[Taken]) -> Result<Vec<Accepted>> {
+    let named = ids(incoming.iter().map(|Taken { event, .. }| event.case.as_str()));
     lock(tx, Lock::CaseNames, named.clone()).await?;
-    let asked = batch(incoming.iter().map(|(Incoming { event, .. }, _)| Asked {
+    let asked = batch(incoming.iter().map(|Taken { event, .. }| Asked {
         source: &event.source,
         id: &event.id,
         case_id: event.case.as_str(),
@@ -210,7 +223,7 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepte
     let mut cases: HashMap<String, (String, i64)> = HashMap::new();
     for row in known {
         let event = row.n.parse().ok().and_then(|n: usize| incoming.get(n));
-        let event = &event.ok_or_else(StoreError::closed)?.0.event;
+        let event = &event.ok_or_else(StoreError::closed)?.event;
         if let Some(hash) = row.body_hash {
             hashes.insert(event.key(), hash);
         }
@@ -222,7 +235,7 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepte
     let mut results = Vec::with_capacity(incoming.len());
     let mut new_events = Vec::new();
     let mut counted: HashMap<String, CaseRow> = HashMap::new();
-    for (Incoming { event, hash }, accepted_at_ms) in incoming {
+    for Taken { event, body, hash, accepted_at_ms } in incoming {
         if let Some(known) = hashes.get(&event.key()) {
             let same = known == hash;
             results.push(if same { Accepted::Duplicate } else { Accepted::Conflict });
@@ -252,7 +265,7 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepte
             ordinal: *head,
             occurred_at_ms: event.occurred_at.timestamp_millis(),
             accepted_at_ms: *accepted_at_ms,
-            body: json(event),
+            body: body.clone(),
             body_hash: hash.clone(),
         });
         results.push(Accepted::New { seq: 0 });
@@ -266,15 +279,15 @@ async fn accept(tx: &mut Tx, incoming: &[(Incoming, i64)]) -> Result<Vec<Accepte
         query(INSERT_EVENTS).bind(batch(&new_events)).fetch_all(&mut *tx).await?;
     let seqs: HashMap<EventKey, i64> =
         inserted.into_iter().map(|(seq, source, id)| (EventKey { source, id }, seq)).collect();
-    for (result, (incoming, _)) in results.iter_mut().zip(incoming) {
+    for (result, taken) in results.iter_mut().zip(incoming) {
         if let Accepted::New { seq } = result {
-            *seq = seqs[&incoming.event.key()];
+            *seq = seqs[&taken.event.key()];
         }
     }
     let news = incoming.iter().zip(&results);
     let news = news.filter(|(_, result)| matches!(result, Accepted::New { .. }));
-    let now_ms = incoming.first().map_or(0, |(_, accepted_at_ms)| *accepted_at_ms);
-    let news = news.map(|((incoming, _), _)| &incoming.event).collect();
+    let now_ms = incoming.first().map_or(0, |taken| taken.accepted_at_ms);
+    let news = news.map(|(taken, _)| &taken.event).collect();
     facts::answers(tx, news, now_ms).await?;
     Ok(results)
 }

@@ -223,6 +223,8 @@ impl Store {
             open: HashMap::new(),
         };
         let customers = self.pick(CUSTOMERS);
+        let last = |case: &PlannedCase| case.plans.last().map(|(_, plan, _)| json(&plan.case));
+        let bodies: Vec<Option<String>> = cases.iter().map(last).collect();
         in_tx!(self, |tx| {
             // A later event of the same case may have changed what the first wanted said.
             let of_one_event = || cases.iter().filter(|case| case.plans.len() == 1);
@@ -246,18 +248,20 @@ impl Store {
             let revisions: HashMap<String, i64> =
                 here.into_iter().map(|(id, _, revision, _)| (id, revision)).collect();
             lock(tx, Lock::Cases, ids(cases.iter().map(|case| &case.id))).await?;
-            let moved = cases.iter().filter_map(|case| {
+            let moved = cases.iter().zip(bodies).filter_map(|(case, body)| {
                 let (_, last, _) = case.plans.last()?;
-                let mut standing = last.case.clone();
-                if erased.contains(standing.customer.as_str()) {
-                    standing.facts.clear();
+                let mut body = body?;
+                if erased.contains(last.case.customer.as_str()) {
+                    let mut nameless = last.case.clone();
+                    nameless.facts.clear();
+                    body = json(&nameless);
                 }
                 Some(MovedCase {
                     id: case.id.as_str(),
                     expected: case.expected,
                     planned: last.case.revision,
                     customer: last.case.customer.as_str(),
-                    body: json(&standing),
+                    body,
                 })
             });
             let heads: Vec<(String, i64)> =
