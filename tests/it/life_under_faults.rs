@@ -43,6 +43,8 @@ const STATES: [&str; 6] =
 struct Ledger {
     /// Messages the provider took, per notification.
     taken: HashMap<NotificationId, Vec<i64>>,
+    /// Held from a choice until its confirmation: of two at once, nobody can say whose counts.
+    choosing: Arc<tokio::sync::Mutex<()>>,
     /// Channels a customer was told are off.
     off: HashMap<String, Vec<Channel>>,
     violations: Vec<String>,
@@ -196,6 +198,8 @@ impl Fate {
     /// A customer changes the order of their channels; what is left out is confirmed to be off
     /// once nothing of theirs is on the wire.
     async fn choose(&self) {
+        let choosing = Arc::clone(&self.ledger.lock().expect("lock").choosing);
+        let _alone = choosing.lock().await;
         let id = format!("C-{}", self.roll(CUSTOMERS));
         let mut order = Channel::ALL.to_vec();
         order.remove(self.roll(3) as usize);
