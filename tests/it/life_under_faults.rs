@@ -45,6 +45,8 @@ struct Ledger {
     taken: HashMap<NotificationId, Vec<i64>>,
     /// Held from a choice until its confirmation: of two at once, nobody can say whose counts.
     choosing: Arc<tokio::sync::Mutex<()>>,
+    /// When the acceptance of each event of a case was answered: what was opened later knew it.
+    known: HashMap<String, Vec<i64>>,
     /// Channels a customer was told are off.
     off: HashMap<String, Vec<Channel>>,
     violations: Vec<String>,
@@ -188,7 +190,10 @@ impl Fate {
         let event = CaseEvent::from_json(&value, "", now).expect("a good event");
         let incoming = Incoming::new(event, &value);
         let accepted = self.store.accept_events(vec![incoming], now).await;
-        self.clock.advance_to(now + TimeDelta::milliseconds(1));
+        let known = self.clock.now();
+        self.clock.advance_to(known + TimeDelta::milliseconds(1));
+        let mut ledger = self.ledger.lock().expect("lock");
+        ledger.known.entry(format!("T-{case}")).or_default().push(known.timestamp_millis());
         match accepted.expect("the store is there").remove(0) {
             Accepted::New { seq } => Some(seq),
             _ => None,
@@ -405,17 +410,8 @@ async fn check(world: &World) {
         for attempt in &detail.attempts {
             let versions: serde_json::Value =
                 serde_json::from_str(&attempt.versions).expect("JSON");
-            let events = world
-                .app
-                .store()
-                .case_timeline(&n.case_id.as_str().into(), 1_000)
-                .await
-                .expect("the store");
-            let before = events
-                .iter()
-                .filter(|e| e.kind == "event")
-                .filter(|e| crate::support::at(&e.at).timestamp_millis() < attempt.opened_at_ms)
-                .count();
+            let known = ledger.known.get(&n.case_id).into_iter().flatten();
+            let before = known.filter(|at| **at < attempt.opened_at_ms).count();
             let seen = versions["case"].as_i64().expect("a revision");
             assert!(
                 seen >= i64::try_from(before).expect("few"),
